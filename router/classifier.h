@@ -1,0 +1,73 @@
+/* The domain classifier: text -> calibrated probabilities over categories, in tens of microseconds.
+ *
+ * Hashed word 1-2-grams and character 3-5-grams; one int8 row of weights per feature, in which a
+ * logistic regression and a complement naive Bayes are folded together; per-category scale and
+ * bias; softmax with a fitted temperature. Three structs: the weights (one read-only mapped file,
+ * shared by all threads), the scratch (one per thread), the result.
+ *
+ * Deterministic: the same weights and text give the same result on every machine, bit for bit
+ * (integer sums). No clock, no I/O after load, no locks. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "base/status.h"
+#include "base/str.h"
+
+enum {
+    CLASSIFIER_LABELS_MAX = 64
+};
+
+struct classifier;         /* immutable, reference-counted (atomic) */
+struct classifier_scratch; /* per thread */
+
+/* A piece of a conversation and how much it counts (1 = as a single prompt would). */
+struct classifier_segment {
+    struct str text;
+    float weight;
+};
+
+struct classifier_result {
+    size_t count;                       /* labels */
+    float p[CLASSIFIER_LABELS_MAX];     /* calibrated probabilities, sum 1 */
+    float logit[CLASSIFIER_LABELS_MAX]; /* before the temperature */
+    size_t best;                        /* index of the largest p */
+    float entropy;                      /* of p, divided by log(count): 0 certain, 1 clueless */
+    uint32_t features;                  /* distinct features found in the text */
+};
+
+struct classifier_evidence {
+    struct str
+        feature;  /* as a reader knows it: `word "amoxicillin"`, `letters "icil"`; in scratch */
+    float weight; /* its share of the category's logit */
+};
+
+/* Maps a weights file. Anything that does not match exactly (magic, version, sizes, checksum, NaN)
+ * is refused: ST_INVALID with a diagnostic (pos 0); ST_IO, ST_NO_MEMORY. */
+MUST_CHECK enum status classifier_load(const char *path, struct diags *diags,
+                                       struct classifier **ret_classifier);
+struct classifier *classifier_ref(struct classifier *c);
+void classifier_unref(struct classifier *c); /* NULL allowed */
+
+size_t classifier_label_count(const struct classifier *c);
+struct str classifier_label(const struct classifier *c, size_t index);
+struct str classifier_card(const struct classifier *c);   /* the training card, JSON text */
+uint64_t classifier_checksum(const struct classifier *c); /* names these weights in logs */
+
+struct classifier_scratch *classifier_scratch_create(void);    /* NULL: no memory */
+void classifier_scratch_destroy(struct classifier_scratch *s); /* NULL allowed */
+
+/* Scores. Reads at most about 1.5 kB of each segment (head and tail: the question often stands
+ * last). Cannot fail; text without features gives the priors. */
+void classifier_score(const struct classifier *c, struct classifier_scratch *s,
+                      const struct classifier_segment *segments, size_t count,
+                      struct classifier_result *ret_result);
+
+/* The features that speak most for `label` in the same text, heaviest first; at most `max`. Returns
+ * how many. Their texts live in the scratch until its next use. Same code path as classifier_score. */
+size_t classifier_explain(const struct classifier *c, struct classifier_scratch *s,
+                          const struct classifier_segment *segments, size_t count, size_t label,
+                          struct classifier_evidence *ret_evidence, size_t max);
