@@ -1,0 +1,90 @@
+/* A call: one attempt at one expert, remote or in-process. It only moves bytes and says what
+ * happened; it knows nothing of routing, retries or the client's dialect.
+ *
+ * The owner (an exchange, through its plan) starts it and from then on looks at its public members
+ * whenever `wake` was called: wake may come from inside a library callback, so it must only mark the
+ * owner runnable. Everything happens on the worker's loop thread.
+ *
+ *     CALL_WAITING --head--> CALL_STREAMING --end or failure--> CALL_DONE
+ *          '------------------- failure ------------------------^
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "base/str.h"
+
+struct expert;
+struct transport;
+struct kernel_pool;
+
+enum call_state {
+    CALL_WAITING,   /* no reply head yet */
+    CALL_STREAMING, /* head is known; body bytes arrive in `in` */
+    CALL_DONE,      /* nothing more will arrive; `outcome` is set; `in` may still hold bytes */
+};
+
+enum call_outcome {      /* valid in CALL_DONE */
+    CALL_OK,             /* the reply came to its proper end (any HTTP status) */
+    CALL_CONNECT_FAILED, /* no connection: refused, DNS, TLS */
+    CALL_CONNECT_TIMEOUT,
+    CALL_FIRST_TOKEN_TIMEOUT, /* no byte of the body in time */
+    CALL_IDLE_TIMEOUT,        /* a gap in the body */
+    CALL_TOTAL_TIMEOUT,
+    CALL_CUT,       /* the connection ended inside the reply */
+    CALL_TOO_BIG,   /* more than the expert's reply_bytes */
+    CALL_BAD_REPLY, /* not HTTP, or a head that breaks the rules */
+    CALL_NO_MEMORY,
+    CALL_CANCELLED, /* by call_cancel */
+};
+
+struct call_request {
+    const struct expert *expert; /* outlives the call: the owner holds the snapshot */
+    struct str body;             /* bytes to send; borrowed until the call is destroyed */
+    bool is_stream;              /* the client asked for SSE */
+    void (*wake)(void *owner);
+    void *owner;
+};
+
+struct call { /* read-only to callers; embedded first in the private structs of the kinds */
+    const struct call_kind *kind;
+    enum call_state state;
+    enum call_outcome outcome;
+    int http_status;         /* from CALL_STREAMING on */
+    bool is_event_stream;    /* Content-Type is text/event-stream */
+    struct str content_type; /* lives as long as the call */
+    int64_t retry_after_s;   /* -1: none */
+    struct buf in;           /* bytes received and not yet consumed; bounded */
+    int64_t started_us;
+    int64_t first_byte_us; /* of the body; 0 before */
+    struct call_request request;
+};
+
+struct call_kind { /* remote (call_remote.c), kernel (kernel_call.c) */
+    void (*consumed)(struct call *call);
+    void (*cancel)(struct call *call);
+    void (*destroy)(struct call *call);
+};
+
+enum {
+    /* Bytes that may wait in `in` before a streaming upstream is paused. */
+    CALL_IN_PAUSE_BYTES = 256 * 1024,
+};
+
+/* Drops n bytes from the front of call->in and lets a paused upstream go on. */
+void call_consume(struct call *call, size_t n);
+
+/* Ends the work upstream at once: connection closed, kernel told to stop. The state becomes
+ * CALL_DONE with CALL_CANCELLED; no wake. No-op when it is done already. */
+void call_cancel(struct call *call);
+
+/* Cancels if needed and frees, deferred where a library may still be inside. NULL allowed. Must not
+ * be called from inside wake. */
+void call_destroy(struct call *call);
+
+/* Lower-case words for logs and headers: "ok", "connect_failed", ... */
+const char *call_outcome_text(enum call_outcome outcome);

@@ -1,0 +1,40 @@
+/* The kernel pool: a few threads on which kernels run, so that no loop ever waits for them. Jobs
+ * queue up to a ceiling; one pool for the process. */
+#pragma once
+
+#include <stddef.h>
+
+#include "backends/call.h"
+#include "base/loop.h"
+
+struct kernel;
+struct kernel_pool;
+
+/* threads >= 1; queue_max: jobs that may wait. NULL: no memory or threads. */
+struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max);
+
+/* Waits for running jobs (their calls must have been cancelled). NULL allowed. */
+void kernel_pool_destroy(struct kernel_pool *pool);
+
+/* Starts a call to a kernel: parses messages, stream, stream_options.include_usage, max_tokens (and
+ * max_completion_tokens) from the request body, runs kernel->generate on the pool, and delivers a
+ * chat completion (JSON) or chat completion chunks (SSE, ended by [DONE]) as bytes of call->in, in
+ * the way a remote OpenAI-dialect expert would: the same head (status, content type), usage, error
+ * documents, finish_reason, ids. The pool thread blocks while more than CALL_IN_PAUSE_BYTES wait,
+ * and stops within one piece after call_cancel.
+ * `model` is the expert's name, put into the reply. `loop` is the caller's loop: wake is called on
+ * it. Deadlines: first token, idle and total as given (ms, 0 none).
+ * ST_TOO_BIG: the queue is full. ST_NO_MEMORY. A body that is no chat request is a reply with status
+ * 400, not an error here. */
+struct kernel_call_options {
+    struct kernel *kernel;
+    struct str model;
+    int64_t first_token_ms;
+    int64_t idle_ms;
+    int64_t total_ms;
+};
+
+MUST_CHECK enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
+                                        const struct call_request *request,
+                                        const struct kernel_call_options *options,
+                                        struct call **ret_call);
