@@ -1,11 +1,14 @@
 /* The one way to include cmocka: its header needs these four before it. */
 #pragma once
 
-#include <cmocka.h>
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+/* clang-format on */
 
 #include "base/str.h"
 
