@@ -46,7 +46,8 @@ bool str_split(struct str s, char separator, struct str *ret_head, struct str *r
 MUST_CHECK enum status str_to_int(struct str s, int64_t *ret_value);
 MUST_CHECK enum status str_to_real(struct str s, double *ret_value);
 
-/* Levenshtein distance, capped at `limit` (returns limit when it is more); for did-you-mean. */
+/* Levenshtein distance in bytes, capped at `limit` (returns limit when it is more, or when the parts
+ * that differ are both over 255 bytes long); for did-you-mean. */
 size_t str_distance(struct str a, struct str b, size_t limit);
 
 /* FNV-1a folded through a finaliser; stable across builds and machines. */
