@@ -30,7 +30,7 @@ void buf_consume(struct buf *b, size_t n);
 /* Shortens to n live bytes (at most len). */
 void buf_truncate(struct buf *b, size_t n);
 
-/* Appends: ST_NO_MEMORY, ST_TOO_BIG. */
+/* Appends: ST_NO_MEMORY, ST_TOO_BIG. What is appended must not lie in the buffer itself. */
 MUST_CHECK enum status buf_append(struct buf *b, struct str s);
 MUST_CHECK enum status buf_append_char(struct buf *b, char c);
 MUST_CHECK enum status buf_printf(struct buf *b, const char *format, ...)
