@@ -2,6 +2,7 @@
  * configuration. Not thread-safe. Under AddressSanitizer freed and unused bytes are poisoned. */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "base/str.h"
@@ -24,5 +25,7 @@ struct str arena_copy(struct arena *a, struct str s);
 char *arena_copy_z(struct arena *a, struct str s); /* the same as a C string */
 struct str arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+struct str arena_vprintf(struct arena *a, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 size_t arena_used(const struct arena *a); /* bytes handed out since create or reset */
