@@ -54,8 +54,8 @@ struct sse_parser { /* all members private */
     bool expects_lf;  /* the last chunk ended in CR: an LF now belongs to that line end */
 };
 
-/* event_max: ceiling in bytes on one event, from its first field line to its end, comments between
- * them included. Allocates nothing. */
+/* event_max: ceiling in bytes on one event, from its first field line to its blank line, comments
+ * between them included. Allocates nothing. */
 void sse_init(struct sse_parser *p, size_t event_max);
 void sse_fini(struct sse_parser *p);
 void sse_reset(struct sse_parser *p); /* for another stream; keeps memory and ceiling */
