@@ -1,0 +1,355 @@
+/* See expert.h. Owns the YAML block `experts.NAME`. */
+#include "backends/expert.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "backends/kernel.h"
+
+static const char *const dialects[] = {"openai", NULL};
+static const char *const localities[] = {"local", "remote", "unset", NULL};
+
+static const struct {
+    struct str name;
+    unsigned bit;
+} capability_table[] = {
+    {{"tools", 5}, EXPERT_TOOLS},
+    {{"json", 4}, EXPERT_JSON},
+    {{"vision", 6}, EXPERT_VISION},
+    {{"audio", 5}, EXPERT_AUDIO},
+};
+
+enum {
+    CAPABILITY_COUNT = sizeof capability_table / sizeof capability_table[0]
+};
+
+enum {
+    ALL_CAPABILITIES = EXPERT_TOOLS | EXPERT_JSON | EXPERT_VISION | EXPERT_AUDIO
+};
+
+static const struct key price_rows[] = {
+    {.name = "input",
+     .type = KEY_PRICE,
+     .offset = offsetof(struct expert_price, input),
+     .unit = "USD per million tokens",
+     .fallback = "0",
+     .sentence = "price of prompt tokens",
+     .example = "0.60"},
+    {.name = "output",
+     .type = KEY_PRICE,
+     .offset = offsetof(struct expert_price, output),
+     .unit = "USD per million tokens",
+     .fallback = "0",
+     .sentence = "price of completion tokens",
+     .example = "2.40"},
+    {.name = "cached_input",
+     .type = KEY_PRICE,
+     .offset = offsetof(struct expert_price, cached_input),
+     .unit = "USD per million tokens",
+     .sentence = "price of prompt tokens that the expert reports as cached; absent: as input",
+     .example = "0.06"},
+};
+
+static const struct keys price_keys = {"price", sizeof(struct expert_price), price_rows, 3,
+                                       "What an expert costs."};
+
+/* A block of its own only because an absent cached_input means "as input", which a default cannot
+ * say. */
+static enum status decode_price(struct key_reader *reader, const struct yaml_node *node,
+                                void *field)
+{
+    struct expert_price *price = field;
+    enum status st = keys_decode(&price_keys, reader, node, price);
+    if (st == ST_OK && yaml_get(node, STR("cached_input")) == NULL) {
+        price->cached_input = price->input;
+    }
+    price->is_set = true;
+    return st == ST_NO_MEMORY ? st : ST_OK;
+}
+
+static const struct key params_rows[] = {
+    {.name = "total",
+     .type = KEY_REAL,
+     .offset = offsetof(struct expert_params, total),
+     .min = 0,
+     .max = 100000,
+     .unit = "billions",
+     .fallback = "0",
+     .sentence = "parameters of the model: what it takes in memory"},
+    {.name = "active",
+     .type = KEY_REAL,
+     .offset = offsetof(struct expert_params, active),
+     .min = 0,
+     .max = 100000,
+     .unit = "billions",
+     .fallback = "0",
+     .sentence = "parameters that work on a token: what it takes in computing"},
+};
+
+static const struct keys params_keys = {"params_b", sizeof(struct expert_params), params_rows, 2,
+                                        "The size of an expert's model."};
+
+#define DEADLINE(member, most, value, text)                                                        \
+    {                                                                                              \
+        .name = #member, .type = KEY_INT, .offset = offsetof(struct expert_deadlines, member),     \
+        .min = 1, .max = (most), .unit = "ms", .fallback = (value), .sentence = (text)             \
+    }
+
+static const struct key deadline_rows[] = {
+    DEADLINE(connect_ms, 600000, "1000",
+             "how long a connection may take, name look-up and TLS included"),
+    DEADLINE(first_token_ms, 3600000, "60000", "how long the first byte of the answer may take"),
+    DEADLINE(idle_ms, 3600000, "30000", "the longest silence inside an answer"),
+    DEADLINE(total_ms, 86400000, "600000", "how long one call may take altogether"),
+};
+
+static const struct keys deadline_keys = {"deadlines", sizeof(struct expert_deadlines),
+                                          deadline_rows, 4, "How long a call may take."};
+
+static const struct kernel_type *find_kernel_type(struct str name)
+{
+    for (size_t i = 0; kernel_types[i] != NULL; i++) {
+        if (str_eq(name, str_from(kernel_types[i]->name))) {
+            return kernel_types[i];
+        }
+    }
+    return NULL;
+}
+
+static void complain_about_kernel(struct key_reader *reader, const struct yaml_node *node)
+{
+    struct str names = STR("");
+    for (size_t i = 0; kernel_types[i] != NULL; i++) {
+        struct str longer = arena_printf(reader->arena, "%.*s%s%s", STR_ARG(names),
+                                         i == 0 ? "" : ", ", kernel_types[i]->name);
+        names = longer.ptr == NULL ? names : longer;
+    }
+    diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
+              "\"kernel\" must be one of %.*s with its options, as in kernel: {calc: {}}",
+              STR_ARG(names));
+}
+
+/* kernel: {NAME: OPTIONS} or kernel: NAME */
+static enum status decode_kernel(struct key_reader *reader, const struct yaml_node *node,
+                                 void *field)
+{
+    struct expert_kernel *spec = field;
+    struct str name = STR("");
+    const struct yaml_node *options = NULL;
+    if (node->kind == YAML_SCALAR) {
+        name = node->text;
+    } else if (node->kind == YAML_MAPPING && node->count == 1) {
+        name = node->keys[0]->text;
+        options = yaml_is_null(node->items[0]) ? NULL : node->items[0];
+    }
+    spec->type = find_kernel_type(name);
+    spec->options = options;
+    if (spec->type == NULL) {
+        complain_about_kernel(reader, node);
+    }
+    return ST_OK;
+}
+
+static const struct key rows[] = {
+    {.name = "url",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct expert, url),
+     .sentence = "root of the expert's API; /chat/completions is added to it",
+     .example = "https://med.example/v1"},
+    {.name = "kernel",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct expert, kernel_spec),
+     .sentence =
+         "an expert inside the process instead of a url: calc, lookup, constant or echo, with "
+         "its options",
+     .example = "{calc: {}}",
+     .decode = decode_kernel,
+     .custom_type = "object"},
+    {.name = "dialect",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct expert, dialect),
+     .fallback = "openai",
+     .choices = dialects,
+     .sentence = "the API that the url speaks"},
+    {.name = "model",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct expert, model),
+     .sentence = "what the expert calls its model; absent: the expert's name",
+     .example = "medical-70b"},
+    {.name = "key",
+     .type = KEY_SECRET,
+     .offset = offsetof(struct expert, key),
+     .sentence = "API key that is sent to the expert as a bearer token",
+     .example = "${MED_API_KEY}"},
+    {.name = "title",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct expert, title),
+     .sentence = "what the expert is good at, for people"},
+    {.name = "locality",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct expert, locality),
+     .fallback = "unset",
+     .choices = localities,
+     .sentence = "where prompts go: local or remote; unset: kernels are local, urls remote"},
+    {.name = "price",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct expert, price),
+     .sentence = "what it costs; absent: not known, and counted as free",
+     .decode = decode_price,
+     .block = &price_keys,
+     .custom_type = "object"},
+    {.name = "context",
+     .type = KEY_INT,
+     .offset = offsetof(struct expert, context_tokens),
+     .min = 0,
+     .max = 100000000,
+     .unit = "tokens",
+     .fallback = "0",
+     .sentence = "longest prompt and answer together; 0: not known, never a reason to drop it",
+     .example = "32768"},
+    {.name = "capabilities",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct expert, capability_names),
+     .sentence = "what it can do of tools, json, vision, audio; absent: everything",
+     .example = "[tools, json]"},
+    {.name = "params_b",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct expert, params_b),
+     .sentence = "the size of its model",
+     .block = &params_keys},
+    {.name = "deadlines",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct expert, deadlines),
+     .sentence = "how long a call may take",
+     .block = &deadline_keys},
+    {.name = "reply_bytes",
+     .type = KEY_BYTES,
+     .offset = offsetof(struct expert, reply_bytes),
+     .min = 1024,
+     .max = 1073741824,
+     .fallback = "8MiB",
+     .sentence = "largest answer that is accepted, streams included"},
+};
+
+const struct keys expert_keys = {"expert", sizeof(struct expert), rows,
+                                 sizeof rows / sizeof rows[0], "One model that can answer."};
+
+static void complain(struct key_reader *reader, struct str file, const struct expert *e,
+                     const char *message)
+{
+    diags_add(reader->diags, DIAG_ERROR, file, e->id.pos, "expert \"%.*s\" %s", STR_ARG(e->id.name),
+              message);
+}
+
+static bool check_url(struct str url)
+{
+    size_t scheme = str_starts_with(url, STR("http://"))    ? 7
+                    : str_starts_with(url, STR("https://")) ? 8
+                                                            : 0;
+    if (scheme == 0 || url.len == scheme || url.len > 2000) {
+        return false;
+    }
+    for (size_t i = 0; i < url.len; i++) {
+        unsigned char c = (unsigned char)url.ptr[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#' || c == '?' || c == '@' || c == '\\') {
+            return false;
+        }
+    }
+    return url.ptr[scheme] != '/';
+}
+
+static bool check_header_value(struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if (c < 0x20 || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void read_capabilities(struct expert *e, struct key_reader *reader, struct str file)
+{
+    e->declares_capabilities = e->capability_names.items != NULL;
+    e->capabilities = e->declares_capabilities ? 0 : ALL_CAPABILITIES;
+    for (size_t i = 0; i < e->capability_names.count; i++) {
+        unsigned bit = 0;
+        for (size_t k = 0; k < CAPABILITY_COUNT; k++) {
+            if (str_eq(capability_table[k].name, e->capability_names.items[i])) {
+                bit = capability_table[k].bit;
+            }
+        }
+        e->capabilities |= bit;
+        if (bit == 0) {
+            diags_add(reader->diags, DIAG_ERROR, file, e->id.pos,
+                      "expert \"%.*s\" has the unknown capability \"%.*s\" (known: tools, json, "
+                      "vision, audio)",
+                      STR_ARG(e->id.name), STR_ARG(e->capability_names.items[i]));
+        }
+    }
+}
+
+enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
+{
+    /* Written by whoever builds a snapshot, read through the experts; only uniqueness matters. */
+    static atomic_uint_fast64_t next_serial = 1;
+
+    size_t errors = reader->diags->errors;
+    bool has_kernel = e->kernel_spec.type != NULL;
+    e->index = index;
+    e->serial = atomic_fetch_add(&next_serial, 1);
+    if (e->model.len == 0) {
+        e->model = e->id.name;
+    }
+    if (has_kernel == (e->url.len > 0)) {
+        complain(reader, file, e,
+                 has_kernel ? "has both a url and a kernel" : "needs a url or a kernel");
+    } else if (!has_kernel && !check_url(e->url)) {
+        complain(reader, file, e,
+                 "needs a url like https://host:port/v1, without user, query or fragment");
+    }
+    if (!check_header_value(e->key)) {
+        complain(reader, file, e, "has a key with control characters");
+    }
+    while (str_ends_with(e->url, STR("/"))) {
+        e->url.len--;
+    }
+    if (e->locality == EXPERT_LOCALITY_UNSET) {
+        e->locality = has_kernel ? EXPERT_LOCAL : EXPERT_REMOTE;
+    }
+    read_capabilities(e, reader, file);
+    if (reader->diags->errors != errors) {
+        return ST_INVALID;
+    }
+    if (!has_kernel) {
+        return ST_OK;
+    }
+    return e->kernel_spec.type->create(reader, e->kernel_spec.options, &e->kernel);
+}
+
+void expert_fini(struct expert *e)
+{
+    if (e->kernel != NULL) {
+        e->kernel->type->destroy(e->kernel);
+        e->kernel = NULL;
+    }
+}
+
+bool expert_is_local(const struct expert *e)
+{
+    return e->locality == EXPERT_LOCAL;
+}
+
+/* Tokens times nano-USD per million tokens needs more than 64 bits. */
+__extension__ typedef __int128 wide;
+
+int64_t expert_cost_nano_usd(const struct expert *e, int64_t prompt_tokens, int64_t cached_tokens,
+                             int64_t completion_tokens)
+{
+    int64_t fresh = prompt_tokens > cached_tokens ? prompt_tokens - cached_tokens : 0;
+    wide sum = (wide)fresh * e->price.input + (wide)cached_tokens * e->price.cached_input +
+               (wide)completion_tokens * e->price.output;
+    wide nano = (sum + 999999) / 1000000;
+    return nano > INT64_MAX ? INT64_MAX : (int64_t)nano;
+}

@@ -1,0 +1,91 @@
+/* An expert: a model that can answer, as the configuration describes it. Immutable after
+ * expert_build; owned by the snapshot (which outlives every call). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/keys.h"
+#include "base/status.h"
+#include "base/str.h"
+
+struct kernel;
+struct kernel_type;
+
+enum expert_locality {
+    EXPERT_LOCAL,
+    EXPERT_REMOTE,
+    EXPERT_LOCALITY_UNSET, /* kernels are local, remote endpoints remote */
+};
+
+enum expert_capability { /* bits */
+    EXPERT_TOOLS = 1,
+    EXPERT_JSON = 2,
+    EXPERT_VISION = 4,
+    EXPERT_AUDIO = 8,
+};
+
+struct expert_price { /* nano-USD per million tokens */
+    int64_t input;
+    int64_t output;
+    int64_t cached_input;
+    bool is_set; /* the price was written down: an explicit zero is not missing */
+};
+
+struct expert_params { /* billions of parameters */
+    double total;
+    double active;
+};
+
+struct expert_deadlines { /* ms */
+    int64_t connect_ms;
+    int64_t first_token_ms;
+    int64_t idle_ms;
+    int64_t total_ms;
+};
+
+struct expert_kernel { /* the `kernel:` key, between decode and build */
+    const struct kernel_type *type;
+    const struct yaml_node *options;
+};
+
+struct expert {
+    struct key_id id; /* its name */
+    struct str url;   /* of the API's root, e.g. https://med.example/v1; empty for kernels */
+    struct expert_kernel kernel_spec;
+    int dialect;      /* index: openai */
+    struct str model; /* what the upstream calls it; empty: the expert's name */
+    struct str key;
+    int locality; /* enum expert_locality */
+    struct expert_price price;
+    int64_t context_tokens; /* 0: not known */
+    struct key_texts capability_names;
+    struct expert_params params_b;
+    struct expert_deadlines deadlines;
+    int64_t reply_bytes;
+    struct str title; /* for people: what it is good at */
+
+    /* set by expert_build */
+    size_t index;          /* among the experts of its snapshot */
+    uint64_t serial;       /* unique in the process, never reused */
+    unsigned capabilities; /* bits; all set when capability_names is absent */
+    bool declares_capabilities;
+    struct kernel *kernel; /* NULL for remote experts */
+};
+
+extern const struct keys expert_keys;
+
+/* Checks what single keys cannot (url or kernel, not both, a well-formed http(s) URL), fills the
+ * derived members, creates the kernel. Mistakes go to reader->diags with ST_INVALID; ST_NO_MEMORY.
+ * `file` is for messages. */
+MUST_CHECK enum status expert_build(struct expert *e, size_t index, struct key_reader *reader,
+                                    struct str file);
+
+/* Destroys the kernel, if any. The rest lives in the arena. */
+void expert_fini(struct expert *e);
+
+bool expert_is_local(const struct expert *e);
+
+/* What tokens cost here, rounded up to a nano-USD. */
+int64_t expert_cost_nano_usd(const struct expert *e, int64_t prompt_tokens, int64_t cached_tokens,
+                             int64_t completion_tokens);

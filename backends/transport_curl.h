@@ -1,0 +1,62 @@
+/* Private to transport.c (sockets, timers, handle pools) and call_remote.c (one transfer): the part
+ * of the transport that speaks in libcurl's types. Nobody else includes this. */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "backends/call.h"
+#include "base/loop.h"
+
+enum {
+    REMOTE_REPLY_HEAD_BYTES = 64 * 1024, /* a longer reply head is refused */
+    REMOTE_CONTENT_TYPE_BYTES = 128,
+};
+
+/* What all calls to one expert share on one worker. Each call, idle ones too, holds a reference. */
+struct remote_pool {
+    size_t refs;
+    bool is_retired; /* replaced or dropped: handles are freed instead of given back */
+    uint64_t serial; /* of the expert it was made for */
+    CURLU *url;
+    struct curl_slist *headers;
+    struct remote_call *idle;
+    size_t idle_count;
+};
+
+struct remote_call {
+    struct call call; /* first: see call.h */
+    struct transport *transport;
+    struct remote_pool *pool;
+    CURL *easy;
+    struct remote_call *next_idle;
+    struct loop_timer timer; /* the nearest of first token, idle, total; re-armed lazily */
+    int64_t deadline_total_ms;
+    int64_t last_byte_ms;
+    size_t head_bytes;
+    size_t body_bytes;
+    bool is_paused;  /* libcurl holds bytes back until call_consume */
+    bool is_added;   /* in the multi handle */
+    bool is_encoded; /* the reply has a Content-Encoding that nobody asked for */
+    bool has_bad_head;
+    bool is_too_big;
+    char content_type[REMOTE_CONTENT_TYPE_BYTES];
+};
+
+/* transport.c, for call_remote.c */
+struct loop *transport_loop(struct transport *t);
+MUST_CHECK enum status transport_add(struct transport *t, struct remote_call *rc);
+void transport_remove(struct transport *t, struct remote_call *rc);
+void transport_give_back(struct transport *t,
+                         struct remote_call *rc); /* to the pool, or frees it */
+void transport_unref_pool(struct remote_pool *pool);
+curl_socket_t transport_open_socket(void *transport, curlsocktype purpose,
+                                    struct curl_sockaddr *address);
+int transport_close_socket(void *transport, curl_socket_t fd);
+
+/* call_remote.c, for transport.c */
+struct remote_call *remote_call_create(struct transport *t, struct remote_pool *pool);
+MUST_CHECK enum status remote_call_start(struct remote_call *rc,
+                                         const struct call_request *request);
+void remote_call_finished(struct remote_call *rc, CURLcode code); /* from curl_multi_info_read */
+void remote_call_free(struct remote_call *rc);
