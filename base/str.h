@@ -13,8 +13,13 @@ struct str {
     size_t len;
 };
 
-/* A string literal as struct str; usable in static initialisers. */
+/* A string literal as struct str: STR in expressions, STR_INIT in the initialisers of static objects
+ * (where gcc, pedantic, takes no compound literal). */
 #define STR(literal) ((struct str){("" literal ""), sizeof(literal) - 1})
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        ("" literal ""), sizeof(literal) - 1                                                       \
+    }
 
 /* For printf("%.*s"): printf("%.*s", STR_ARG(s)). */
 #define STR_ARG(s) (int)(s).len, (s).ptr
