@@ -11,6 +11,10 @@
  * values above U+10FFFF are invalid. Skips ASCII 16 bytes at a time. */
 size_t utf8_valid_prefix(struct str s);
 
+/* Length of the run of valid multi-byte sequences that s starts with: up to the first ASCII or
+ * invalid byte. For scanners that look at ASCII themselves. */
+size_t utf8_multibyte_run(struct str s);
+
 /* Decodes one code point at the start of s (not empty). Returns its length in bytes, or 0 for an
  * invalid sequence. */
 size_t utf8_decode(struct str s, uint32_t *ret_code_point);

@@ -1,0 +1,176 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "tests/support/test.h"
+
+/* The definition, from the code point's side: RFC 3629, section 3. */
+static size_t encode_by_definition(uint32_t c, unsigned char out[4])
+{
+    if (c < 0x80) {
+        out[0] = (unsigned char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (unsigned char)(0xc0 + c / 64);
+        out[1] = (unsigned char)(0x80 + c % 64);
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (unsigned char)(0xe0 + c / 4096);
+        out[1] = (unsigned char)(0x80 + c / 64 % 64);
+        out[2] = (unsigned char)(0x80 + c % 64);
+        return 3;
+    }
+    out[0] = (unsigned char)(0xf0 + c / 262144);
+    out[1] = (unsigned char)(0x80 + c / 4096 % 64);
+    out[2] = (unsigned char)(0x80 + c / 64 % 64);
+    out[3] = (unsigned char)(0x80 + c % 64);
+    return 4;
+}
+
+static void all_code_points_survive_coding(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c <= 0x10ffff; c++) {
+        if (c >= 0xd800 && c <= 0xdfff) {
+            continue;
+        }
+        unsigned char want[4];
+        char got[4];
+        uint32_t again = 0xffffffff;
+        size_t len = encode_by_definition(c, want);
+
+        size_t got_len = utf8_encode(c, got);
+
+        if (got_len != len || memcmp(got, want, len) != 0 ||
+            utf8_decode((struct str){got, len}, &again) != len || again != c ||
+            utf8_valid_prefix((struct str){got, len}) != len) {
+            fail_msg("U+%04X", (unsigned)c);
+        }
+    }
+}
+
+/* Counts what decodes among all sequences of one to three bytes: exactly the code points that have
+ * such a length, so nothing overlong and no surrogate passes. */
+static void nothing_else_decodes(void **state)
+{
+    (void)state;
+    size_t counts[5] = {0};
+    uint32_t code_point;
+    for (uint32_t bytes = 0; bytes < 0x1000000; bytes++) {
+        char text[3] = {(char)(bytes >> 16), (char)(bytes >> 8 & 0xff), (char)(bytes & 0xff)};
+        counts[utf8_decode((struct str){text, 3}, &code_point)]++;
+    }
+
+    assert_int_equal(counts[1], 0x80 * 0x10000);
+    assert_int_equal(counts[2], (0x800 - 0x80) * 0x100);
+    assert_int_equal(counts[3], 0x10000 - 0x800 - 0x800);
+    assert_int_equal(counts[4], 0);
+}
+
+static void four_byte_sequences_stay_in_range(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    uint32_t code_point;
+    for (uint32_t lead = 0xf0; lead <= 0xff; lead++) {
+        for (uint32_t rest = 0; rest < 0x10000; rest++) {
+            char text[4] = {(char)lead, (char)(rest >> 8), (char)(rest & 0xff), (char)0xbf};
+            count += utf8_decode((struct str){text, 4}, &code_point) == 4;
+        }
+    }
+
+    assert_int_equal(count, 0x100000 / 64);
+}
+
+static void valid_prefix_stops_at_the_first_bad_byte(void **state)
+{
+    (void)state;
+
+    static const struct {
+        struct str text;
+        size_t valid;
+    } cases[] = {
+        {STR_INIT(""),                                         0 },
+        {STR_INIT("ascii"),                                    5 },
+        {STR_INIT("ascii\x80"),                                5 },
+        {STR_INIT("0123456789abcdef\xff"),                     16},
+        {STR_INIT("0123456789abcde\xc3\xa9 0123456789abcdef"), 34},
+        {STR_INIT("\xc3"),                                     0 },
+        {STR_INIT("\xe4\xb8\xad\xe4\xb8"),                     3 },
+        {STR_INIT("\xf0\x9f\x98\x80\xf0\x9f\x98"),             4 },
+        {STR_INIT("a\0b\xc0\x80"),                             3 },
+        {STR_INIT("\xf4\x90\x80\x80"),                         0 },
+        {STR_INIT("\xf5\x80\x80\x80"),                         0 },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(utf8_valid_prefix(cases[i].text), cases[i].valid);
+    }
+}
+
+/* In a block of exactly its size, at each length: AddressSanitizer sees a read beyond it. */
+static void validation_reads_nothing_beyond_the_text(void **state)
+{
+    (void)state;
+    struct str text = STR("0123456789abcdef0123456789abcd\xe4\xb8\xad\xf0\x9f\x98\x80");
+    for (size_t len = 1; len < text.len; len++) {
+        char *copy = mem_alloc(len);
+        memcpy(copy, text.ptr, len);
+
+        size_t valid = utf8_valid_prefix((struct str){copy, len});
+
+        mem_free(copy);
+        assert_int_equal(valid, len <= 30 ? len : len < 33 ? 30 : 33);
+    }
+}
+
+static void multibyte_run_stops_at_ascii(void **state)
+{
+    (void)state;
+
+    assert_int_equal(utf8_multibyte_run(STR("\xc3\xa9\xe4\xb8\xad x")), 5);
+    assert_int_equal(utf8_multibyte_run(STR("x\xc3\xa9")), 0);
+    assert_int_equal(utf8_multibyte_run(STR("\xc3\xa9\xff")), 2);
+    assert_int_equal(utf8_multibyte_run(STR("")), 0);
+}
+
+static void truncation_keeps_code_points_whole(void **state)
+{
+    (void)state;
+
+    static const struct {
+        struct str text;
+        size_t max;
+        size_t len;
+    } cases[] = {
+        {STR_INIT("abc"),                      5, 3},
+        {STR_INIT("abc"),                      3, 3},
+        {STR_INIT("abc"),                      2, 2},
+        {STR_INIT("abc"),                      0, 0},
+        {STR_INIT("a\xc3\xa9"),                2, 1},
+        {STR_INIT("a\xc3\xa9"),                3, 3},
+        {STR_INIT("\xf0\x9f\x98\x80"),         3, 0},
+        {STR_INIT("\xf0\x9f\x98\x80z"),        4, 4},
+        {STR_INIT("\x80\x80\x80\x80\x80\x80"), 5, 5},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(utf8_truncate(cases[i].text, cases[i].max).len, cases[i].len);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_code_points_survive_coding),
+        cmocka_unit_test(nothing_else_decodes),
+        cmocka_unit_test(four_byte_sequences_stay_in_range),
+        cmocka_unit_test(valid_prefix_stops_at_the_first_bad_byte),
+        cmocka_unit_test(validation_reads_nothing_beyond_the_text),
+        cmocka_unit_test(multibyte_run_stops_at_ascii),
+        cmocka_unit_test(truncation_keeps_code_points_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
