@@ -9,8 +9,9 @@
  * quotes are escaped; everything else stays as it is. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status json_write_text(struct buf *b, struct str text);
 
-/* The same without the quotes: for pieces of one long string. */
+/* The same without the quotes: for pieces of one long string, cut between code points. */
 MUST_CHECK enum status json_write_escaped(struct buf *b, struct str text);
 
-/* Shortest text that reads back as the same double; NaN and infinities become null. */
+/* Shortest text that reads back as the same double (at a few powers of two a digit longer); NaN and
+ * infinities become null. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status json_write_real(struct buf *b, double value);
