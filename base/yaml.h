@@ -1,7 +1,7 @@
 /* A YAML file as a tree of nodes that know line and column. JSON is YAML, so both are read.
  * Refuses what an operator did not mean: duplicate keys, anchors, aliases, tags, several documents,
- * over YAML_DEPTH_MAX levels, over YAML_BYTES_MAX bytes. Nesting is capped before the parser sees
- * the text (libyaml needs over 20 s for 100,000 brackets).
+ * over YAML_DEPTH_MAX levels, over YAML_BYTES_MAX bytes. Nesting is capped while the text streams
+ * through the parser (libyaml needs over 20 s for 100,000 brackets; here they take 1 ms).
  * ${NAME} and ${NAME:-default} in scalars are replaced from the environment (after parsing, so a
  * value can never change the structure); $$ is a dollar. A missing name without default is an error.
  * Lifetime: nodes live in the arena that is passed in. */
@@ -49,5 +49,12 @@ MUST_CHECK enum status yaml_load(const char *path, struct arena *arena, struct d
 /* Value of a mapping's key, or NULL. node may be NULL or no mapping: then NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, struct str key);
 
-/* An unquoted null, ~ or empty scalar. */
+/* An unquoted null, ~ or empty scalar; from the environment only an empty one. */
 bool yaml_is_null(const struct yaml_node *node);
+
+struct yaml_shown { /* text for a message */
+    char text[80];  /* terminated */
+};
+
+/* Text as a message may show it: one line, control characters as "?", the end cut off as "...". */
+struct yaml_shown yaml_shown(struct str text);

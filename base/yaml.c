@@ -1,0 +1,594 @@
+/* See yaml.h. A driver over libyaml's events: bytes are checked, then events build the tree with a
+ * stack of open collections, no recursion. The stack is the ceiling on nesting: libyaml reads at
+ * most 1,024 bytes ahead of the event that it hands out, so 100,000 opening brackets are refused
+ * after a millisecond, although parsing them all takes it over 20 s.
+ * Says nothing about what a key means: that is base/keys. libyaml appears in this file only; the
+ * memory that it takes for itself does not come from base/mem. */
+#include "base/yaml.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/table.h"
+#include "base/utf8.h"
+#include "base/yaml_env.h"
+#include "base/yaml_problem.h"
+
+enum {
+    TABLE_FROM_KEYS = 16, /* from this many keys on a hash table finds the duplicates */
+    LOAD_CHUNK_BYTES = 64 * 1024,
+    ERRNO_TEXT_BYTES = 128,
+};
+
+struct frame { /* an open mapping or sequence */
+    struct yaml_node *node;
+    size_t first; /* its first child in builder.pending */
+};
+
+struct builder {
+    struct arena *arena;
+    struct diags *diags;
+    struct str text;
+    struct str file;
+    struct frame frames[YAML_DEPTH_MAX];
+    size_t depth;
+    struct yaml_node **pending; /* children of the open collections; keys and values in turn */
+    size_t pending_count;
+    size_t pending_cap;
+    struct yaml_node *root;
+};
+
+#define REPORT(b, at, ...) diags_add((b)->diags, DIAG_ERROR, (b)->file, (at), __VA_ARGS__)
+
+static struct pos pos_of_mark(yaml_mark_t mark)
+{
+    return (struct pos){.line = (int)mark.line + 1, .column = (int)mark.column + 1};
+}
+
+/* Line and column (in code points) of a byte of the text. */
+static struct pos pos_of_offset(struct str text, size_t offset)
+{
+    struct pos pos = {.line = 1, .column = 1};
+    for (size_t i = 0; i < offset && i < text.len; i++) {
+        bool is_crlf = text.ptr[i] == '\r' && i + 1 < text.len && text.ptr[i + 1] == '\n';
+        if (text.ptr[i] == '\n' || (text.ptr[i] == '\r' && !is_crlf)) {
+            pos.line++;
+            pos.column = 1;
+        } else if (((unsigned char)text.ptr[i] & 0xC0U) != 0x80U) {
+            pos.column++;
+        }
+    }
+    return pos;
+}
+
+/* ---- before the parser: what must not reach it ---- */
+
+/* Offset of a "%TAG" at the start of a line, or text.len. libyaml compares each such line with all
+ * before it; they have no use where tags are refused. */
+static size_t find_tag_directive(struct str text)
+{
+    struct str needle = STR("%TAG");
+    size_t at = 0;
+    while (at < text.len) {
+        at += str_find(str_slice(text, at, SIZE_MAX), needle);
+        if (at == 0 || (at < text.len && (text.ptr[at - 1] == '\n' || text.ptr[at - 1] == '\r'))) {
+            return at;
+        }
+        at += at < text.len ? needle.len : 0;
+    }
+    return text.len;
+}
+
+static enum status check_bytes(const struct builder *b)
+{
+    struct str text = b->text;
+    if (text.len > YAML_BYTES_MAX) {
+        REPORT(b, ((struct pos){0, 0}), "the file is larger than %d MiB",
+               YAML_BYTES_MAX / (1024 * 1024));
+        return ST_INVALID;
+    }
+    if (str_starts_with(text, STR("\xFF\xFE")) || str_starts_with(text, STR("\xFE\xFF"))) {
+        REPORT(b, ((struct pos){1, 1}), "the file is UTF-16; save it as UTF-8");
+        return ST_INVALID;
+    }
+    size_t valid = utf8_valid_prefix(text);
+    size_t nul = str_find_char(text, '\0');
+    if (nul < valid) {
+        REPORT(b, pos_of_offset(text, nul), "a NUL byte is not allowed");
+        return ST_INVALID;
+    }
+    if (valid < text.len) {
+        REPORT(b, pos_of_offset(text, valid), "the byte 0x%02X here is not valid UTF-8",
+               (unsigned)(unsigned char)text.ptr[valid]);
+        return ST_INVALID;
+    }
+    size_t directive = find_tag_directive(text);
+    if (directive < text.len) {
+        REPORT(b, pos_of_offset(text, directive), "tags are not supported, nor is \"%%TAG\"");
+        return ST_INVALID;
+    }
+    return ST_OK;
+}
+
+/* ---- the tree ---- */
+
+static bool expects_key(const struct builder *b)
+{
+    if (b->depth == 0) {
+        return false;
+    }
+    const struct frame *top = &b->frames[b->depth - 1];
+    return top->node->kind == YAML_MAPPING && (b->pending_count - top->first) % 2 == 0;
+}
+
+/* Makes a node the next child of the innermost open collection, or the root. */
+static enum status attach(struct builder *b, struct yaml_node *node)
+{
+    if (b->depth == 0) {
+        b->root = node;
+        return ST_OK;
+    }
+    if (b->pending_count == b->pending_cap) {
+        size_t cap = b->pending_cap == 0 ? 64 : b->pending_cap * 2;
+        struct yaml_node **grown = mem_resize(b->pending, cap * sizeof(struct yaml_node *));
+        if (grown == NULL) {
+            return ST_NO_MEMORY;
+        }
+        b->pending = grown;
+        b->pending_cap = cap;
+    }
+    b->pending[b->pending_count] = node;
+    b->pending_count++;
+    return ST_OK;
+}
+
+static struct yaml_node *make_node(const struct builder *b, enum yaml_kind kind, yaml_mark_t mark)
+{
+    struct yaml_node *node = arena_alloc(b->arena, sizeof *node);
+    if (node != NULL) {
+        node->kind = kind;
+        node->pos = pos_of_mark(mark);
+        node->file = b->file;
+    }
+    return node;
+}
+
+static void refuse_properties(const struct builder *b, const yaml_char_t *anchor,
+                              const yaml_char_t *tag, yaml_mark_t mark)
+{
+    if (anchor != NULL) {
+        REPORT(b, pos_of_mark(mark), "anchors are not supported: \"&%s\"",
+               yaml_shown(str_from((const char *)anchor)).text);
+    }
+    if (tag != NULL) {
+        REPORT(b, pos_of_mark(mark),
+               "tags are not supported; put text that starts with \"!\" in quotes");
+    }
+}
+
+/* A mistake in the text of a scalar that would make the tree misleading. */
+static void check_key(const struct builder *b, const struct yaml_node *key)
+{
+    if (!key->is_quoted && str_eq(key->text, STR("<<"))) {
+        REPORT(b, key->pos, "merge keys \"<<\" are not supported; write the keys out");
+    } else if (str_find(key->text, STR("${")) != key->text.len) {
+        REPORT(b, key->pos, "a key cannot come from the environment: \"%s\"",
+               yaml_shown(key->text).text);
+    }
+}
+
+/* Copies the scalar's text and, in values, replaces ${}. A bad reference is reported and leaves the
+ * text empty. */
+static enum status fill_scalar(const struct builder *b, struct yaml_node *node, struct str raw)
+{
+    if (str_find_char(raw, '\0') != raw.len) {
+        REPORT(b, node->pos, "the escape \"\\0\" is not allowed: text cannot contain NUL");
+        return ST_OK;
+    }
+    node->text = arena_copy(b->arena, raw);
+    if (node->text.ptr == NULL) {
+        return ST_NO_MEMORY;
+    }
+    if (expects_key(b)) {
+        check_key(b, node);
+        return ST_OK;
+    }
+
+    struct str why = STR("");
+    struct str expanded = STR("");
+    enum status st = yaml_env_expand(node->text, b->arena, &expanded, &node->is_from_env, &why);
+    if (st == ST_INVALID) {
+        REPORT(b, node->pos, "%.*s", STR_ARG(why));
+        return ST_OK;
+    }
+    if (st == ST_OK) {
+        node->text = expanded;
+    }
+    return st;
+}
+
+static enum status add_scalar(struct builder *b, const yaml_event_t *event)
+{
+    refuse_properties(b, event->data.scalar.anchor, event->data.scalar.tag, event->start_mark);
+    struct yaml_node *node = make_node(b, YAML_SCALAR, event->start_mark);
+    if (node == NULL) {
+        return ST_NO_MEMORY;
+    }
+    node->is_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    struct str raw = {(const char *)event->data.scalar.value, event->data.scalar.length};
+    enum status st = fill_scalar(b, node, raw);
+    return st == ST_OK ? attach(b, node) : st;
+}
+
+/* Stands for the value that an alias would repeat, so that the rest of the file is checked too. */
+static enum status add_alias(struct builder *b, const yaml_event_t *event)
+{
+    const char *name = (const char *)event->data.alias.anchor;
+    REPORT(b, pos_of_mark(event->start_mark),
+           "aliases are not supported: \"*%s\"; put text that starts with \"*\" in quotes",
+           yaml_shown(str_from(name)).text);
+    struct yaml_node *node = make_node(b, YAML_SCALAR, event->start_mark);
+    if (node == NULL) {
+        return ST_NO_MEMORY;
+    }
+    node->text = arena_copy(b->arena, str_from(name));
+    return node->text.ptr != NULL ? attach(b, node) : ST_NO_MEMORY;
+}
+
+static enum status open_collection(struct builder *b, enum yaml_kind kind, yaml_mark_t mark)
+{
+    if (b->depth == YAML_DEPTH_MAX) {
+        REPORT(b, pos_of_mark(mark), "nested more than %d levels deep", YAML_DEPTH_MAX);
+        return ST_INVALID;
+    }
+    if (expects_key(b)) {
+        REPORT(b, pos_of_mark(mark), "a key must be text, not a %s",
+               kind == YAML_MAPPING ? "mapping" : "list");
+        return ST_INVALID;
+    }
+    struct yaml_node *node = make_node(b, kind, mark);
+    if (node == NULL) {
+        return ST_NO_MEMORY;
+    }
+    enum status st = attach(b, node);
+    if (st != ST_OK) {
+        return st;
+    }
+    b->frames[b->depth] = (struct frame){.node = node, .first = b->pending_count};
+    b->depth++;
+    return ST_OK;
+}
+
+static void report_duplicate(const struct builder *b, const struct yaml_node *key,
+                             const struct yaml_node *first)
+{
+    REPORT(b, key->pos, "duplicate key \"%s\", first given at line %d, column %d",
+           yaml_shown(key->text).text, first->pos.line, first->pos.column);
+}
+
+static void find_duplicates_in_few(const struct builder *b, const struct yaml_node *node)
+{
+    for (size_t i = 1; i < node->count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (str_eq(node->keys[i]->text, node->keys[j]->text)) {
+                report_duplicate(b, node->keys[i], node->keys[j]);
+                break;
+            }
+        }
+    }
+}
+
+static enum status find_duplicates(const struct builder *b, const struct yaml_node *node)
+{
+    if (node->count < TABLE_FROM_KEYS) {
+        find_duplicates_in_few(b, node);
+        return ST_OK;
+    }
+    struct table *seen = table_create();
+    if (seen == NULL) {
+        return ST_NO_MEMORY;
+    }
+    enum status st = ST_OK;
+    for (size_t i = 0; i < node->count && st == ST_OK; i++) {
+        const struct yaml_node *first = table_get(seen, node->keys[i]->text);
+        if (first != NULL) {
+            report_duplicate(b, node->keys[i], first);
+        } else {
+            st = table_put(seen, node->keys[i]->text, node->keys[i], NULL);
+        }
+    }
+    table_destroy(seen);
+    return st;
+}
+
+/* Moves the children of the innermost open collection from the pending ones into their node. */
+static enum status close_collection(struct builder *b)
+{
+    b->depth--;
+    const struct frame *frame = &b->frames[b->depth];
+    struct yaml_node *node = frame->node;
+    size_t n = b->pending_count - frame->first;
+    struct yaml_node **children = b->pending + frame->first;
+    b->pending_count = frame->first;
+    if (n == 0) {
+        return ST_OK;
+    }
+    struct yaml_node **kept = arena_alloc(b->arena, n * sizeof(struct yaml_node *));
+    if (kept == NULL) {
+        return ST_NO_MEMORY;
+    }
+    if (node->kind == YAML_SEQUENCE) {
+        memcpy(kept, children, n * sizeof(struct yaml_node *));
+        node->count = n;
+        node->items = kept;
+        return ST_OK;
+    }
+    node->count = n / 2;
+    node->keys = kept;
+    node->items = kept + node->count;
+    for (size_t i = 0; i < node->count; i++) {
+        node->keys[i] = children[2 * i];
+        node->items[i] = children[2 * i + 1];
+    }
+    return find_duplicates(b, node);
+}
+
+static enum status open_document(const struct builder *b, const yaml_event_t *event)
+{
+    if (b->root != NULL) {
+        REPORT(b, pos_of_mark(event->start_mark), "a second document (\"---\") is not allowed");
+        return ST_INVALID;
+    }
+    return ST_OK;
+}
+
+/* Takes one event. ST_INVALID only where going on makes no sense; other mistakes are reported and
+ * counted in the diagnostics. */
+static enum status take_event(struct builder *b, const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_DOCUMENT_START_EVENT:
+        return open_document(b, event);
+    case YAML_SCALAR_EVENT:
+        return add_scalar(b, event);
+    case YAML_ALIAS_EVENT:
+        return add_alias(b, event);
+    case YAML_SEQUENCE_START_EVENT:
+        refuse_properties(b, event->data.sequence_start.anchor, event->data.sequence_start.tag,
+                          event->start_mark);
+        return open_collection(b, YAML_SEQUENCE, event->start_mark);
+    case YAML_MAPPING_START_EVENT:
+        refuse_properties(b, event->data.mapping_start.anchor, event->data.mapping_start.tag,
+                          event->start_mark);
+        return open_collection(b, YAML_MAPPING, event->start_mark);
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        return close_collection(b);
+    case YAML_NO_EVENT:
+    case YAML_STREAM_START_EVENT:
+    case YAML_STREAM_END_EVENT:
+    case YAML_DOCUMENT_END_EVENT:
+        return ST_OK;
+    }
+    return ST_OK;
+}
+
+/* ---- what libyaml refuses ---- */
+
+/* The byte offset of a mark, whose index counts code points. */
+static size_t offset_of_mark(struct str text, yaml_mark_t mark)
+{
+    size_t left = mark.index;
+    size_t at = 0;
+    while (at < text.len && left > 0) {
+        at++;
+        while (at < text.len && ((unsigned char)text.ptr[at] & 0xC0U) == 0x80U) {
+            at++;
+        }
+        left--;
+    }
+    return at;
+}
+
+static bool has_at(struct str text, size_t offset, struct str wanted)
+{
+    return str_starts_with(str_slice(text, offset, SIZE_MAX), wanted);
+}
+
+static enum status report_problem(const struct builder *b, const yaml_parser_t *parser)
+{
+    if (parser->error == YAML_MEMORY_ERROR) {
+        return ST_NO_MEMORY;
+    }
+    if (parser->error == YAML_READER_ERROR) {
+        REPORT(b, pos_of_offset(b->text, parser->problem_offset),
+               "the control character U+%04X is not allowed; write it as an escape in double "
+               "quotes",
+               (unsigned)parser->problem_value);
+        return ST_INVALID;
+    }
+
+    const char *words = parser->problem != NULL ? parser->problem : "unknown problem";
+    const struct yaml_problem *row = yaml_problem_find(words);
+    bool has_start = parser->context != NULL;
+    struct pos stop = pos_of_mark(parser->problem_mark);
+    struct pos start = has_start ? pos_of_mark(parser->context_mark) : stop;
+    size_t at = offset_of_mark(b->text, parser->problem_mark);
+    if (row->sentence == NULL) {
+        REPORT(b, stop, "this cannot be read as YAML: %s", words);
+    } else if (has_at(b->text, at, STR("\t")) && row->place == YAML_PROBLEM_HERE) {
+        REPORT(b, stop, "indent with spaces: a tab cannot stand here");
+    } else if (row->place == YAML_PROBLEM_BOTH && at > 0 && has_at(b->text, at - 1, STR("${"))) {
+        REPORT(b, stop, "inside [ ] and { } put \"${NAME}\" in quotes");
+    } else if (row->place == YAML_PROBLEM_BOTH && start.line != stop.line) {
+        REPORT(b, stop, "%s (it starts at line %d, column %d)", row->sentence, start.line,
+               start.column);
+    } else {
+        REPORT(b, row->place == YAML_PROBLEM_START ? start : stop, "%s", row->sentence);
+    }
+    return ST_INVALID;
+}
+
+static enum status build(struct builder *b, yaml_parser_t *parser)
+{
+    for (;;) {
+        yaml_event_t event;
+        if (yaml_parser_parse(parser, &event) == 0) {
+            return report_problem(b, parser);
+        }
+        enum status st = take_event(b, &event);
+        bool is_last = event.type == YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+        if (st != ST_OK || is_last) {
+            return st;
+        }
+    }
+}
+
+static enum status run_parser(struct builder *b)
+{
+    yaml_parser_t parser;
+    if (yaml_parser_initialize(&parser) == 0) {
+        return ST_NO_MEMORY;
+    }
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    const char *bytes = b->text.len > 0 ? b->text.ptr : "";
+    yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, b->text.len);
+    enum status st = build(b, &parser);
+    yaml_parser_delete(&parser);
+    mem_free(b->pending);
+    return st;
+}
+
+enum status yaml_parse(struct str text, struct str file, struct arena *arena, struct diags *diags,
+                       struct yaml_node **ret_root)
+{
+    struct builder b = {.arena = arena, .diags = diags, .text = text};
+    b.file = arena_copy(arena, file);
+    if (b.file.ptr == NULL) {
+        return ST_NO_MEMORY;
+    }
+    if (str_starts_with(text, STR("\xEF\xBB\xBF"))) {
+        b.text = str_slice(text, 3, SIZE_MAX);
+    }
+    size_t errors = diags->errors;
+    enum status st = check_bytes(&b);
+    if (st == ST_OK) {
+        st = run_parser(&b);
+    }
+    if (st == ST_OK && diags->errors > errors) {
+        st = ST_INVALID;
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+
+    bool is_empty = b.root == NULL || (yaml_is_null(b.root) && b.root->text.len == 0);
+    if (is_empty) {
+        b.root = make_node(&b, YAML_MAPPING, (yaml_mark_t){0, 0, 0});
+    }
+    if (b.root == NULL) {
+        return ST_NO_MEMORY;
+    }
+    *ret_root = b.root;
+    return ST_OK;
+}
+
+/* Reads a file to its end or one byte over the ceiling, which yaml_parse then refuses. */
+static enum status read_all(FILE *file, struct buf *out)
+{
+    for (;;) {
+        size_t room = out->max - out->len;
+        size_t want = room < LOAD_CHUNK_BYTES ? room : LOAD_CHUNK_BYTES;
+        if (want == 0) {
+            return ST_OK;
+        }
+        char *into = buf_reserve(out, want);
+        if (into == NULL) {
+            return ST_NO_MEMORY;
+        }
+        size_t got = fread(into, 1, want, file);
+        buf_commit(out, got);
+        if (ferror(file) != 0) {
+            return ST_IO;
+        }
+        if (got == 0) {
+            return ST_OK;
+        }
+    }
+}
+
+static void report_io(struct diags *diags, struct str file, int error)
+{
+    char text[ERRNO_TEXT_BYTES];
+    diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot read the file: %s",
+              strerror_r(error, text, sizeof text));
+}
+
+enum status yaml_load(const char *path, struct arena *arena, struct diags *diags,
+                      struct yaml_node **ret_root)
+{
+    struct str name = arena_copy(arena, str_from(path));
+    if (name.ptr == NULL) {
+        return ST_NO_MEMORY;
+    }
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) {
+        report_io(diags, name, errno);
+        return ST_IO;
+    }
+    struct buf bytes;
+    buf_init(&bytes, YAML_BYTES_MAX + 1);
+    enum status st = read_all(file, &bytes);
+    int error = errno;
+    (void)fclose(file); /* nothing was written */
+    if (st == ST_OK) {
+        st = yaml_parse(buf_str(&bytes), name, arena, diags, ret_root);
+    } else if (st == ST_IO) {
+        report_io(diags, name, error);
+    }
+    buf_fini(&bytes);
+    return st;
+}
+
+const struct yaml_node *yaml_get(const struct yaml_node *node, struct str key)
+{
+    if (node == NULL || node->kind != YAML_MAPPING) {
+        return NULL;
+    }
+    for (size_t i = 0; i < node->count; i++) {
+        if (str_eq(node->keys[i]->text, key)) {
+            return node->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* A text that came from the environment is null only when it is empty: a password "null" is a
+ * password. */
+bool yaml_is_null(const struct yaml_node *node)
+{
+    if (node->kind != YAML_SCALAR || node->is_quoted) {
+        return false;
+    }
+    return node->text.len == 0 || (!node->is_from_env && (str_eq(node->text, STR("~")) ||
+                                                          str_eq(node->text, STR("null"))));
+}
+
+struct yaml_shown yaml_shown(struct str text)
+{
+    static const char cut[] = "...";
+    struct yaml_shown shown;
+    size_t room = sizeof shown.text - sizeof cut;
+    struct str kept = utf8_truncate(text, room);
+    for (size_t i = 0; i < kept.len; i++) {
+        unsigned char c = (unsigned char)kept.ptr[i];
+        shown.text[i] = c < 0x20 || c == 0x7F ? '?' : kept.ptr[i];
+    }
+    memcpy(shown.text + kept.len, kept.len < text.len ? cut : "", kept.len < text.len ? 4 : 1);
+    return shown;
+}
