@@ -7,6 +7,7 @@
  * for the same kernel, which therefore is immutable after create. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,7 @@ struct kernel_type;
 
 struct kernel { /* first member of each kernel's private struct */
     const struct kernel_type *type;
+    _Atomic uint32_t users; /* private: whoever made it, and each call that runs on the pool */
 };
 
 struct kernel_type {
@@ -63,10 +65,11 @@ struct kernel_type {
     const char *sentence;    /* what it is, for the docs */
     const struct keys *keys; /* its options, for the docs; NULL: its value is not a block */
     /* Decodes the options (the node under its name), loads what it needs. Mistakes go to
-     * reader->diags with ST_INVALID. The kernel is destroyed with type->destroy. */
+     * reader->diags with ST_INVALID. What the kernel keeps it owns: a call that was abandoned may
+     * still run when the configuration and its arena are gone. */
     enum status (*create)(struct key_reader *reader, const struct yaml_node *options,
                           struct kernel **ret_kernel);
-    void (*destroy)(struct kernel *kernel);
+    void (*destroy)(struct kernel *kernel); /* only kernel_unref calls it */
     /* Answers. Fills ret_result in every case. */
     void (*generate)(struct kernel *kernel, const struct kernel_prompt *prompt,
                      const struct kernel_sink *sink, struct kernel_result *ret_result);
@@ -75,6 +78,33 @@ struct kernel_type {
 /* The built-in kernels, NULL-terminated: calc, lookup, constant, echo. */
 extern const struct kernel_type *const kernel_types[];
 
+/* For create: fills the common part; the creator holds one reference. */
+void kernel_init(struct kernel *kernel, const struct kernel_type *type);
+
+/* From any thread. The last unref destroys; NULL allowed. */
+void kernel_ref(struct kernel *kernel);
+void kernel_unref(struct kernel *kernel);
+
+/* Text of the last message whose role is "user", or the empty string. */
+struct str kernel_last_question(const struct kernel_prompt *prompt);
+
+/* For generate: fills *ret_result for an answer that came to its end, or that the sink stopped
+ * (st is what the sink said last). The host counts tokens. */
+void kernel_finish(struct kernel_result *ret_result, enum status st);
+
+/* For generate: fills *ret_result for no answer. */
+void kernel_fail(struct kernel_result *ret_result, int http_status, const char *message);
+
 /* A rough count of tokens in English-like text: the larger of words * 4 / 3 and bytes / 4, rounded up.
  * Used where no tokenizer is known; marked as an estimate by whoever shows it. */
 int64_t kernel_count_tokens(struct str text);
+
+/* The same for text that comes in pieces. Zero-initialise. */
+struct kernel_tally {
+    size_t words;
+    size_t bytes;
+    bool is_in_word;
+};
+
+void kernel_tally_add(struct kernel_tally *tally, struct str text);
+int64_t kernel_tally_tokens(const struct kernel_tally *tally);

@@ -13,15 +13,19 @@ struct kernel_pool;
 /* threads >= 1; queue_max: jobs that may wait. NULL: no memory or threads. */
 struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max);
 
-/* Waits for running jobs (their calls must have been cancelled). NULL allowed. */
+/* Waits for running jobs (their calls must have been cancelled). NULL allowed. A loop that had calls
+ * may be destroyed before or after; let it turn once without waiting after its last call is gone, for
+ * what had been posted to it. */
 void kernel_pool_destroy(struct kernel_pool *pool);
 
-/* Starts a call to a kernel: parses messages, stream, stream_options.include_usage, max_tokens (and
- * max_completion_tokens) from the request body, runs kernel->generate on the pool, and delivers a
- * chat completion (JSON) or chat completion chunks (SSE, ended by [DONE]) as bytes of call->in, in
+/* Starts a call to a kernel (kernel_call.c): parses messages, stream, stream_options.include_usage,
+ * max_tokens (and max_completion_tokens) from the request body, runs kernel->generate on the pool, and
+ * delivers a chat completion (JSON) or chat completion chunks (SSE, ended by [DONE]) as bytes of call->in, in
  * the way a remote OpenAI-dialect expert would: the same head (status, content type), usage, error
- * documents, finish_reason, ids. The pool thread blocks while more than CALL_IN_PAUSE_BYTES wait,
- * and stops within one piece after call_cancel.
+ * documents, finish_reason, ids. Of a stream, the pool thread blocks while more than
+ * CALL_IN_PAUSE_BYTES wait; a JSON answer comes whole, with its end. It stops within one piece after
+ * call_cancel. The body is copied and the kernel referenced: both may go once the call is destroyed,
+ * even if the kernel still runs.
  * `model` is the expert's name, put into the reply. `loop` is the caller's loop: wake is called on
  * it. Deadlines: first token, idle and total as given (ms, 0 none).
  * ST_TOO_BIG: the queue is full. ST_NO_MEMORY. A body that is no chat request is a reply with status

@@ -1,0 +1,621 @@
+/* A call to a kernel: the chat API around it, its thread hop, deadlines and backpressure. Answers
+ * nothing itself: that is the kernel's part.
+ *
+ *   loop thread                                  thread of the pool
+ *   -----------                                  ------------------
+ *   kernel_pool_call ---- push work ---------->  run_work: kernel_chat_parse, generate
+ *                                                  on_text -> put -> outbox (waits while full)
+ *   on_posted <---------- loop_post -----------      |
+ *     outbox -> call->in, state, wake                 finish_work
+ *   consumed, cancel ---- under the lock ----->   put goes on, or says ST_CLOSED
+ *
+ * The call belongs to its owner and to the loop's thread alone. What both sides share is `struct
+ * work`, reference-counted: the call, the queued or running job and a posted task hold one each, so
+ * the call may be destroyed while the kernel still runs. After a cancel nothing is posted any more:
+ * posting happens under the lock that cancel takes. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "backends/kernel.h"
+#include "backends/kernel_chat.h"
+#include "backends/kernel_job.h"
+#include "backends/kernel_pool.h"
+#include "backends/kernel_reply.h"
+#include "base/container.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+
+enum {
+    REPLY_MAX_BYTES = 32 * 1024 * 1024, /* ceiling on what waits: far above CALL_IN_PAUSE_BYTES */
+    ANSWER_MAX_BYTES = 4 * 1024 * 1024, /* text of an answer that is not streamed */
+    PIECE_MAX_BYTES = 16 * 1024,        /* text of one event; longer pieces are split */
+};
+
+struct kernel_call;
+
+struct work {
+    struct kernel_job job;
+    struct loop_task posted;
+    struct loop *loop;
+    struct kernel *kernel;     /* holds a reference */
+    struct kernel_call *owner; /* loop thread only; NULL once the call is destroyed */
+    struct kernel_reply reply; /* pool thread only, like body */
+    struct str body;           /* own copy, in the same block as reply.model */
+    _Atomic unsigned users;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct buf outbox;    /* bytes that the loop has not yet taken */
+    size_t waiting_bytes; /* in call->in, as the loop saw it last */
+    bool is_cancelled;
+    bool is_posted;
+    bool is_blocked; /* the kernel waits for the client */
+    bool has_head;
+    bool is_event_stream;
+    int http_status;
+    int64_t retry_after_s;
+    bool is_done;
+    enum call_outcome outcome;
+};
+
+struct kernel_call {
+    struct call call;
+    struct kernel_pool *pool;
+    struct work *work;
+    struct loop *loop;
+    struct loop_timer timer;
+    int64_t first_token_due_ms; /* INT64_MAX: none, like total_due_ms */
+    int64_t total_due_ms;
+    int64_t idle_ms; /* 0: none */
+    int64_t last_byte_ms;
+};
+
+struct answer { /* one run of a kernel, on the pool's thread */
+    struct work *work;
+    struct buf text;   /* not streamed: the answer so far */
+    struct buf events; /* scratch for documents */
+    struct kernel_tally tally;
+    int64_t max_tokens; /* 0: none */
+    bool is_stream;
+    bool has_begun; /* the role event is out */
+    bool is_at_limit;
+    enum status st; /* first failure of the answer's own: no memory, too big */
+};
+
+/* ---- the shared part ---- */
+
+static void unref(struct work *work)
+{
+    if (--work->users > 0) {
+        return;
+    }
+    kernel_unref(work->kernel);
+    buf_fini(&work->outbox);
+    (void)pthread_cond_destroy(&work->changed);
+    (void)pthread_mutex_destroy(&work->lock);
+    mem_free(work);
+}
+
+/* Under the lock. */
+static void post(struct work *work)
+{
+    if (!work->is_posted && !work->is_cancelled) {
+        work->is_posted = true;
+        work->users++;
+        loop_post(work->loop, &work->posted);
+    }
+}
+
+/* Hands bytes of a stream to the loop; waits while the client's queue is full. */
+static enum status put(struct work *work, struct str bytes)
+{
+    (void)pthread_mutex_lock(&work->lock);
+    while (!work->is_cancelled &&
+           work->outbox.len + work->waiting_bytes > (size_t)CALL_IN_PAUSE_BYTES) {
+        work->is_blocked = true;
+        (void)pthread_cond_wait(&work->changed, &work->lock);
+    }
+    work->is_blocked = false;
+    enum status st = work->is_cancelled ? ST_CLOSED : buf_append(&work->outbox, bytes);
+    if (st == ST_OK) {
+        work->has_head = true;
+        work->is_event_stream = true;
+        work->http_status = 200;
+        post(work);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    return st;
+}
+
+/* Hands over a whole document, if any, and the end. */
+static void put_end(struct work *work, int http_status, struct str document,
+                    enum call_outcome outcome)
+{
+    (void)pthread_mutex_lock(&work->lock);
+    work->is_done = true;
+    work->outcome = outcome;
+    if (document.len > 0 && buf_append(&work->outbox, document) != ST_OK) {
+        work->outcome = CALL_NO_MEMORY;
+    } else if (document.len > 0 && !work->has_head) {
+        work->has_head = true;
+        work->http_status = http_status;
+    }
+    post(work);
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- the kernel's sink, on the pool's thread ---- */
+
+/* The part of the text that fits under max_tokens. */
+static struct str fit(struct answer *a, struct str text)
+{
+    if (a->max_tokens == 0) {
+        kernel_tally_add(&a->tally, text);
+        return text;
+    }
+    size_t at = 0;
+    while (at < text.len) {
+        uint32_t code_point;
+        size_t n = utf8_decode(str_slice(text, at, text.len), &code_point);
+        n = n == 0 ? 1 : n; /* a kernel that breaks its promise is passed on byte by byte */
+        struct kernel_tally next = a->tally;
+        kernel_tally_add(&next, str_slice(text, at, n));
+        if (kernel_tally_tokens(&next) > a->max_tokens) {
+            a->is_at_limit = true;
+            break;
+        }
+        a->tally = next;
+        at += n;
+    }
+    return str_slice(text, 0, at);
+}
+
+static enum status begin(struct answer *a)
+{
+    if (a->has_begun) {
+        return ST_OK;
+    }
+    a->has_begun = true;
+    return kernel_reply_role(&a->events, &a->work->reply);
+}
+
+static enum status stream_text(struct answer *a, struct str text)
+{
+    enum status st = ST_OK;
+    while (st == ST_OK && text.len > 0) {
+        struct str piece = utf8_truncate(text, PIECE_MAX_BYTES);
+        buf_reset(&a->events);
+        st = begin(a);
+        if (st == ST_OK) {
+            st = kernel_reply_piece(&a->events, &a->work->reply, piece);
+        }
+        if (st == ST_OK) {
+            st = put(a->work, buf_str(&a->events));
+        }
+        text = str_slice(text, piece.len, text.len);
+    }
+    return st;
+}
+
+static bool is_cancelled(struct work *work)
+{
+    (void)pthread_mutex_lock(&work->lock);
+    bool is = work->is_cancelled;
+    (void)pthread_mutex_unlock(&work->lock);
+    return is;
+}
+
+static enum status on_text(void *ctx, struct str piece)
+{
+    struct answer *a = ctx;
+    if (a->st != ST_OK || a->is_at_limit || is_cancelled(a->work)) {
+        return ST_CLOSED;
+    }
+    struct str text = fit(a, piece);
+    enum status st = a->is_stream ? stream_text(a, text) : buf_append(&a->text, text);
+    if (st != ST_OK && st != ST_CLOSED) {
+        a->st = st;
+    }
+    return st == ST_OK && !a->is_at_limit ? ST_OK : ST_CLOSED;
+}
+
+static enum status on_pause(void *ctx, int64_t ms)
+{
+    struct work *work = ((struct answer *)ctx)->work;
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    (void)pthread_mutex_lock(&work->lock);
+    int error = 0;
+    while (!work->is_cancelled && error != ETIMEDOUT) {
+        error = pthread_cond_timedwait(&work->changed, &work->lock, &until);
+    }
+    enum status st = work->is_cancelled ? ST_CLOSED : ST_OK;
+    (void)pthread_mutex_unlock(&work->lock);
+    return st;
+}
+
+/* ---- one run, on the pool's thread ---- */
+
+static struct kernel_usage usage_of(const struct answer *a, const struct kernel_prompt *prompt,
+                                    const struct kernel_result *result)
+{
+    struct kernel_usage usage = {result->prompt_tokens, result->completion_tokens};
+    if (usage.prompt_tokens < 0) {
+        usage.prompt_tokens = 0;
+        for (size_t i = 0; i < prompt->count; i++) {
+            usage.prompt_tokens += kernel_count_tokens(prompt->messages[i].text);
+        }
+    }
+    if (usage.completion_tokens < 0 || a->is_at_limit) {
+        usage.completion_tokens = kernel_tally_tokens(&a->tally);
+    }
+    return usage;
+}
+
+static void refuse(struct answer *a, int http_status, struct str message, int64_t retry_after_s)
+{
+    struct work *work = a->work;
+    buf_reset(&a->events);
+    if (kernel_reply_error(&a->events, http_status, message) != ST_OK) {
+        put_end(work, 0, STR(""), CALL_NO_MEMORY);
+        return;
+    }
+    (void)pthread_mutex_lock(&work->lock);
+    work->retry_after_s = retry_after_s;
+    (void)pthread_mutex_unlock(&work->lock);
+    put_end(work, http_status, buf_str(&a->events), CALL_OK);
+}
+
+/* The proper end of an answer. */
+static void complete(struct answer *a, const char *finish, struct kernel_usage usage)
+{
+    const struct kernel_reply *reply = &a->work->reply;
+    enum status st = ST_OK;
+    buf_reset(&a->events);
+    if (a->is_stream) {
+        st = begin(a);
+        if (st == ST_OK) {
+            st = kernel_reply_end(&a->events, reply, finish, usage);
+        }
+        if (st == ST_OK) {
+            st = put(a->work, buf_str(&a->events));
+        }
+        buf_reset(&a->events);
+    } else {
+        st = kernel_reply_whole(&a->events, reply, buf_str(&a->text), finish, usage);
+    }
+    if (st == ST_CLOSED) {
+        return; /* cancelled: nobody listens */
+    }
+    bool is_whole = st == ST_OK;
+    put_end(a->work, 200, is_whole ? buf_str(&a->events) : STR(""),
+            is_whole ? CALL_OK : CALL_NO_MEMORY);
+}
+
+static void finish_work(struct answer *a, const struct kernel_prompt *prompt,
+                        const struct kernel_result *result)
+{
+    if (a->st != ST_OK) {
+        put_end(a->work, 0, STR(""), a->st == ST_TOO_BIG ? CALL_TOO_BIG : CALL_NO_MEMORY);
+        return;
+    }
+    if (a->is_at_limit) {
+        complete(a, "length", usage_of(a, prompt, result));
+        return;
+    }
+    switch (result->finish) {
+    case KERNEL_STOP:
+        complete(a, "stop", usage_of(a, prompt, result));
+        break;
+    case KERNEL_LENGTH:
+        complete(a, "length", usage_of(a, prompt, result));
+        break;
+    case KERNEL_FAILED:
+        if (!a->has_begun) {
+            refuse(a, result->http_status, str_from(result->message), result->retry_after_s);
+            break;
+        }
+        put_end(a->work, 0, STR(""), CALL_CUT);
+        break;
+    case KERNEL_CANCELLED: /* the owner's doing; otherwise the kernel gave up without a reason */
+    case KERNEL_CUT:
+        put_end(a->work, 0, STR(""), CALL_CUT);
+        break;
+    }
+}
+
+static void answer(struct answer *a)
+{
+    struct kernel_chat chat;
+    struct work *work = a->work;
+    enum status st = kernel_chat_parse(work->body, &chat);
+    if (st == ST_INVALID) {
+        refuse(a, 400, str_from(chat.why), -1);
+    } else if (st != ST_OK) {
+        put_end(work, 0, STR(""), CALL_NO_MEMORY);
+    } else {
+        struct kernel_result result = {.finish = KERNEL_CUT};
+        struct kernel_sink sink = {a, on_text, on_pause};
+        work->reply.includes_usage = chat.includes_usage;
+        a->is_stream = chat.is_stream;
+        a->max_tokens = chat.prompt.max_tokens;
+        work->kernel->type->generate(work->kernel, &chat.prompt, &sink, &result);
+        finish_work(a, &chat.prompt, &result);
+    }
+    kernel_chat_fini(&chat);
+}
+
+static void run_work(struct kernel_job *job)
+{
+    struct work *work = CONTAINER_OF(job, struct work, job);
+    if (!is_cancelled(work)) {
+        struct answer a = {.work = work};
+        buf_init(&a.text, ANSWER_MAX_BYTES);
+        buf_init(&a.events, REPLY_MAX_BYTES);
+        answer(&a);
+        buf_fini(&a.events);
+        buf_fini(&a.text);
+    }
+    unref(work);
+}
+
+/* ---- the call, on the loop's thread ---- */
+
+static struct kernel_call *kernel_call_of(struct call *call)
+{
+    return (struct kernel_call *)call;
+}
+
+static int64_t now_ms(const struct kernel_call *kc)
+{
+    return clock_now_ms(loop_clock(kc->loop));
+}
+
+/* Tells the pool's side to stop. */
+static void stop_work(struct kernel_call *kc)
+{
+    struct work *work = kc->work;
+    (void)pthread_mutex_lock(&work->lock);
+    bool is_running = !work->is_done;
+    work->is_cancelled = true;
+    (void)pthread_cond_broadcast(&work->changed);
+    (void)pthread_mutex_unlock(&work->lock);
+    if (is_running && kernel_pool_drop(kc->pool, &work->job)) {
+        unref(work);
+    }
+}
+
+/* The only place, besides call_cancel, where the call becomes done. */
+static void finish(struct kernel_call *kc, enum call_outcome outcome)
+{
+    kc->call.state = CALL_DONE;
+    kc->call.outcome = outcome;
+    loop_timer_cancel(kc->loop, &kc->timer);
+}
+
+/* What may be late now, and when it is. INT64_MAX: nothing. */
+static int64_t next_deadline(struct kernel_call *kc, enum call_outcome *ret_outcome)
+{
+    int64_t other = INT64_MAX;
+    enum call_outcome other_outcome = CALL_FIRST_TOKEN_TIMEOUT;
+    if (kc->call.first_byte_us == 0) {
+        other = kc->first_token_due_ms;
+    } else if (kc->idle_ms > 0) {
+        (void)pthread_mutex_lock(&kc->work->lock);
+        bool is_blocked = kc->work->is_blocked;
+        (void)pthread_mutex_unlock(&kc->work->lock);
+        /* While the kernel waits for the client it is not the kernel that is slow. */
+        other = (is_blocked ? now_ms(kc) : kc->last_byte_ms) + kc->idle_ms;
+        other_outcome = CALL_IDLE_TIMEOUT;
+    }
+    *ret_outcome = other < kc->total_due_ms ? other_outcome : CALL_TOTAL_TIMEOUT;
+    return other < kc->total_due_ms ? other : kc->total_due_ms;
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct kernel_call *kc = CONTAINER_OF(timer, struct kernel_call, timer);
+    enum call_outcome outcome;
+    int64_t due = next_deadline(kc, &outcome);
+    if (due > now_ms(kc) &&
+        (due == INT64_MAX || loop_timer_set(kc->loop, &kc->timer, due) == ST_OK)) {
+        return;
+    }
+    stop_work(kc);
+    finish(kc, outcome);
+    kc->call.request.wake(kc->call.request.owner);
+}
+
+static enum status set_timer(struct kernel_call *kc)
+{
+    enum call_outcome outcome;
+    int64_t due = next_deadline(kc, &outcome);
+    return due == INT64_MAX ? ST_OK : loop_timer_set(kc->loop, &kc->timer, due);
+}
+
+/* Under the lock: moves what the pool's side has made into the call. */
+static enum status take_bytes(struct kernel_call *kc, struct work *work)
+{
+    struct call *call = &kc->call;
+    enum status st = ST_OK;
+    if (work->outbox.len > 0) {
+        int64_t now_us = clock_now_us(loop_clock(kc->loop));
+        call->first_byte_us = call->first_byte_us == 0 ? now_us : call->first_byte_us;
+        kc->last_byte_ms = now_us / 1000;
+        if (call->in.len == 0) {
+            struct buf empty = call->in;
+            call->in = work->outbox;
+            work->outbox = empty;
+            buf_reset(&work->outbox);
+        } else {
+            st = buf_append(&call->in, buf_str(&work->outbox));
+            buf_reset(&work->outbox);
+        }
+    }
+    work->waiting_bytes = call->in.len;
+    return st;
+}
+
+static void begin_reply(struct call *call, const struct work *work)
+{
+    call->state = CALL_STREAMING;
+    call->http_status = work->http_status;
+    call->is_event_stream = work->is_event_stream;
+    call->content_type = work->is_event_stream ? STR("text/event-stream") : STR("application/json");
+    call->retry_after_s = work->retry_after_s;
+}
+
+/* Runs on the loop once per post. */
+static void on_posted(struct loop_task *task)
+{
+    struct work *work = CONTAINER_OF(task, struct work, posted);
+    struct kernel_call *kc = work->owner;
+    bool is_first = kc != NULL && kc->call.first_byte_us == 0;
+    (void)pthread_mutex_lock(&work->lock);
+    work->is_posted = false;
+    bool is_live = kc != NULL && kc->call.state != CALL_DONE;
+    enum status st = is_live ? take_bytes(kc, work) : ST_OK;
+    if (is_live && work->has_head && kc->call.state == CALL_WAITING) {
+        begin_reply(&kc->call, work);
+    }
+    bool is_done = work->is_done;
+    enum call_outcome outcome = work->outcome;
+    (void)pthread_mutex_unlock(&work->lock);
+    if (is_live) {
+        if (st == ST_OK && is_first && !is_done) {
+            st = set_timer(kc); /* from now on it is the idle time that counts */
+        }
+        if (st != ST_OK) {
+            stop_work(kc);
+            finish(kc, CALL_NO_MEMORY);
+        } else if (is_done) {
+            finish(kc, outcome);
+        }
+        kc->call.request.wake(kc->call.request.owner);
+    }
+    unref(work);
+}
+
+static void consumed(struct call *call)
+{
+    struct kernel_call *kc = kernel_call_of(call);
+    struct work *work = kc->work;
+    (void)pthread_mutex_lock(&work->lock);
+    work->waiting_bytes = call->in.len;
+    if (work->is_blocked &&
+        work->outbox.len + work->waiting_bytes <= (size_t)CALL_IN_PAUSE_BYTES / 2) {
+        kc->last_byte_ms = now_ms(kc);
+        (void)pthread_cond_broadcast(&work->changed);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+static void cancel(struct call *call)
+{
+    struct kernel_call *kc = kernel_call_of(call);
+    stop_work(kc);
+    loop_timer_cancel(kc->loop, &kc->timer);
+}
+
+static void destroy(struct call *call)
+{
+    struct kernel_call *kc = kernel_call_of(call);
+    kc->work->owner = NULL;
+    unref(kc->work);
+    buf_fini(&call->in);
+    mem_free(kc);
+}
+
+static const struct call_kind kernel_kind = {consumed, cancel, destroy};
+
+static void copy_text(char **at, struct str text, struct str *ret_copy)
+{
+    if (text.len > 0) {
+        memcpy(*at, text.ptr, text.len);
+    }
+    *ret_copy = (struct str){*at, text.len};
+    *at += text.len;
+}
+
+static struct work *create_work(struct kernel_pool *pool, struct loop *loop, struct str body,
+                                const struct kernel_call_options *options)
+{
+    struct work *work = mem_alloc(sizeof *work + body.len + options->model.len);
+    if (work == NULL) {
+        return NULL;
+    }
+    memset(work, 0, sizeof *work);
+    char *at = (char *)work + sizeof *work;
+    copy_text(&at, body, &work->body);
+    copy_text(&at, options->model, &work->reply.model);
+    kernel_reply_init(&work->reply, kernel_pool_next_id(pool), clock_wall_s());
+    work->job.run = run_work;
+    work->posted.run = on_posted;
+    work->loop = loop;
+    work->kernel = options->kernel;
+    kernel_ref(work->kernel);
+    work->users = 2; /* the call and the job */
+    work->retry_after_s = -1;
+    buf_init(&work->outbox, REPLY_MAX_BYTES);
+    pthread_condattr_t monotonic; /* none of these can fail on Linux */
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&work->lock, NULL);
+    (void)pthread_cond_init(&work->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    return work;
+}
+
+static int64_t due_after(int64_t now, int64_t ms)
+{
+    return ms > 0 ? now + ms : INT64_MAX;
+}
+
+/* Named after the header that promises it: callers see nothing of this file. */
+enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
+                             const struct call_request *request,
+                             const struct kernel_call_options *options, struct call **ret_call)
+{
+    struct kernel_call *kc = mem_zalloc(1, sizeof *kc);
+    if (kc == NULL) {
+        return ST_NO_MEMORY;
+    }
+    kc->work = create_work(pool, loop, request->body, options);
+    if (kc->work == NULL) {
+        mem_free(kc);
+        return ST_NO_MEMORY;
+    }
+    kc->work->owner = kc;
+    kc->pool = pool;
+    kc->loop = loop;
+    kc->timer.on_due = on_deadline;
+    kc->call.kind = &kernel_kind;
+    kc->call.retry_after_s = -1;
+    kc->call.request = *request;
+    kc->call.started_us = clock_now_us(loop_clock(loop));
+    buf_init(&kc->call.in, REPLY_MAX_BYTES);
+    int64_t started_ms = kc->call.started_us / 1000;
+    kc->first_token_due_ms = due_after(started_ms, options->first_token_ms);
+    kc->total_due_ms = due_after(started_ms, options->total_ms);
+    kc->idle_ms = options->idle_ms;
+    enum status st = set_timer(kc);
+    if (st == ST_OK) {
+        st = kernel_pool_push(pool, &kc->work->job);
+    }
+    if (st != ST_OK) {
+        loop_timer_cancel(loop, &kc->timer);
+        unref(kc->work); /* the job that never was */
+        destroy(&kc->call);
+        return st;
+    }
+    *ret_call = &kc->call;
+    return ST_OK;
+}

@@ -1,0 +1,151 @@
+/* Threads and a bounded queue of jobs. What a job does is in kernel_call.c. */
+#include "backends/kernel_pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "backends/kernel_job.h"
+#include "base/mem.h"
+
+struct kernel_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t has_work;
+    struct kernel_job *first; /* this and what follows up to is_stopping: under the lock */
+    struct kernel_job *last;
+    size_t waiting;
+    bool is_stopping;
+    size_t queue_max;
+    size_t thread_count; /* threads that were started */
+    pthread_t *threads;
+    _Atomic uint64_t next_id; /* written by any loop thread */
+};
+
+/* The next job; waits for one. NULL: the pool ends. */
+static struct kernel_job *take_job(struct kernel_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    while (pool->first == NULL && !pool->is_stopping) {
+        (void)pthread_cond_wait(&pool->has_work, &pool->lock);
+    }
+    struct kernel_job *job = pool->first;
+    if (job != NULL) {
+        pool->first = job->next;
+        pool->last = pool->first == NULL ? NULL : pool->last;
+        pool->waiting--;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return job;
+}
+
+static void *work(void *arg)
+{
+    struct kernel_pool *pool = arg;
+    for (struct kernel_job *job = take_job(pool); job != NULL; job = take_job(pool)) {
+        job->run(job);
+    }
+    return NULL;
+}
+
+/* Threads of the pool take no signals: those are for the process's main thread. */
+static bool start_threads(struct kernel_pool *pool, size_t threads)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool is_started = true;
+    while (is_started && pool->thread_count < threads) {
+        pthread_t *thread = &pool->threads[pool->thread_count];
+        is_started = pthread_create(thread, NULL, work, pool) == 0;
+        if (is_started) {
+            (void)pthread_setname_np(*thread, "kernel");
+            pool->thread_count++;
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return is_started;
+}
+
+struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
+{
+    struct kernel_pool *pool = mem_zalloc(1, sizeof *pool);
+    if (pool == NULL) {
+        return NULL;
+    }
+    /* Neither can fail on Linux with default attributes. */
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->has_work, NULL);
+    pool->queue_max = queue_max;
+    pool->threads = mem_zalloc(threads, sizeof *pool->threads);
+    if (pool->threads == NULL || !start_threads(pool, threads)) {
+        kernel_pool_destroy(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void kernel_pool_destroy(struct kernel_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->is_stopping = true;
+    (void)pthread_cond_broadcast(&pool->has_work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    for (size_t i = 0; i < pool->thread_count; i++) {
+        (void)pthread_join(pool->threads[i], NULL);
+    }
+    mem_free(pool->threads);
+    (void)pthread_cond_destroy(&pool->has_work);
+    (void)pthread_mutex_destroy(&pool->lock);
+    mem_free(pool);
+}
+
+enum status kernel_pool_push(struct kernel_pool *pool, struct kernel_job *job)
+{
+    enum status st = ST_TOO_BIG;
+    job->next = NULL;
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->waiting < pool->queue_max) {
+        if (pool->last == NULL) {
+            pool->first = job;
+        } else {
+            pool->last->next = job;
+        }
+        pool->last = job;
+        pool->waiting++;
+        (void)pthread_cond_signal(&pool->has_work);
+        st = ST_OK;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return st;
+}
+
+bool kernel_pool_drop(struct kernel_pool *pool, const struct kernel_job *job)
+{
+    bool is_dropped = false;
+    (void)pthread_mutex_lock(&pool->lock);
+    struct kernel_job *before = NULL;
+    for (struct kernel_job *at = pool->first; at != NULL && !is_dropped; at = at->next) {
+        if (at == job) {
+            if (before == NULL) {
+                pool->first = at->next;
+            } else {
+                before->next = at->next;
+            }
+            pool->last = pool->last == at ? before : pool->last;
+            pool->waiting--;
+            is_dropped = true;
+        }
+        before = at;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return is_dropped;
+}
+
+uint64_t kernel_pool_next_id(struct kernel_pool *pool)
+{
+    return atomic_fetch_add(&pool->next_id, 1) + 1;
+}
