@@ -34,10 +34,11 @@ void *mem_alloc(size_t size)
 
 void *mem_zalloc(size_t count, size_t size)
 {
-    if (must_fail()) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || must_fail()) {
         return NULL;
     }
-    return count > 0 && size > 0 ? calloc(count, size) : calloc(1, 1);
+    return calloc(1, bytes > 0 ? bytes : 1);
 }
 
 void *mem_resize(void *ptr, size_t size)
