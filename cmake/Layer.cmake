@@ -30,14 +30,14 @@ function(add_unit_test file layer)
   add_test(NAME unit/${layer}/${stem} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
-# add_fuzzer(FILE): a libFuzzer target (clang, preset fuzz); the seed corpus is
+# add_fuzzer(FILE LAYER): a libFuzzer target (clang, preset fuzz) on top of LAYER; the seed corpus is
 # tests/fuzz/corpus/STEM. Without the fuzz preset it links a small driver that replays files, so
 # that every compiler keeps the targets building and the seeds passing.
-function(add_fuzzer file)
+function(add_fuzzer file layer)
   get_filename_component(stem ${file} NAME_WE)
   add_executable(${stem} ${file})
   target_include_directories(${stem} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(${stem} PRIVATE gateway expertd_warnings)
+  target_link_libraries(${stem} PRIVATE ${layer} expertd_warnings)
   set_target_properties(${stem} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/fuzz)
   if(EXPERTD_FUZZ)
