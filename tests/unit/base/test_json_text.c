@@ -16,28 +16,28 @@ static const struct {
     struct str raw;
     struct str text;
 } texts[] = {
-    {STR_INIT("\"\""),                                         STR_INIT("")                            },
-    {STR_INIT("\"plain\""),                                    STR_INIT("plain")                       },
-    {STR_INIT("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""),               STR_INIT("\"\\/\b\f\n\r\t")             },
-    {STR_INIT("\"\\u0041\\u00e9\\u4E2D\""),                    STR_INIT("A\xc3\xa9\xe4\xb8\xad")       },
-    {STR_INIT("\"a\\u0000b\""),                                STR_INIT("a\0b")                        },
-    {STR_INIT("\"\\ud83d\\ude00\""),                           STR_INIT("\xf0\x9f\x98\x80")            },
-    {STR_INIT("\"\\uDBFF\\uDFFF\""),                           STR_INIT("\xf4\x8f\xbf\xbf")            },
- /* lone surrogates, high and low, alone, before text, before another escape, in the wrong order */
-    {STR_INIT("\"\\ud800\""),                                  STR_INIT("\xef\xbf\xbd")                },
-    {STR_INIT("\"\\udc00\""),                                  STR_INIT("\xef\xbf\xbd")                },
-    {STR_INIT("\"\\ud800x\""),                                 STR_INIT("\xef\xbf\xbdx")               },
-    {STR_INIT("\"\\ud800\\n\""),                               STR_INIT("\xef\xbf\xbd\n")              },
-    {STR_INIT("\"\\ud800\\u0041\""),                           STR_INIT("\xef\xbf\xbd\x41")            },
-    {STR_INIT("\"\\ud800\\ud83d\\ude00\""),                    STR_INIT("\xef\xbf\xbd\xf0\x9f\x98\x80")},
-    {STR_INIT("\"\\ude00\\ud83d\""),                           STR_INIT("\xef\xbf\xbd\xef\xbf\xbd")    },
- /* escapes before, at and after the 16th byte */
+    {STR_INIT("\"\""), STR_INIT("")},
+    {STR_INIT("\"plain\""), STR_INIT("plain")},
+    {STR_INIT("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""), STR_INIT("\"\\/\b\f\n\r\t")},
+    {STR_INIT("\"\\u0041\\u00e9\\u4E2D\""), STR_INIT("A\xc3\xa9\xe4\xb8\xad")},
+    {STR_INIT("\"a\\u0000b\""), STR_INIT("a\0b")},
+    {STR_INIT("\"\\ud83d\\ude00\""), STR_INIT("\xf0\x9f\x98\x80")},
+    {STR_INIT("\"\\uDBFF\\uDFFF\""), STR_INIT("\xf4\x8f\xbf\xbf")},
+    /* lone surrogates, high and low, alone, before text, before another escape, in the wrong order */
+    {STR_INIT("\"\\ud800\""), STR_INIT("\xef\xbf\xbd")},
+    {STR_INIT("\"\\udc00\""), STR_INIT("\xef\xbf\xbd")},
+    {STR_INIT("\"\\ud800x\""), STR_INIT("\xef\xbf\xbdx")},
+    {STR_INIT("\"\\ud800\\n\""), STR_INIT("\xef\xbf\xbd\n")},
+    {STR_INIT("\"\\ud800\\u0041\""), STR_INIT("\xef\xbf\xbd\x41")},
+    {STR_INIT("\"\\ud800\\ud83d\\ude00\""), STR_INIT("\xef\xbf\xbd\xf0\x9f\x98\x80")},
+    {STR_INIT("\"\\ude00\\ud83d\""), STR_INIT("\xef\xbf\xbd\xef\xbf\xbd")},
+    /* escapes before, at and after the 16th byte */
     {STR_INIT("\"0123456789abcd\\nf0123456789abcdef\""),
-     STR_INIT("0123456789abcd\nf0123456789abcdef")                                                     },
+     STR_INIT("0123456789abcd\nf0123456789abcdef")},
     {STR_INIT("\"0123456789abcde\\nf0123456789abcdef\\n\""),
-     STR_INIT("0123456789abcde\nf0123456789abcdef\n")                                                  },
+     STR_INIT("0123456789abcde\nf0123456789abcdef\n")},
     {STR_INIT("\"0123456789abcdef\\nf0123456789abcdef\\\\\""),
-     STR_INIT("0123456789abcdef\nf0123456789abcdef\\")                                                 },
+     STR_INIT("0123456789abcdef\nf0123456789abcdef\\")},
 };
 
 static void strings_decode(void **state)
@@ -152,16 +152,16 @@ static void integers_are_read_exactly(void **state)
         enum status st;
         int64_t value;
     } cases[] = {
-        {STR_INIT("0"),                    ST_OK,      0        },
-        {STR_INIT("-0"),                   ST_OK,      0        },
-        {STR_INIT("9223372036854775807"),  ST_OK,      INT64_MAX},
-        {STR_INIT("-9223372036854775808"), ST_OK,      INT64_MIN},
-        {STR_INIT("9223372036854775808"),  ST_TOO_BIG, 7        },
-        {STR_INIT("-9223372036854775809"), ST_TOO_BIG, 7        },
-        {STR_INIT("1.0"),                  ST_INVALID, 7        },
-        {STR_INIT("1e3"),                  ST_INVALID, 7        },
-        {STR_INIT("\"1\""),                ST_INVALID, 7        },
-        {STR_INIT("true"),                 ST_INVALID, 7        },
+        {STR_INIT("0"), ST_OK, 0},
+        {STR_INIT("-0"), ST_OK, 0},
+        {STR_INIT("9223372036854775807"), ST_OK, INT64_MAX},
+        {STR_INIT("-9223372036854775808"), ST_OK, INT64_MIN},
+        {STR_INIT("9223372036854775808"), ST_TOO_BIG, 7},
+        {STR_INIT("-9223372036854775809"), ST_TOO_BIG, 7},
+        {STR_INIT("1.0"), ST_INVALID, 7},
+        {STR_INIT("1e3"), ST_INVALID, 7},
+        {STR_INIT("\"1\""), ST_INVALID, 7},
+        {STR_INIT("true"), ST_INVALID, 7},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

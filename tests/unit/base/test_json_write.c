@@ -10,18 +10,18 @@ static const struct {
     struct str text;
     struct str written;
 } texts[] = {
-    {STR_INIT(""),                                               STR_INIT("\"\"")                         },
-    {STR_INIT("plain"),                                          STR_INIT("\"plain\"")                    },
-    {STR_INIT("\"\\/"),                                          STR_INIT("\"\\\"\\\\/\"")                },
-    {STR_INIT("\b\f\n\r\t"),                                     STR_INIT("\"\\b\\f\\n\\r\\t\"")          },
-    {STR_INIT("\0\x01\x1f\x7f"),                                 STR_INIT("\"\\u0000\\u0001\\u001f\x7f\"")},
+    {STR_INIT(""), STR_INIT("\"\"")},
+    {STR_INIT("plain"), STR_INIT("\"plain\"")},
+    {STR_INIT("\"\\/"), STR_INIT("\"\\\"\\\\/\"")},
+    {STR_INIT("\b\f\n\r\t"), STR_INIT("\"\\b\\f\\n\\r\\t\"")},
+    {STR_INIT("\0\x01\x1f\x7f"), STR_INIT("\"\\u0000\\u0001\\u001f\x7f\"")},
     {STR_INIT("gr\xc3\xbc\xc3\x9f\x65 \xf0\x9f\x98\x80"),
-     STR_INIT("\"gr\xc3\xbc\xc3\x9f\x65 \xf0\x9f\x98\x80\"")                                              },
-    {STR_INIT("a\xff\xc3"),                                      STR_INIT("\"a\xef\xbf\xbd\xef\xbf\xbd\"")},
+     STR_INIT("\"gr\xc3\xbc\xc3\x9f\x65 \xf0\x9f\x98\x80\"")},
+    {STR_INIT("a\xff\xc3"), STR_INIT("\"a\xef\xbf\xbd\xef\xbf\xbd\"")},
     {STR_INIT("\xc3\xa9\xed\xa0\x80"),
-     STR_INIT("\"\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"")                                         },
+     STR_INIT("\"\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"")},
     {STR_INIT("more than sixteen bytes\nand then more again\n"),
-     STR_INIT("\"more than sixteen bytes\\nand then more again\\n\"")                                     },
+     STR_INIT("\"more than sixteen bytes\\nand then more again\\n\"")},
 };
 
 static void texts_are_quoted_and_escaped(void **state)
@@ -89,20 +89,20 @@ static void reals_are_written_short(void **state)
         double value;
         struct str written;
     } cases[] = {
-        {0,                 STR_INIT("0")                      },
-        {-0.0,              STR_INIT("-0")                     },
-        {1,                 STR_INIT("1")                      },
-        {-2.5,              STR_INIT("-2.5")                   },
-        {0.1,               STR_INIT("0.1")                    },
-        {0.3,               STR_INIT("0.3")                    },
-        {1e22,              STR_INIT("1e+22")                  },
-        {1.0 / 3,           STR_INIT("0.3333333333333333")     },
-        {0.1 + 0.2,         STR_INIT("0.30000000000000004")    },
-        {DBL_MAX,           STR_INIT("1.7976931348623157e+308")},
-        {5e-324,            STR_INIT("5e-324")                 },
-        {(double)INFINITY,  STR_INIT("null")                   },
-        {-(double)INFINITY, STR_INIT("null")                   },
-        {(double)NAN,       STR_INIT("null")                   },
+        {0, STR_INIT("0")},
+        {-0.0, STR_INIT("-0")},
+        {1, STR_INIT("1")},
+        {-2.5, STR_INIT("-2.5")},
+        {0.1, STR_INIT("0.1")},
+        {0.3, STR_INIT("0.3")},
+        {1e22, STR_INIT("1e+22")},
+        {1.0 / 3, STR_INIT("0.3333333333333333")},
+        {0.1 + 0.2, STR_INIT("0.30000000000000004")},
+        {DBL_MAX, STR_INIT("1.7976931348623157e+308")},
+        {5e-324, STR_INIT("5e-324")},
+        {(double)INFINITY, STR_INIT("null")},
+        {-(double)INFINITY, STR_INIT("null")},
+        {(double)NAN, STR_INIT("null")},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

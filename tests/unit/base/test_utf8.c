@@ -92,17 +92,17 @@ static void valid_prefix_stops_at_the_first_bad_byte(void **state)
         struct str text;
         size_t valid;
     } cases[] = {
-        {STR_INIT(""),                                         0 },
-        {STR_INIT("ascii"),                                    5 },
-        {STR_INIT("ascii\x80"),                                5 },
-        {STR_INIT("0123456789abcdef\xff"),                     16},
+        {STR_INIT(""), 0},
+        {STR_INIT("ascii"), 5},
+        {STR_INIT("ascii\x80"), 5},
+        {STR_INIT("0123456789abcdef\xff"), 16},
         {STR_INIT("0123456789abcde\xc3\xa9 0123456789abcdef"), 34},
-        {STR_INIT("\xc3"),                                     0 },
-        {STR_INIT("\xe4\xb8\xad\xe4\xb8"),                     3 },
-        {STR_INIT("\xf0\x9f\x98\x80\xf0\x9f\x98"),             4 },
-        {STR_INIT("a\0b\xc0\x80"),                             3 },
-        {STR_INIT("\xf4\x90\x80\x80"),                         0 },
-        {STR_INIT("\xf5\x80\x80\x80"),                         0 },
+        {STR_INIT("\xc3"), 0},
+        {STR_INIT("\xe4\xb8\xad\xe4\xb8"), 3},
+        {STR_INIT("\xf0\x9f\x98\x80\xf0\x9f\x98"), 4},
+        {STR_INIT("a\0b\xc0\x80"), 3},
+        {STR_INIT("\xf4\x90\x80\x80"), 0},
+        {STR_INIT("\xf5\x80\x80\x80"), 0},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -145,14 +145,14 @@ static void truncation_keeps_code_points_whole(void **state)
         size_t max;
         size_t len;
     } cases[] = {
-        {STR_INIT("abc"),                      5, 3},
-        {STR_INIT("abc"),                      3, 3},
-        {STR_INIT("abc"),                      2, 2},
-        {STR_INIT("abc"),                      0, 0},
-        {STR_INIT("a\xc3\xa9"),                2, 1},
-        {STR_INIT("a\xc3\xa9"),                3, 3},
-        {STR_INIT("\xf0\x9f\x98\x80"),         3, 0},
-        {STR_INIT("\xf0\x9f\x98\x80z"),        4, 4},
+        {STR_INIT("abc"), 5, 3},
+        {STR_INIT("abc"), 3, 3},
+        {STR_INIT("abc"), 2, 2},
+        {STR_INIT("abc"), 0, 0},
+        {STR_INIT("a\xc3\xa9"), 2, 1},
+        {STR_INIT("a\xc3\xa9"), 3, 3},
+        {STR_INIT("\xf0\x9f\x98\x80"), 3, 0},
+        {STR_INIT("\xf0\x9f\x98\x80z"), 4, 4},
         {STR_INIT("\x80\x80\x80\x80\x80\x80"), 5, 5},
     };
 
