@@ -28,18 +28,28 @@ def run_one(test):
     return name, verdict, text, time.monotonic() - started
 
 
-def run_all(tests, jobs=None):
-    """Prints a line per test that did not pass (all with -v) and the totals; returns the exit
-    status: 0 when nothing failed and something ran."""
+def collect(tests, jobs=None):
+    """Runs the tests and prints a line for each that did not pass (for all with -v); returns the
+    verdicts."""
     verbose = "-v" in sys.argv
     jobs = jobs or int(os.environ.get("TEST_JOBS", "8"))
-    counts = {"ok": 0, "FAILED": 0, "skipped": 0}
+    verdicts = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for name, verdict, text, seconds in pool.map(run_one, tests):
-            counts[verdict] += 1
+            verdicts.append(verdict)
             if verdict != "ok" or verbose:
                 print(f"{verdict:8}{name} ({seconds:.2f} s)", flush=True)
             if text:
                 print("        " + text.replace("\n", "\n        "), flush=True)
+    return verdicts
+
+
+def conclude(verdicts):
+    """Prints the totals; returns the exit status: 0 when nothing failed and something ran."""
+    counts = {word: verdicts.count(word) for word in ("ok", "FAILED", "skipped")}
     print(f'{counts["ok"]} passed, {counts["FAILED"]} failed, {counts["skipped"]} skipped')
-    return 1 if counts["FAILED"] or not any(counts.values()) else 0
+    return 1 if counts["FAILED"] or not verdicts else 0
+
+
+def run_all(tests, jobs=None):
+    return conclude(collect(tests, jobs))

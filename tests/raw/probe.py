@@ -1,0 +1,94 @@
+"""One raw payload against a gateway: what came back, and what got through to the expert."""
+import json
+import os
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.dont_write_bytecode = True
+
+from expert import Expert, completion, send_reply  # noqa: E402
+from gateway import Gateway  # noqa: E402
+from wire import Conn, Failure, Reply  # noqa: E402
+
+CLOSE_MS = 300  # the gateway's deadlines here: for heads, for bodies, for idle connections
+
+
+def chat_body(text):
+    return json.dumps({"model": "main", "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def hidden_request(marker):
+    """A whole request that reaches the expert, and names itself there, if it is ever served."""
+    body = chat_body(marker)
+    return (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(body), body))
+
+
+class Answer:
+    """What a gateway said to one payload until it closed or fell silent."""
+
+    def __init__(self):
+        self.statuses = []
+        self.closed = False
+        self.junk = b""  # bytes that are no HTTP reply
+
+
+class Target:
+    """A gateway with short deadlines and an expert that remembers the prompts it saw."""
+
+    def __init__(self, limits="", workers=1):
+        self.prompts = set()
+        self._lock = threading.Lock()
+        self.expert = Expert(self._handle)
+        self.gateway = Gateway(
+            f"server:\n  listen: 127.0.0.1:0\n  admin: 127.0.0.1:0\n  workers: {workers}\n"
+            f"  limits: {{head_ms: {CLOSE_MS}, body_ms: {CLOSE_MS}, idle_ms: {CLOSE_MS}{limits}}}\n"
+            f"experts:\n  main: {{url: {self.expert.url}}}\n")
+
+    def _handle(self, conn, head, body):
+        with self._lock:
+            self.prompts.add(json.loads(body)["messages"][-1]["content"])
+        return send_reply(conn, completion("ok"))
+
+    def saw(self, marker):
+        with self._lock:
+            return marker in self.prompts
+
+    def ask(self, payload, patience_s=5.0):
+        """Sends the payload on a connection of its own and reads all replies."""
+        answer = Answer()
+        conn = Conn.open(self.gateway.port)
+        try:
+            try:
+                conn.send(payload)
+            except OSError:
+                pass  # refused before all was sent: the answer counts
+            try:
+                conn.buffer = conn.rest(patience_s)
+                answer.closed = True
+            except Failure:
+                pass
+            conn.ended = True  # what follows only reads the buffer
+            while conn.buffer:
+                start = conn.buffer
+                try:
+                    reply = Reply(conn)
+                    answer.statuses.append(reply.status)
+                    reply.body()
+                except (Failure, ValueError):
+                    answer.junk = start
+                    break
+        finally:
+            conn.close()
+        return answer
+
+    def serves(self):
+        """Whether it still answers a lawful request."""
+        return self.ask(hidden_request("still there?")).statuses == [200]
+
+    def stop(self):
+        try:
+            self.gateway.stop()
+        finally:
+            self.expert.close()
