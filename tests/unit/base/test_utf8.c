@@ -110,6 +110,38 @@ static void valid_prefix_stops_at_the_first_bad_byte(void **state)
     }
 }
 
+static size_t valid_prefix_by_definition(struct str s)
+{
+    size_t at = 0;
+    uint32_t code_point;
+    size_t n = 1;
+    while (at < s.len && n > 0) {
+        n = utf8_decode(str_slice(s, at, s.len), &code_point);
+        at += n;
+    }
+    return at;
+}
+
+/* All sequences of three bytes that do not start in ASCII, before and after a valid one: the fast
+ * path looks at two at once. */
+static void fast_path_agrees_with_decoding_one_by_one(void **state)
+{
+    (void)state;
+    for (uint32_t bytes = 0x800000; bytes < 0x1000000; bytes++) {
+        char a = (char)(bytes >> 16);
+        char b = (char)(bytes >> 8 & 0xff);
+        char c = (char)(bytes & 0xff);
+        char first[] = {a, b, c, '\xe4', '\xb8', '\xad', '\xc3', '\xa9', 'x'};
+        char second[] = {'\xe4', '\xb8', '\xad', a, b, c, '\xc3', '\xa9', 'x'};
+        struct str texts[] = {{first, sizeof first}, {second, sizeof second}};
+        for (size_t i = 0; i < 2; i++) {
+            if (utf8_valid_prefix(texts[i]) != valid_prefix_by_definition(texts[i])) {
+                fail_msg("%06x in place %zu", (unsigned)bytes, i);
+            }
+        }
+    }
+}
+
 /* In a block of exactly its size, at each length: AddressSanitizer sees a read beyond it. */
 static void validation_reads_nothing_beyond_the_text(void **state)
 {
@@ -133,7 +165,7 @@ static void multibyte_run_stops_at_ascii(void **state)
     assert_int_equal(utf8_multibyte_run(STR("\xc3\xa9\xe4\xb8\xad x")), 5);
     assert_int_equal(utf8_multibyte_run(STR("x\xc3\xa9")), 0);
     assert_int_equal(utf8_multibyte_run(STR("\xc3\xa9\xff")), 2);
-    assert_int_equal(utf8_multibyte_run(STR("")), 0);
+    assert_int_equal(utf8_multibyte_run((struct str){NULL, 0}), 0);
 }
 
 static void truncation_keeps_code_points_whole(void **state)
@@ -168,6 +200,7 @@ int main(void)
         cmocka_unit_test(nothing_else_decodes),
         cmocka_unit_test(four_byte_sequences_stay_in_range),
         cmocka_unit_test(valid_prefix_stops_at_the_first_bad_byte),
+        cmocka_unit_test(fast_path_agrees_with_decoding_one_by_one),
         cmocka_unit_test(validation_reads_nothing_beyond_the_text),
         cmocka_unit_test(multibyte_run_stops_at_ascii),
         cmocka_unit_test(truncation_keeps_code_points_whole),
