@@ -112,7 +112,7 @@ static inline const char *scan_string(struct json_reader *r, const char *p, bool
             }
             continue;
         }
-        size_t run = c < 0x20 ? 0 : utf8_multibyte_run((struct str){p, (size_t)(r->end - p)});
+        size_t run = utf8_multibyte_run((struct str){p, (size_t)(r->end - p)});
         if (run == 0) {
             return refuse(r, p,
                           c < 0x20 ? "a raw control character in a string" : "no valid UTF-8");
@@ -187,10 +187,7 @@ static inline const char *scan_key(struct json_reader *r, const char *p, struct 
     if (end == NULL) {
         return NULL;
     }
-    *ret_key = (struct json_value){
-        JSON_STRING, {p, (size_t)(end - p)},
-         is_escaped
-    };
+    *ret_key = (struct json_value){JSON_STRING, {p, (size_t)(end - p)}, is_escaped};
     p = skip_blanks(end, r->end);
     if (p == r->end || *p != ':') {
         return refuse(r, p, "a colon was expected");
@@ -338,10 +335,7 @@ bool json_take(struct json_reader *r, struct json_value *ret_value)
     r->at = end;
     r->expects_value = false;
     if (ret_value != NULL) {
-        *ret_value = (struct json_value){
-            type, {p, (size_t)(end - p)},
-             is_escaped
-        };
+        *ret_value = (struct json_value){type, {p, (size_t)(end - p)}, is_escaped};
     }
     return true;
 }
