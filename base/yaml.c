@@ -312,11 +312,11 @@ static enum status close_collection(struct builder *b)
     const struct frame *frame = &b->frames[b->depth];
     struct yaml_node *node = frame->node;
     size_t n = b->pending_count - frame->first;
-    struct yaml_node **children = b->pending + frame->first;
     b->pending_count = frame->first;
     if (n == 0) {
         return ST_OK;
     }
+    struct yaml_node **children = b->pending + frame->first;
     struct yaml_node **kept = arena_alloc(b->arena, n * sizeof(struct yaml_node *));
     if (kept == NULL) {
         return ST_NO_MEMORY;

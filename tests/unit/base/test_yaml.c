@@ -96,7 +96,8 @@ static void json_is_read_like_yaml(void **state)
 static void empty_texts_give_an_empty_mapping(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n", "# only a comment\n", "---\n", "\xEF\xBB\xBF"};
+    static const char *const texts[] = {"",      "\n", "# only a comment\n",
+                                        "---\n", "{}", "\xEF\xBB\xBF"};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         parse(str_from(texts[i]));
