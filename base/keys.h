@@ -64,9 +64,9 @@ struct key {
     const char *name;
     enum key_type type;
     size_t offset;
-    double min; /* KEY_INT, KEY_REAL, KEY_BYTES, KEY_PRICE (in USD): both 0 means no range */
-    double max;
-    const char *unit;           /* for the docs; NULL: none */
+    double min;       /* KEY_INT, KEY_REAL, KEY_BYTES, KEY_PRICE (in USD): both 0 means no range, */
+    double max;       /* max below min: no upper end */
+    const char *unit; /* for the docs; NULL: none */
     const char *fallback;       /* default as YAML text; NULL: zero value, see is_required */
     bool is_required;           /* absent is an error */
     const char *sentence;       /* one sentence, no full stop */
@@ -89,7 +89,10 @@ struct keys {
 /* Fills the struct at `ret` (keys->size bytes, zeroed first): defaults, then the node's values. All
  * mistakes of the block are reported: unknown key ("unknown key \"treshold\" in router, did you mean
  * \"threshold\"?"), wrong type, out of range (with the range and unit), missing required key.
- * node NULL means an empty block. ST_INVALID if anything was reported, ST_NO_MEMORY. */
+ * node NULL means an empty block. A null value means that the key is not given. A nested block that
+ * is not given gets its defaults, and its required keys are not missed. Numbers and booleans in
+ * quotes are text, unless they come from the environment. ST_INVALID if anything was reported,
+ * ST_NO_MEMORY. */
 MUST_CHECK enum status keys_decode(const struct keys *keys, struct key_reader *reader,
                                    const struct yaml_node *node, void *ret);
 
