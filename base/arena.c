@@ -48,7 +48,7 @@ struct arena {
     size_t used;     /* bytes asked for */
 };
 
-static void poison(char *ptr, size_t size)
+static void poison(const char *ptr, size_t size)
 {
 #ifdef ARENA_HAS_ASAN
     ASAN_POISON_MEMORY_REGION(ptr, size);
@@ -58,7 +58,7 @@ static void poison(char *ptr, size_t size)
 #endif
 }
 
-static void unpoison(char *ptr, size_t size)
+static void unpoison(const char *ptr, size_t size)
 {
 #ifdef ARENA_HAS_ASAN
     ASAN_UNPOISON_MEMORY_REGION(ptr, size);

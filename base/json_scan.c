@@ -242,13 +242,8 @@ void json_reader_init(struct json_reader *r, struct str text)
 {
     static const char nothing[] = "";
     const char *start = text.len > 0 ? text.ptr : nothing;
-    r->start = start; /* objects stay as they are: a level's bit is set when it is entered */
-    r->at = start;
-    r->end = start + text.len;
-    r->why = NULL;
-    r->depth = 0;
-    r->expects_value = true;
-    r->is_first = false;
+    *r = (struct json_reader){
+        .start = start, .at = start, .end = start + text.len, .expects_value = true};
 }
 
 enum json_type json_peek(struct json_reader *r)
