@@ -128,6 +128,22 @@ static void stream_through_keeps_the_block_small(void **state)
     buf_fini(&b);
 }
 
+static void room_of_consumed_bytes_is_used_before_growing(void **state)
+{
+    (void)state;
+    char bytes[60] = {0};
+    struct buf b;
+    buf_init(&b, 10000);
+    assert_int_equal(buf_append(&b, (struct str){bytes, 60}), ST_OK);
+    size_t cap = b.cap;
+    buf_consume(&b, 50);
+
+    assert_int_equal(buf_append(&b, (struct str){bytes, cap - 10}), ST_OK);
+
+    assert_int_equal(b.cap, cap);
+    buf_fini(&b);
+}
+
 static void reset_keeps_memory_and_ceiling(void **state)
 {
     (void)state;
@@ -160,6 +176,24 @@ static void take_hands_out_a_terminated_block(void **state)
     assert_string_equal(text, "abcd");
     assert_null(b.data);
     assert_int_equal(buf_append(&b, STR("again")), ST_OK);
+    mem_free(text);
+    buf_fini(&b);
+}
+
+/* The NUL does not count against the ceiling; AddressSanitizer sees whether it has a place. */
+static void take_of_a_full_buffer_is_terminated(void **state)
+{
+    (void)state;
+    struct buf b;
+    char *text;
+    size_t len;
+    buf_init(&b, 3);
+    assert_int_equal(buf_append(&b, STR("abc")), ST_OK);
+
+    assert_int_equal(buf_take(&b, &text, &len), ST_OK);
+
+    assert_int_equal(len, 3);
+    assert_string_equal(text, "abc");
     mem_free(text);
     buf_fini(&b);
 }
@@ -251,8 +285,10 @@ int main(void)
         cmocka_unit_test(reserve_and_commit_write_in_place),
         cmocka_unit_test(consume_drops_from_the_front),
         cmocka_unit_test(stream_through_keeps_the_block_small),
+        cmocka_unit_test(room_of_consumed_bytes_is_used_before_growing),
         cmocka_unit_test(reset_keeps_memory_and_ceiling),
         cmocka_unit_test(take_hands_out_a_terminated_block),
+        cmocka_unit_test(take_of_a_full_buffer_is_terminated),
         cmocka_unit_test(take_of_nothing_is_the_empty_text),
         cmocka_unit_test_teardown(each_failing_allocation_leaves_the_buffer_whole, stop_failing),
         cmocka_unit_test_teardown(failed_append_moves_nothing, stop_failing),
