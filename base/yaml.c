@@ -1,27 +1,23 @@
-/* See yaml.h. A driver over libyaml's events: bytes are checked, then events build the tree with a
- * stack of open collections, no recursion. The stack is the ceiling on nesting: libyaml reads at
- * most 1,024 bytes ahead of the event that it hands out, so 100,000 opening brackets are refused
- * after a millisecond, although parsing them all takes it over 20 s.
- * Says nothing about what a key means: that is base/keys. libyaml appears in this file only; the
- * memory that it takes for itself does not come from base/mem. */
+/* See yaml.h. A driver over libyaml's events: they build the tree with a stack of open collections,
+ * no recursion. The stack is the ceiling on nesting: libyaml reads at most 1,024 bytes ahead of the
+ * event that it hands out, so 100,000 opening brackets are refused after a millisecond, although
+ * parsing them all takes it over 20 s.
+ * The bytes are checked before (yaml_bytes.c), files are read in yaml_load.c, ready trees are asked
+ * in yaml_node.c. Says nothing about what a key means: that is base/keys. libyaml appears in this
+ * file only; the memory that it takes for itself does not come from base/mem. */
 #include "base/yaml.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "base/table.h"
-#include "base/utf8.h"
+#include "base/yaml_bytes.h"
 #include "base/yaml_env.h"
 #include "base/yaml_problem.h"
 
 enum {
     TABLE_FROM_KEYS = 16, /* from this many keys on a hash table finds the duplicates */
-    LOAD_CHUNK_BYTES = 64 * 1024,
-    ERRNO_TEXT_BYTES = 128,
 };
 
 struct frame { /* an open mapping or sequence */
@@ -47,71 +43,6 @@ struct builder {
 static struct pos pos_of_mark(yaml_mark_t mark)
 {
     return (struct pos){.line = (int)mark.line + 1, .column = (int)mark.column + 1};
-}
-
-/* Line and column (in code points) of a byte of the text. */
-static struct pos pos_of_offset(struct str text, size_t offset)
-{
-    struct pos pos = {.line = 1, .column = 1};
-    for (size_t i = 0; i < offset && i < text.len; i++) {
-        bool is_crlf = text.ptr[i] == '\r' && i + 1 < text.len && text.ptr[i + 1] == '\n';
-        if (text.ptr[i] == '\n' || (text.ptr[i] == '\r' && !is_crlf)) {
-            pos.line++;
-            pos.column = 1;
-        } else if (((unsigned char)text.ptr[i] & 0xC0U) != 0x80U) {
-            pos.column++;
-        }
-    }
-    return pos;
-}
-
-/* ---- before the parser: what must not reach it ---- */
-
-/* Offset of a "%TAG" at the start of a line, or text.len. libyaml compares each such line with all
- * before it; they have no use where tags are refused. */
-static size_t find_tag_directive(struct str text)
-{
-    struct str needle = STR("%TAG");
-    size_t at = 0;
-    while (at < text.len) {
-        at += str_find(str_slice(text, at, SIZE_MAX), needle);
-        if (at == 0 || (at < text.len && (text.ptr[at - 1] == '\n' || text.ptr[at - 1] == '\r'))) {
-            return at;
-        }
-        at += at < text.len ? needle.len : 0;
-    }
-    return text.len;
-}
-
-static enum status check_bytes(const struct builder *b)
-{
-    struct str text = b->text;
-    if (text.len > YAML_BYTES_MAX) {
-        REPORT(b, ((struct pos){0, 0}), "the file is larger than %d MiB",
-               YAML_BYTES_MAX / (1024 * 1024));
-        return ST_INVALID;
-    }
-    if (str_starts_with(text, STR("\xFF\xFE")) || str_starts_with(text, STR("\xFE\xFF"))) {
-        REPORT(b, ((struct pos){1, 1}), "the file is UTF-16; save it as UTF-8");
-        return ST_INVALID;
-    }
-    size_t valid = utf8_valid_prefix(text);
-    size_t nul = str_find_char(text, '\0');
-    if (nul < valid) {
-        REPORT(b, pos_of_offset(text, nul), "a NUL byte is not allowed");
-        return ST_INVALID;
-    }
-    if (valid < text.len) {
-        REPORT(b, pos_of_offset(text, valid), "the byte 0x%02X here is not valid UTF-8",
-               (unsigned)(unsigned char)text.ptr[valid]);
-        return ST_INVALID;
-    }
-    size_t directive = find_tag_directive(text);
-    if (directive < text.len) {
-        REPORT(b, pos_of_offset(text, directive), "tags are not supported, nor is \"%%TAG\"");
-        return ST_INVALID;
-    }
-    return ST_OK;
 }
 
 /* ---- the tree ---- */
@@ -405,7 +336,7 @@ static enum status report_problem(const struct builder *b, const yaml_parser_t *
         return ST_NO_MEMORY;
     }
     if (parser->error == YAML_READER_ERROR) {
-        REPORT(b, pos_of_offset(b->text, parser->problem_offset),
+        REPORT(b, yaml_bytes_pos(b->text, parser->problem_offset),
                "the control character U+%04X is not allowed; write it as an escape in double "
                "quotes",
                (unsigned)parser->problem_value);
@@ -476,7 +407,7 @@ enum status yaml_parse(struct str text, struct str file, struct arena *arena, st
         b.text = str_slice(text, 3, SIZE_MAX);
     }
     size_t errors = diags->errors;
-    enum status st = check_bytes(&b);
+    enum status st = yaml_bytes_check(b.text, b.file, diags);
     if (st == ST_OK) {
         st = run_parser(&b);
     }
@@ -496,99 +427,4 @@ enum status yaml_parse(struct str text, struct str file, struct arena *arena, st
     }
     *ret_root = b.root;
     return ST_OK;
-}
-
-/* Reads a file to its end or one byte over the ceiling, which yaml_parse then refuses. */
-static enum status read_all(FILE *file, struct buf *out)
-{
-    for (;;) {
-        size_t room = out->max - out->len;
-        size_t want = room < LOAD_CHUNK_BYTES ? room : LOAD_CHUNK_BYTES;
-        if (want == 0) {
-            return ST_OK;
-        }
-        char *into = buf_reserve(out, want);
-        if (into == NULL) {
-            return ST_NO_MEMORY;
-        }
-        size_t got = fread(into, 1, want, file);
-        buf_commit(out, got);
-        if (ferror(file) != 0) {
-            return ST_IO;
-        }
-        if (got == 0) {
-            return ST_OK;
-        }
-    }
-}
-
-static void report_io(struct diags *diags, struct str file, int error)
-{
-    char text[ERRNO_TEXT_BYTES];
-    diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot read the file: %s",
-              strerror_r(error, text, sizeof text));
-}
-
-enum status yaml_load(const char *path, struct arena *arena, struct diags *diags,
-                      struct yaml_node **ret_root)
-{
-    struct str name = arena_copy(arena, str_from(path));
-    if (name.ptr == NULL) {
-        return ST_NO_MEMORY;
-    }
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        report_io(diags, name, errno);
-        return ST_IO;
-    }
-    struct buf bytes;
-    buf_init(&bytes, YAML_BYTES_MAX + 1);
-    enum status st = read_all(file, &bytes);
-    int error = errno;
-    (void)fclose(file); /* nothing was written */
-    if (st == ST_OK) {
-        st = yaml_parse(buf_str(&bytes), name, arena, diags, ret_root);
-    } else if (st == ST_IO) {
-        report_io(diags, name, error);
-    }
-    buf_fini(&bytes);
-    return st;
-}
-
-const struct yaml_node *yaml_get(const struct yaml_node *node, struct str key)
-{
-    if (node == NULL || node->kind != YAML_MAPPING) {
-        return NULL;
-    }
-    for (size_t i = 0; i < node->count; i++) {
-        if (str_eq(node->keys[i]->text, key)) {
-            return node->items[i];
-        }
-    }
-    return NULL;
-}
-
-/* A text that came from the environment is null only when it is empty: a password "null" is a
- * password. */
-bool yaml_is_null(const struct yaml_node *node)
-{
-    if (node->kind != YAML_SCALAR || node->is_quoted) {
-        return false;
-    }
-    return node->text.len == 0 || (!node->is_from_env && (str_eq(node->text, STR("~")) ||
-                                                          str_eq(node->text, STR("null"))));
-}
-
-struct yaml_shown yaml_shown(struct str text)
-{
-    static const char cut[] = "...";
-    struct yaml_shown shown;
-    size_t room = sizeof shown.text - sizeof cut;
-    struct str kept = utf8_truncate(text, room);
-    for (size_t i = 0; i < kept.len; i++) {
-        unsigned char c = (unsigned char)kept.ptr[i];
-        shown.text[i] = c < 0x20 || c == 0x7F ? '?' : kept.ptr[i];
-    }
-    memcpy(shown.text + kept.len, kept.len < text.len ? cut : "", kept.len < text.len ? 4 : 1);
-    return shown;
 }
