@@ -13,12 +13,12 @@ enum {
 };
 
 struct fixture {
-    char text[TEXT_MAX]; /* what the generator wrote, terminated */
     struct arena *arena;
     struct diags diags;
 };
 
 static struct fixture fx;
+static char generated[TEXT_MAX]; /* what the generator wrote last, terminated */
 
 static int set_up(void **state)
 {
@@ -38,11 +38,11 @@ static int tear_down(void **state)
 static struct str generate(void (*print)(const struct keys *keys, FILE *out),
                            const struct keys *keys)
 {
-    FILE *out = fmemopen(fx.text, sizeof fx.text - 1, "w");
+    FILE *out = fmemopen(generated, sizeof generated - 1, "w");
     assert_non_null(out);
     print(keys, out);
     assert_int_equal(fclose(out), 0);
-    return str_from(fx.text);
+    return str_from(generated);
 }
 
 static bool has(struct str text, const char *wanted)
@@ -281,8 +281,8 @@ static void the_reference_decodes_with_every_comment_sign_removed(void **state)
     struct sample sample;
     (void)generate(keys_print_reference, &sample_keys);
 
-    uncomment(fx.text);
-    decode(str_from(fx.text), &sample);
+    uncomment(generated);
+    decode(str_from(generated), &sample);
 
     assert_int_equal(sample.tenants.count, 1);
     test_assert_str(((const struct sample_tenant *)sample.tenants.items)->name, STR("alice"));
@@ -290,6 +290,141 @@ static void the_reference_decodes_with_every_comment_sign_removed(void **state)
     assert_int_equal(((const struct sample_expert *)sample.experts.items)->price_nano_usd,
                      600000000);
     test_assert_str(sample.router.model, STR("models/a.edm"));
+}
+
+/* ---- keys with neither default nor example, customs, long sentences ---- */
+
+struct odd {
+    struct str text;
+    int64_t number;
+    double real;
+    bool flag;
+    int choice;
+    struct key_texts texts;
+    struct key_array map;
+    struct sample_process required;
+    size_t any;
+    size_t object;
+    size_t items;
+    size_t lines;
+};
+
+static const struct key odd_rows[] = {
+    {.name = "text",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct odd, text),
+     .is_required = true,
+     .sentence = "a sentence that goes on and on so that it cannot stand on one line of the file "
+                 "and has to be wrapped before it ends"},
+    {.name = "number", .type = KEY_BYTES, .offset = offsetof(struct odd, number), .sentence = "n"},
+    {.name = "real", .type = KEY_REAL, .offset = offsetof(struct odd, real), .sentence = "r"},
+    {.name = "flag", .type = KEY_BOOL, .offset = offsetof(struct odd, flag), .sentence = "f"},
+    {.name = "choice",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct odd, choice),
+     .choices = sample_dialects,
+     .sentence = "c"},
+    {.name = "texts",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct odd, texts),
+     .sentence = "t"},
+    {.name = "map",
+     .type = KEY_MAP,
+     .offset = offsetof(struct odd, map),
+     .fallback = "{x: {url: y}}",
+     .block = &sample_expert_keys,
+     .sentence = "m"},
+    {.name = "required",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct odd, required),
+     .is_required = true,
+     .block = &sample_process_keys,
+     .sentence = "p"},
+    {.name = "any",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct odd, any),
+     .decode = sample_decode_rules,
+     .sentence = "y"},
+    {.name = "object",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct odd, object),
+     .decode = sample_decode_rules,
+     .block = &sample_window_keys,
+     .custom_type = "object",
+     .sentence = "tab\there"},
+    {.name = "items",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct odd, items),
+     .decode = sample_decode_rules,
+     .block = &sample_window_keys,
+     .custom_type = "array",
+     .sentence = "i"},
+    {.name = "lines",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct odd, lines),
+     .decode = sample_decode_rules,
+     .is_required = true,
+     .custom_type = "array",
+     .sentence = "l",
+     .example = "- ms: 1\n- ms: 2"},
+};
+
+static const struct keys odd_keys = {"odd", sizeof(struct odd), odd_rows,
+                                     sizeof odd_rows / sizeof odd_rows[0], NULL};
+
+static void keys_without_defaults_show_what_stands_for_them(void **state)
+{
+    (void)state;
+
+    struct str text = generate(keys_print_reference, &odd_keys);
+
+    assert_true(has(text, "# a sentence that goes on and on so that it cannot stand on one line of "
+                          "the file and has to be\n# wrapped before it ends (text; required)\n"
+                          "text: \"\"\n"));
+    assert_true(has(text, "\n# number: 0\n"));
+    assert_true(has(text, "\n# flag: false\n"));
+    assert_true(has(text, "\n# choice: openai\n"));
+    assert_true(has(text, "\n# texts: []\n"));
+    assert_true(has(text, "\nmap: {x: {url: y}}\n"));
+    assert_true(has(text, "\nrequired:\n  # the program"));
+    assert_true(has(text, "\n# object: {}\n"));
+    assert_true(has(text, "\n# items: []\n"));
+    assert_true(has(text, "\nlines:\n  - ms: 1\n  - ms: 2\n"));
+}
+
+static void a_reference_of_odd_keys_decodes(void **state)
+{
+    (void)state;
+    struct key_reader reader = {.arena = fx.arena, .diags = &fx.diags, .root = STR("")};
+    struct yaml_node *root = NULL;
+    struct str text = generate(keys_print_reference, &odd_keys);
+    assert_int_equal(yaml_parse(text, STR("r"), fx.arena, &fx.diags, &root), ST_OK);
+    struct odd odd;
+
+    assert_int_equal(keys_decode(&odd_keys, &reader, root, &odd), ST_OK);
+
+    assert_int_equal(odd.lines, 2);
+    assert_int_equal(odd.map.count, 1);
+    test_assert_str(((const struct sample_expert *)odd.map.items)->url, STR("y"));
+}
+
+static void odd_keys_have_rows_and_a_schema(void **state)
+{
+    (void)state;
+
+    struct str text = generate(keys_print_markdown, &odd_keys);
+
+    assert_true(has(text, "| `choice` | one of openai, anthropic or ollama | `openai` | c |\n"));
+    assert_true(has(text, "| `flag` | true or false | `false` | f |\n"));
+    assert_true(has(text, "| `any` | any value | none | y |\n"));
+    assert_true(has(text, "| `items` | list of [window](#mapnamewindow) | none | i |\n"));
+
+    text = generate(keys_print_schema, &odd_keys);
+
+    assert_int_equal(json_validate(text, NULL, NULL), ST_OK);
+    assert_true(has(text, "\"any\": {\"description\": \"y\", \"$comment\": \"any value\"}"));
+    assert_true(has(text, "\"tab\\u0009here\", \"$ref\": \"#/$defs/window\"}"));
+    assert_true(has(text, "\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/window\"}"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -307,6 +442,9 @@ int main(void)
         TEST(the_reference_decodes_to_the_defaults),
         TEST(each_key_of_the_reference_has_its_sentence),
         TEST(the_reference_decodes_with_every_comment_sign_removed),
+        TEST(keys_without_defaults_show_what_stands_for_them),
+        TEST(a_reference_of_odd_keys_decodes),
+        TEST(odd_keys_have_rows_and_a_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
