@@ -1,8 +1,8 @@
 /* The domain classifier: text -> calibrated probabilities over categories, in tens of microseconds.
  *
- * Hashed word 1-2-grams and character 3-5-grams; one int8 row of weights per feature, in which a
- * logistic regression and a complement naive Bayes are folded together; per-category scale and
- * bias; softmax with a fitted temperature. Three structs: the weights (one read-only mapped file,
+ * Words, pairs of words and runs of 4-5 letters (features.h); one int8 row of weights per known
+ * feature, in which a logistic regression and a complement naive Bayes are folded together
+ * (weights.h); per-category scale and bias; softmax with a fitted temperature. Three structs: the weights (one read-only mapped file,
  * shared by all threads), the scratch (one per thread), the result.
  *
  * Deterministic: the same weights and text give the same result on every machine, bit for bit
@@ -37,6 +37,7 @@ struct classifier_result {
     size_t best;                        /* index of the largest p */
     float entropy;                      /* of p, divided by log(count): 0 certain, 1 clueless */
     uint32_t features;                  /* distinct features found in the text */
+    float known;                        /* share of them that the weights know; noise has few */
 };
 
 struct classifier_evidence {
@@ -66,8 +67,15 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
                       const struct classifier_segment *segments, size_t count,
                       struct classifier_result *ret_result);
 
+/* How far a prompt is from anything an expert is known for: the normalised entropy over the experts
+ * after the share of `general` has been dealt out evenly among them. 0: one expert, surely; 1: none,
+ * or surely general. With general >= count (no such label) it is the entropy itself. */
+float classifier_uncertainty(const struct classifier_result *r, size_t general);
+
 /* The features that speak most for `label` in the same text, heaviest first; at most `max`. Returns
- * how many. Their texts live in the scratch until its next use. Same code path as classifier_score. */
+ * how many. Their texts live in the scratch until its next use. Same code path as classifier_score.
+ * The label's bias takes part as "prior": with `max` large enough the weights add up to its logit
+ * (short of rounding, and of the 32 kB of names that the scratch holds). */
 size_t classifier_explain(const struct classifier *c, struct classifier_scratch *s,
                           const struct classifier_segment *segments, size_t count, size_t label,
                           struct classifier_evidence *ret_evidence, size_t max);
