@@ -1,0 +1,146 @@
+/* See prompts.h. */
+#include "router/prompts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/json_scan.h"
+
+/* The decoded text. `decoded` has room for the whole line, so that it never moves. */
+static enum status text_of(struct json_value value, struct buf *decoded, struct str *ret_text)
+{
+    if (value.type != JSON_STRING) {
+        *ret_text = (struct str){NULL, 0};
+        return ST_OK;
+    }
+    if (!value.escaped) {
+        *ret_text = json_plain(value);
+        return ST_OK;
+    }
+    size_t from = decoded->len;
+    enum status st = json_decode(value, decoded);
+    *ret_text = str_slice(buf_str(decoded), from, decoded->len);
+    return st;
+}
+
+static enum status read_accept(struct json_reader *r, struct buf *decoded, struct prompt *prompt)
+{
+    enum status st = ST_OK;
+    if (!json_open(r, JSON_ARRAY)) {
+        return ST_OK; /* the reader keeps the error */
+    }
+    while (st == ST_OK && json_next_item(r)) {
+        struct json_value item;
+        if (!json_take(r, &item)) {
+            break;
+        }
+        if (prompt->accept_count < PROMPTS_ACCEPT_MAX && item.type == JSON_STRING) {
+            st = text_of(item, decoded, &prompt->accept[prompt->accept_count++]);
+        }
+    }
+    return st;
+}
+
+static enum status read_member(struct json_reader *r, struct json_value key, struct buf *decoded,
+                               struct prompt *prompt)
+{
+    struct str *field = json_text_is(key, STR("text"))     ? &prompt->text
+                        : json_text_is(key, STR("label"))  ? &prompt->label
+                        : json_text_is(key, STR("source")) ? &prompt->source
+                        : json_text_is(key, STR("lang"))   ? &prompt->lang
+                                                           : NULL;
+    if (json_text_is(key, STR("accept")) && json_peek(r) == JSON_ARRAY) {
+        return read_accept(r, decoded, prompt);
+    }
+    struct json_value value;
+    if (!json_take(r, &value)) {
+        return ST_OK; /* the reader keeps the error */
+    }
+    if (json_text_is(key, STR("ood"))) {
+        prompt->is_ood =
+            value.type == JSON_TRUE || (value.type == JSON_NUMBER && !str_eq(value.raw, STR("0")));
+    }
+    return field != NULL ? text_of(value, decoded, field) : ST_OK;
+}
+
+static enum status read_line(struct str line, struct buf *decoded, struct prompt *ret_prompt,
+                             const char **ret_why)
+{
+    struct json_reader r;
+    enum status st = ST_OK;
+    *ret_prompt = (struct prompt){0};
+    buf_reset(decoded);
+    if (buf_reserve(decoded, line.len) == NULL) {
+        return ST_NO_MEMORY;
+    }
+    json_reader_init(&r, line);
+    if (json_open(&r, JSON_OBJECT)) {
+        struct json_value key;
+        while (st == ST_OK && json_next_member(&r, &key)) {
+            st = read_member(&r, key, decoded, ret_prompt);
+        }
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    st = json_close(&r);
+    *ret_why = st != ST_OK ? r.why : "the row has no text";
+    return st == ST_OK && ret_prompt->text.ptr == NULL ? ST_INVALID : st;
+}
+
+enum status prompts_scan(struct str text, struct str file, struct diags *diags,
+                         prompts_fn on_prompt, void *ctx)
+{
+    struct buf decoded;
+    buf_init(&decoded, PROMPTS_LINE_MAX);
+    struct str rest = text;
+    struct str line;
+    enum status st = ST_OK;
+    for (int number = 1; st == ST_OK && str_split(rest, '\n', &line, &rest); number++) {
+        line = str_trim(line);
+        if (line.len == 0) {
+            continue;
+        }
+        struct prompt prompt;
+        const char *why = "is too long";
+        st = line.len > PROMPTS_LINE_MAX ? ST_INVALID : read_line(line, &decoded, &prompt, &why);
+        if (st == ST_OK) {
+            st = on_prompt(ctx, &prompt);
+        } else if (st == ST_INVALID) {
+            diags_add(diags, DIAG_ERROR, file, (struct pos){number, 1}, "%s", why);
+        }
+    }
+    buf_fini(&decoded);
+    return st;
+}
+
+enum status prompts_read(const char *path, struct diags *diags, prompts_fn on_prompt, void *ctx)
+{
+    struct str file = str_from(path);
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
+        if (fd >= 0) {
+            (void)close(fd); /* nothing was written */
+        }
+        return ST_IO;
+    }
+    size_t size = (size_t)info.st_size;
+    void *map = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    (void)close(fd); /* nothing was written */
+    if (size == 0) {
+        return ST_OK;
+    }
+    if (map == MAP_FAILED) {
+        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be mapped");
+        return ST_IO;
+    }
+    enum status st = prompts_scan((struct str){map, size}, file, diags, on_prompt, ctx);
+    (void)munmap(map, size); /* was mapped above */
+    return st;
+}

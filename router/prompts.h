@@ -1,0 +1,40 @@
+/* Labelled prompts from a JSONL file: one object a line,
+ *     {"text": ..., "label": ...?, "source": ...?, "lang": ...?, "accept": [...]?, "ood": 1?}
+ * for training and evaluation. Other members are skipped. Strict JSON; a line without text is an
+ * error. Does not know which labels exist. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/diag.h"
+#include "base/status.h"
+#include "base/str.h"
+
+enum {
+    PROMPTS_ACCEPT_MAX = 16,
+    PROMPTS_LINE_MAX = 16 * 1024 * 1024,
+};
+
+struct prompt {
+    struct str text;
+    struct str label;                      /* empty: none */
+    struct str source;                     /* where the row comes from; empty: not said */
+    struct str lang;                       /* empty: not said */
+    struct str accept[PROMPTS_ACCEPT_MAX]; /* other acceptable labels; more are ignored */
+    size_t accept_count;
+    bool is_ood; /* belongs to no label: only its uncertainty is looked at */
+};
+
+/* The prompt is borrowed until the function returns. Anything but ST_OK ends the reading. */
+/* allow typedef: a function type, whose result is an enum */
+typedef enum status (*prompts_fn)(void *ctx, const struct prompt *prompt);
+
+/* Calls on_prompt for each line that is not empty. ST_IO and ST_INVALID with a diagnostic,
+ * ST_NO_MEMORY, or what on_prompt returned. */
+MUST_CHECK enum status prompts_read(const char *path, struct diags *diags, prompts_fn on_prompt,
+                                    void *ctx);
+
+/* The same over text in memory; `file` is for the messages. */
+MUST_CHECK enum status prompts_scan(struct str text, struct str file, struct diags *diags,
+                                    prompts_fn on_prompt, void *ctx);
