@@ -1,0 +1,28 @@
+/* `expertd eval`: the figures of a classifier on labelled prompts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "base/status.h"
+#include "base/str.h"
+
+struct classifier;
+
+struct cmd_eval_request {
+    double threshold;   /* below it the category is `general` */
+    struct str general; /* the label that means no expert */
+    const char *const *files;
+    size_t file_count;
+    bool is_json;
+};
+
+int cmd_eval(int argc, char **argv); /* returns the exit status */
+
+/* Scores the files and prints one report for each and one for all of them. ST_IO and ST_INVALID with
+ * a diagnostic; ST_NO_MEMORY. */
+MUST_CHECK enum status cmd_eval_run(const struct classifier *c,
+                                    const struct cmd_eval_request *request, struct diags *diags,
+                                    FILE *out);

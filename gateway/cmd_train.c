@@ -1,0 +1,326 @@
+/* See cmd_train.h. Collects rows, trains, and writes the weights with a card that says from what. */
+#include "gateway/cmd_train.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/json_write.h"
+#include "base/str.h"
+#include "router/prompts.h"
+#include "router/train.h"
+
+enum {
+    FILES_MAX = 32,
+    CARD_MAX = 32768,
+    DIAG_ARENA_BYTES = 16384,
+    DIAG_ARENA_MAX = 1024 * 1024,
+    EXIT_USAGE = 2,
+    EPOCHS_MAX = 1000,
+    THREADS_MAX = 16,
+    ROWS_BITS_MIN = 8,
+    ROWS_BITS_MAX = 22,
+};
+
+static const char help[] =
+    "usage: expertd train --data FILE.jsonl[:WEIGHT] [--data ...] --out FILE.edm\n"
+    "\n"
+    "Fits the domain classifier to rows {\"text\", \"label\", \"source\"?, \"accept\": [...]?}. A "
+    "weight after\n"
+    "the file name lets its rows count more or less than 1. Sources are left out group by group to\n"
+    "fit the temperature; the figures on them are printed and go into the training card.\n"
+    "\n"
+    "  --data FILE[:W]   a file of rows; may be given several times\n"
+    "  --out FILE        the weights\n"
+    "  --rows N          table of at most 2^N rows (18: 3.97 MB with 14 labels)\n"
+    "  --epochs N        passes over the data (4)\n"
+    "  --dropping P      share of features left out at each visit (0.45)\n"
+    "  --seed N          of shuffling and dropping (1)\n"
+    "  --threads N       models fitted at a time; does not change the result (1)\n"
+    "  --help\n";
+
+struct source { /* one --data */
+    struct str path;
+    char text[1024];
+    double weight;
+    size_t rows;
+};
+
+struct arguments {
+    struct source sources[FILES_MAX];
+    size_t source_count;
+    const char *out;
+    struct train_options options;
+    bool wants_help;
+};
+
+struct adding {
+    struct trainer *trainer;
+    struct source *source;
+};
+
+static void on_progress(void *ctx, const char *what, size_t done, size_t of)
+{
+    const int64_t *start_ms = ctx;
+    int64_t now_ms = clock_now_ms(clock_system());
+    (void)fprintf(stderr, "fitted %zu of %zu (left out: %s) after %.1f s\n", done, of, what,
+                  (double)(now_ms - *start_ms) / 1000.0);
+}
+
+static enum status on_prompt(void *ctx, const struct prompt *prompt)
+{
+    struct adding *adding = ctx;
+    struct train_row row = {
+        .text = prompt->text,
+        .label = prompt->label,
+        .source = prompt->source,
+        .accept = prompt->accept,
+        .accept_count = prompt->accept_count,
+        .weight = adding->source->weight,
+    };
+    if (prompt->is_ood || prompt->label.len == 0) {
+        return ST_OK; /* nothing to learn from */
+    }
+    adding->source->rows++;
+    return train_add(adding->trainer, &row);
+}
+
+/* FILE or FILE:WEIGHT. */
+static bool read_source(const char *argument, struct source *ret_source)
+{
+    struct str all = str_from(argument);
+    struct str path = all;
+    double weight = 1.0;
+    const char *colon = strrchr(argument, ':');
+    if (colon != NULL) {
+        size_t at = (size_t)(colon - argument);
+        struct str number = str_slice(all, at + 1, all.len);
+        if (str_to_real(number, &weight) == ST_OK) {
+            path = str_slice(all, 0, at);
+        }
+    }
+    if (path.len == 0 || path.len >= sizeof ret_source->text || !(weight > 0.0)) {
+        return false;
+    }
+    memcpy(ret_source->text, path.ptr, path.len);
+    ret_source->text[path.len] = '\0';
+    ret_source->path = (struct str){ret_source->text, path.len};
+    ret_source->weight = weight;
+    return true;
+}
+
+static bool read_number(const char *argument, int64_t min, int64_t max, int64_t *ret_value)
+{
+    return str_to_int(str_from(argument), ret_value) == ST_OK && *ret_value >= min &&
+           *ret_value <= max;
+}
+
+enum option_id { /* values for getopt_long */
+    OPTION_DATA = 1,
+    OPTION_OUT,
+    OPTION_ROWS,
+    OPTION_EPOCHS,
+    OPTION_DROPPING,
+    OPTION_SEED,
+    OPTION_THREADS,
+    OPTION_HELP,
+};
+
+static const struct option options[] = {
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"out", required_argument, NULL, OPTION_OUT},
+    {"rows", required_argument, NULL, OPTION_ROWS},
+    {"epochs", required_argument, NULL, OPTION_EPOCHS},
+    {"dropping", required_argument, NULL, OPTION_DROPPING},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static bool take_option(int option, struct arguments *a)
+{
+    int64_t number = 0;
+    switch ((enum option_id)option) {
+    case OPTION_DATA:
+        return a->source_count < FILES_MAX && read_source(optarg, &a->sources[a->source_count++]);
+    case OPTION_OUT:
+        a->out = optarg;
+        return true;
+    case OPTION_ROWS:
+        if (!read_number(optarg, ROWS_BITS_MIN, ROWS_BITS_MAX, &number)) {
+            return false;
+        }
+        /* The default stays below four million bytes; the other sizes are in proportion. */
+        a->options.buckets = (uint32_t)((uint64_t)a->options.buckets << number >> 18);
+        return true;
+    case OPTION_EPOCHS:
+        if (!read_number(optarg, 1, EPOCHS_MAX, &number)) {
+            return false;
+        }
+        a->options.fit.epochs = (int)number;
+        return true;
+    case OPTION_DROPPING:
+        return str_to_real(str_from(optarg), &a->options.fit.dropping) == ST_OK &&
+               a->options.fit.dropping >= 0.0 && a->options.fit.dropping < 0.99;
+    case OPTION_SEED:
+        if (!read_number(optarg, 0, INT64_MAX, &number)) {
+            return false;
+        }
+        a->options.fit.seed = (uint64_t)number;
+        return true;
+    case OPTION_THREADS:
+        if (!read_number(optarg, 1, THREADS_MAX, &number)) {
+            return false;
+        }
+        a->options.threads = (int)number;
+        return true;
+    case OPTION_HELP:
+        a->wants_help = true;
+        return true;
+    }
+    return false;
+}
+
+/* False: the usage is to be printed. */
+static bool read_arguments(int argc, char **argv, struct arguments *a)
+{
+    train_options_default(&a->options);
+    optind = 1;
+    for (int found = getopt_long(argc, argv, "", options, NULL); found != -1;
+         found = getopt_long(argc, argv, "", options, NULL)) {
+        if (found == '?' || !take_option(found, a)) {
+            return false;
+        }
+    }
+    return a->wants_help || (optind == argc && a->out != NULL && a->source_count > 0);
+}
+
+static struct str file_name(struct str path)
+{
+    for (size_t i = path.len; i > 0; i--) {
+        if (path.ptr[i - 1] == '/') {
+            return str_slice(path, i, path.len);
+        }
+    }
+    return path;
+}
+
+static enum status write_groups(const struct train_report *report, struct buf *card)
+{
+    enum status st = buf_append(card, STR("],\"left_out\":["));
+    for (size_t i = 0; st == ST_OK && i < report->group_count; i++) {
+        const struct train_group *group = &report->groups[i];
+        st = buf_printf(card,
+                        "%s{\"group\":\"%s\",\"n\":%zu,\"accuracy\":%.4f,"
+                        "\"accuracy_accept\":%.4f,\"ece\":%.4f}",
+                        i > 0 ? "," : "", group->name, group->rows, group->accuracy,
+                        group->accuracy_accept, group->ece);
+    }
+    return st == ST_OK ? buf_append(card, STR("]}")) : st;
+}
+
+/* The card has no date and no machine in it: the same data and options give the same file. */
+static enum status write_card(const struct arguments *a, const struct train_report *report,
+                              struct buf *card)
+{
+    const struct fit_options *fit = &a->options.fit;
+    enum status st = buf_printf(
+        card,
+        "{\"model\":\"expertd domain classifier\",\"rows\":%zu,\"features\":%zu,\"kept\":%zu,"
+        "\"options\":{\"buckets\":%u,\"epochs\":%d,\"seed\":%llu,\"rate\":%g,\"smoothing\":%g,"
+        "\"dropping\":%g,\"decay\":%g,\"prior\":%g,\"bayes\":%g},"
+        "\"calibration\":[%.4f,%.4f,%.4f],\"data\":[",
+        report->rows, report->features, report->kept, a->options.buckets, fit->epochs,
+        (unsigned long long)fit->seed, fit->rate, fit->smoothing, fit->dropping, fit->decay,
+        fit->prior, fit->bayes, (double)report->calibration.temperature,
+        (double)report->calibration.by_length, (double)report->calibration.by_unknown);
+    for (size_t i = 0; st == ST_OK && i < a->source_count; i++) {
+        st = buf_append(card, i > 0 ? STR(",{\"file\":") : STR("{\"file\":"));
+        if (st == ST_OK) {
+            st = json_write_text(card, file_name(a->sources[i].path));
+        }
+        if (st == ST_OK) {
+            st = buf_printf(card, ",\"rows\":%zu,\"weight\":%g}", a->sources[i].rows,
+                            a->sources[i].weight);
+        }
+    }
+    return st == ST_OK ? write_groups(report, card) : st;
+}
+
+static void print_report(const struct train_report *report)
+{
+    (void)fprintf(stderr, "%zu rows, %zu features, %zu kept, calibration %.3f %.3f %.3f\n",
+                  report->rows, report->features, report->kept,
+                  (double)report->calibration.temperature, (double)report->calibration.by_length,
+                  (double)report->calibration.by_unknown);
+    (void)fprintf(stderr, "%-12s %8s %9s %9s %7s\n", "left out", "n", "accuracy", "accepted",
+                  "ece");
+    for (size_t i = 0; i < report->group_count; i++) {
+        const struct train_group *group = &report->groups[i];
+        (void)fprintf(stderr, "%-12s %8zu %9.4f %9.4f %7.4f\n", group->name, group->rows,
+                      group->accuracy, group->accuracy_accept, group->ece);
+    }
+}
+
+static enum status train(struct arguments *a, struct trainer *trainer, struct diags *diags)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < a->source_count; i++) {
+        struct adding adding = {trainer, &a->sources[i]};
+        st = prompts_read(a->sources[i].text, diags, on_prompt, &adding);
+        (void)fprintf(stderr, "%s: %zu rows\n", a->sources[i].text, a->sources[i].rows);
+    }
+    struct train_report report;
+    if (st == ST_OK) {
+        st = train_run(trainer, &report);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    print_report(&report);
+    struct buf card;
+    buf_init(&card, CARD_MAX);
+    st = write_card(a, &report, &card);
+    if (st == ST_OK) {
+        st = train_save(trainer, buf_str(&card), a->out);
+    }
+    buf_fini(&card);
+    return st;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    static struct arguments a; /* too large for the stack; the command runs once */
+    a = (struct arguments){0};
+    if (!read_arguments(argc, argv, &a)) {
+        (void)fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    if (a.wants_help) {
+        (void)fputs(help, stdout);
+        return 0;
+    }
+    int64_t start_ms = clock_now_ms(clock_system());
+    a.options.on_progress = on_progress;
+    a.options.ctx = &start_ms;
+    struct arena *arena = arena_create(DIAG_ARENA_BYTES, DIAG_ARENA_MAX);
+    struct trainer *trainer = train_create(&a.options);
+    enum status st = ST_NO_MEMORY;
+    struct diags diags;
+    diags_init(&diags, arena);
+    if (arena != NULL && trainer != NULL) {
+        st = train(&a, trainer, &diags);
+        diags_print(&diags, stderr);
+    }
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd train: %s\n", status_text(st));
+    }
+    train_destroy(trainer);
+    arena_destroy(arena);
+    return st == ST_OK ? 0 : 1;
+}
