@@ -135,11 +135,20 @@ def chat_json(model, **more):
                  json.dumps({"model": model, "messages": user("hello"), **more}).encode())
 
 
+def allow_nulls(node):
+    """The description still says `nullable: true` in places, which OpenAPI 3.1 no longer knows."""
+    if isinstance(node, dict):
+        if node.pop("nullable", False):
+            return {"anyOf": [allow_nulls(node), {"type": "null"}]}
+        return {key: allow_nulls(value) for key, value in node.items()}
+    return [allow_nulls(item) for item in node] if isinstance(node, list) else node
+
+
 def schema_tests():
     """Only answers that the gateway itself writes: a relayed one is as the expert made it."""
     import jsonschema
     with open(OPENAPI, encoding="utf-8") as f:
-        document = json.load(f)
+        document = allow_nulls(json.load(f))
 
     def validate(name, raw):
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}

@@ -330,6 +330,13 @@ class ExpertTurn:
         """"QUOTED" or text below: bytes of the body, in one chunk"""
         self._put(step.text.encode() if step.text is not None else step.quoted())
 
+    def do_fill(self, step):
+        """N: so many bytes of the body; the gateway may leave meanwhile"""
+        try:
+            self._put(b"x" * int(step.args))
+        except OSError:
+            self.is_over = True
+
     def do_event(self, step):
         self._put(b"data: " + step.args.encode() + b"\n\n")
 
@@ -364,7 +371,7 @@ class ExpertTurn:
         self.do_end(step)
 
     def do_end(self, step):
-        if self.is_chunked:
+        if self.is_chunked and not self.is_over:
             self.conn.send(b"0\r\n\r\n")
         else:
             self.is_over = True
@@ -622,6 +629,24 @@ class Client:
 
     def expect_token(self, args):
         self.expect_event("json choices.0.delta.content = " + json.dumps(args))
+
+    def _read_to_any_end(self):
+        try:
+            while self._reply().piece() != b"":
+                pass
+        except Cut:
+            pass
+        return self.reply.unread()
+
+    def expect_nothing(self, args):
+        """more: what came so far is all, whether the end is a proper one or not"""
+        rest = self._read_to_any_end()
+        expect(rest == b"", f"there is more: {rest!r}")
+
+    def expect_rest(self, args):
+        """~ REGEX: on what follows the last event, up to the end, proper or not"""
+        rest = self._read_to_any_end().decode("utf-8", "replace")
+        expect(re.search(args[2:], rest), f"the rest does not match: {rest!r}")
 
     def expect_cut(self, args):
         """The reply does not come to its proper end"""

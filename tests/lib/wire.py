@@ -194,7 +194,7 @@ class Reply:
         self.stream = Body(conn, self.head, has_none=has_none)
         self._body = None
         self.taken = b""    # of the body so far
-        self._pending = b""  # of an event stream
+        self._events_end = 0  # of the events that were read
 
     def body(self):
         if self._body is None:
@@ -206,16 +206,19 @@ class Reply:
         self.taken += data
         return data
 
+    def unread(self):
+        """What has come of the body behind the last event."""
+        return self.taken[self._events_end:]
+
     def event(self):
         """The bytes of the next server-sent event without its blank line; None at the end."""
-        while b"\n\n" not in self._pending:
-            data = self.piece()
-            if data == b"":
-                if self._pending:
-                    raise Failure(f"the stream ends inside an event: {self._pending!r}")
+        while b"\n\n" not in self.unread():
+            if self.piece() == b"":
+                if self.unread():
+                    raise Failure(f"the stream ends inside an event: {self.unread()!r}")
                 return None
-            self._pending += data
-        event, _, self._pending = self._pending.partition(b"\n\n")
+        event = self.unread().partition(b"\n\n")[0]
+        self._events_end += len(event) + 2
         return event
 
 

@@ -3,9 +3,8 @@ followed by a second, whole request: where the first must be refused, the second
 because a proxy in front may have seen its bytes as part of the first."""
 from probe import chat_body, hidden_request
 
-POST = b"POST /v1/chat/completions HTTP/1.1\r\n"
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\n"
 HOST = b"Host: x\r\n"
-JSON = b"Content-Type: application/json\r\n"
 BODY = chat_body("first")
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -13,10 +12,10 @@ CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
 def post(headers, body=BODY):
-    return POST + HOST + JSON + headers + b"\r\n" + body
+    return POST + HOST + headers + b"\r\n" + body
 
 
-# Refused with one of these, once, and the connection closed.
+# Refused with one of these (none: without a word), once, and the connection closed.
 REFUSED = [
     ("content-length and transfer-encoding", post(LENGTH + CHUNKED, CHUNKS), "400"),
     ("transfer-encoding and content-length", post(CHUNKED + LENGTH, CHUNKS), "400"),
@@ -45,7 +44,6 @@ REFUSED = [
      "400"),
     ("folded transfer-encoding", post(b"Transfer-Encoding:\r\n chunked\r\n" + LENGTH, CHUNKS),
      "400"),
-    ("folded header", post(LENGTH + b"X-Long: a\r\n b\r\n"), "400"),
     ("blank before the first header", POST + b" " + HOST + LENGTH + b"\r\n" + BODY, "400"),
     ("neither length nor chunked", post(b""), "411"),
     ("chunk size 0x10", post(CHUNKED, b"0x10\r\n0123456789abcdef\r\n0\r\n\r\n"), "400"),
@@ -62,7 +60,6 @@ REFUSED = [
     ("two hosts", post(b"Host: y\r\n" + LENGTH), "400"),
     ("header without a colon", post(LENGTH + b"hello\r\n"), "400"),
     ("header with an empty name", POST + HOST + b": v\r\n" + LENGTH + b"\r\n" + BODY, "400|411"),
-    ("empty name ends no head", POST + HOST + LENGTH + b": v\r\n\r\n" + BODY, "400"),
     ("parenthesis in a name", post(LENGTH + b"X(y): z\r\n"), "400"),
     ("control byte in a name", post(LENGTH + b"X\x01: z\r\n"), "400"),
     ("obs-text in a name", post(LENGTH + b"X\xff: z\r\n"), "400"),
@@ -77,9 +74,9 @@ REFUSED = [
      "400|505"),
     ("no version number", b"GET /healthz HTTP/\r\nHost: x\r\n\r\n", "400|505"),
     ("method that is no token", b"G(T /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "400|405|501"),
-    ("binary noise", bytes(range(256)) + b"\r\n\r\n", "400|405|501|505"),
+    ("binary noise", bytes(range(256)) + b"\r\n\r\n", "400|405|501|505|none"),
     ("TLS hello on a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64
-     + b"\r\n\r\n", "400|405|501|505"),
+     + b"\r\n\r\n", "400|405|501|505|none"),
     ("header of 40 kB", post(LENGTH + b"X-Big: " + b"a" * 40000 + b"\r\n"), "431|413"),
     ("2,000 headers", post(LENGTH + b"".join(b"X-%d: y\r\n" % i for i in range(2000))), "431|413"),
     ("target of 40 kB", b"GET /" + b"a" * 40000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", "414|431"),
@@ -91,18 +88,21 @@ SERVED = [
     ("chunked", post(CHUNKED, CHUNKS)),
     ("names in any case", post(b"CONTENT-length: %d\r\n" % len(BODY))),
     ("chunked in capitals", post(b"transfer-encoding: CHUNKED\r\n", CHUNKS)),
-    ("blanks around values", post(b"Content-Length: \t %d \t\r\n" % len(BODY))),
+    ("blanks before a value", post(b"Content-Length: \t %d\r\n" % len(BODY))),
     ("chunk sizes with leading zeros", post(CHUNKED, b"000" + CHUNKS)),
     ("value with obs-text", post(LENGTH + b"X-Name: J\xf6rg\r\n")),
     ("100 headers", post(LENGTH + b"".join(b"X-%d: y\r\n" % i for i in range(100)))),
 ]
 
-# Tolerated by some servers, refused by others: lawful either way, but never two answers to one
-# request, and either both requests are served or the connection is closed.
+# Tolerated by some servers, refused by others, and lawful either way: both requests are served, or
+# the second is not.
 EITHER = [
     ("bare LF as line end", post(LENGTH).replace(b"\r\n", b"\n", 4)),
     ("HTTP/1.9", POST.replace(b"1.1", b"1.9") + HOST + LENGTH + b"\r\n" + BODY),
     ("two blanks in the request line", post(LENGTH).replace(b" HTTP", b"  HTTP", 1)),
+    ("folded header", post(LENGTH + b"X-Long: a\r\n b\r\n")),
+    ("blanks after a value", post(b"Content-Length: %d \t\r\n" % len(BODY))),
+    ("empty header name behind the length", POST + HOST + LENGTH + b": v\r\n\r\n" + BODY),
     ("absolute target", post(LENGTH).replace(b" /v1", b" http://x/v1", 1)),
     ("chunk extension", post(CHUNKED, CHUNKS.replace(b"\r\n", b";a=b\r\n", 1))),
     ("trailer", post(CHUNKED, CHUNKS[:-2] + b"X-T: 1\r\n\r\n")),
@@ -120,8 +120,9 @@ def check_refused(target, name, payload, statuses):
     said = f"it said {answer.statuses}{' and closed' if answer.closed else ''}"
     assert not answer.junk, f"junk on the wire: {answer.junk[:300]!r}"
     assert not target.saw(marker), f"the hidden request was served; {said}"
-    assert len(answer.statuses) == 1, f"not exactly one answer: {said}"
-    assert str(answer.statuses[0]) in statuses.split("|"), f"wanted {statuses}: {said}"
+    assert len(answer.statuses) <= 1, f"more than one answer: {said}"
+    first = str(answer.statuses[0]) if answer.statuses else "none"
+    assert first in statuses.split("|"), f"wanted {statuses}: {said}"
     assert answer.closed, f"the connection stayed open: {said}"
 
 
@@ -135,9 +136,10 @@ def check_served(target, name, payload):
 def check_either(target, name, payload):
     marker = f"pipelined behind: {name}"
     answer = target.ask(payload + hidden_request(marker))
+    said = f"it said {answer.statuses}, hidden served: {target.saw(marker)}"
     assert not answer.junk, f"junk on the wire: {answer.junk[:300]!r}"
-    refused = len(answer.statuses) == 1 and 400 <= answer.statuses[0] < 600
-    closed_after = answer.statuses == [200] and not target.saw(marker)  # HTTP/1.0: close after one
-    assert answer.closed, f"it said {answer.statuses} and stayed open"
-    assert answer.statuses == [200, 200] or closed_after or (refused and not target.saw(marker)), \
-        f"it said {answer.statuses}, hidden served: {target.saw(marker)}"
+    assert answer.statuses and answer.closed, f"{said}, closed: {answer.closed}"
+    if target.saw(marker):  # both understood: the second as what it is
+        assert len(answer.statuses) == 2 and answer.statuses[1] == 200, said
+    else:  # refused, or served alone (HTTP/1.0)
+        assert answer.statuses == [200] or min(answer.statuses) >= 400, said

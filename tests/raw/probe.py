@@ -21,8 +21,8 @@ def chat_body(text):
 def hidden_request(marker):
     """A whole request that reaches the expert, and names itself there, if it is ever served."""
     body = chat_body(marker)
-    return (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
-            % (len(body), body))
+    return (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
 class Answer:

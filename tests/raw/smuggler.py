@@ -1,6 +1,7 @@
 """1,703 ways to spell "Transfer-Encoding: chunked" wrongly, each in four shapes with a hidden
 request. A hard smuggle is a hidden request that is served; a soft one is an unlawful header that is
-overlooked (answered with 200): harmless here, but a proxy in front may see it differently."""
+overlooked, or a bare LF taken for a line end as RFC 9112 allows (answered with 200): harmless here,
+but a proxy in front may see it differently."""
 import concurrent.futures
 import json
 import os
@@ -25,9 +26,17 @@ def gadgets():
 
 def kind_of(gadget):
     """chunked: a lawful spelling of the header itself. other: lawful headers of other names, which
-    say nothing about framing. unlawful: everything else."""
+    say nothing about framing. chunked-lf: chunked for those who take a bare LF for a line end.
+    unlawful: everything else."""
+    kind = kind_of_lines(gadget.split(b"\r\n"))
+    if kind == "unlawful" and kind_of_lines(re.split(b"\r?\n", gadget)) == "chunked":
+        return "chunked-lf"
+    return kind
+
+
+def kind_of_lines(lines):
     kind = "other"
-    for line in gadget.split(b"\r\n"):
+    for line in lines:
         match = FIELD.fullmatch(line)
         if match is None:
             return "unlawful"
@@ -50,7 +59,8 @@ def payload_of(shape, gadget, marker):
     ended = b"0\r\n\r\n" + hidden
     wrapped = b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden)
     first_line = wrapped.index(b"\n") + 1
-    post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+    post = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: application/json\r\n")
     get = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n"
     length = b"Content-Length: %d\r\n"
     return {
@@ -72,10 +82,11 @@ def try_gadget(target, name, gadget):
         tests += 1
         marker = f"hidden {name} {shape}"
         answer = target.ask(payload_of(shape, gadget, marker))
-        if target.saw(marker) or len(answer.statuses) > 1:
+        is_served = target.saw(marker)
+        if is_served and not (kind == "chunked-lf" and shape == "TE"):
             hard += 1
             texts.append(f"HARD {shape} {name}: {gadget!r} -> {answer.statuses}")
-        elif any(status < 400 for status in answer.statuses):
+        elif is_served or any(status < 400 for status in answer.statuses):
             soft += 1
             texts.append(f"soft {shape} {name}: {gadget!r} -> {answer.statuses}")
     return tests, hard, soft, texts
