@@ -6,6 +6,7 @@
 #include "backends/kernels/kernels.h"
 
 const struct kernel_type *const kernel_types[] = {
+    &calc_kernel_type,
     &constant_kernel_type,
     &echo_kernel_type,
     NULL,

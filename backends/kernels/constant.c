@@ -17,13 +17,13 @@ struct constant_options {
 
 static const struct key constant_rows[] = {
     {
-     .name = "text",
-     .type = KEY_TEXT,
-     .offset = offsetof(struct constant_options, text),
-     .is_required = true,
-     .sentence = "the answer, whatever is asked",
-     .example = "We are closed until Monday.",
-     },
+        .name = "text",
+        .type = KEY_TEXT,
+        .offset = offsetof(struct constant_options, text),
+        .is_required = true,
+        .sentence = "the answer, whatever is asked",
+        .example = "We are closed until Monday.",
+    },
 };
 
 static const struct keys constant_keys = {

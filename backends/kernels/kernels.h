@@ -3,5 +3,6 @@
 
 #include "backends/kernel.h"
 
+extern const struct kernel_type calc_kernel_type;     /* calc.c */
 extern const struct kernel_type constant_kernel_type; /* constant.c */
 extern const struct kernel_type echo_kernel_type;     /* echo.c */

@@ -190,14 +190,15 @@ static void sse_tells_the_bytes_that_each_event_occupies(void **state)
         const char *stream;
         const char *ranges;
     } cases[] = {
-        {"data: a\n\ndata: b\n\n",          "0-9 9-18 "  },
-        {"\n\n: hi\ndata: a\n\n",           "7-16 "      },
-        {"data: a\n: inside\ndata: b\n\n",  "0-26 "      },
-        {"event: ping\n\ndata: x\n\n",      "13-22 "     },
+        {"data: a\n\ndata: b\n\n", "0-9 9-18 "},
+        {"\n\n: hi\ndata: a\n\n", "7-16 "},
+        {"data: a\n: inside\ndata: b\n\n", "0-26 "},
+        {"event: ping\n\ndata: x\n\n", "13-22 "},
         {"\xEF\xBB\xBF"
-         "data: a\n\ndata: b\n\n", "3-12 12-21 "},
-        {"data: a\r\rdata: b\r\r",          "0-9 9-18 "  },
-        {"data: a\n\n: tail\n\ndata: z",    "0-9 "       },
+         "data: a\n\ndata: b\n\n",
+         "3-12 12-21 "},
+        {"data: a\r\rdata: b\r\r", "0-9 9-18 "},
+        {"data: a\n\n: tail\n\ndata: z", "0-9 "},
     };
     struct buf got;
     buf_init(&got, 1000);
@@ -341,15 +342,15 @@ static void sse_shows_what_the_end_of_the_stream_left_unfinished(void **state)
         const char *stream;
         const char *data; /* NULL: nothing was unfinished */
     } cases[] = {
-        {"data: [DONE]",                  "[DONE]"},
-        {"data: [DONE]\n",                "[DONE]"},
-        {"data: [DONE]\r",                "[DONE]"},
-        {"data: 1\n\ndata: a\r\ndata: b", "a\nb"  },
-        {"data: [DONE]\n: bye",           "[DONE]"},
-        {"data: [DONE]\n\n",              NULL    },
-        {": bye",                         NULL    },
-        {"event: x",                      NULL    },
-        {"",                              NULL    },
+        {"data: [DONE]", "[DONE]"},
+        {"data: [DONE]\n", "[DONE]"},
+        {"data: [DONE]\r", "[DONE]"},
+        {"data: 1\n\ndata: a\r\ndata: b", "a\nb"},
+        {"data: [DONE]\n: bye", "[DONE]"},
+        {"data: [DONE]\n\n", NULL},
+        {": bye", NULL},
+        {"event: x", NULL},
+        {"", NULL},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
