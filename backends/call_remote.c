@@ -2,9 +2,6 @@
  * does not read them. See call.h; transport.h makes these.
  *
  * libcurl's callbacks only append and note; the one exception, wake, only marks its owner. */
-#include <stdio.h>
-#include <string.h>
-
 #include "backends/expert.h"
 #include "backends/transport_curl.h"
 #include "base/container.h"
@@ -19,17 +16,12 @@ static struct remote_call *remote_of(struct call *call)
     return (struct remote_call *)call;
 }
 
-static int64_t now_ms(const struct remote_call *rc)
-{
-    return clock_now_ms(loop_clock(transport_loop(rc->transport)));
-}
-
 /* The only place where the state changes after the start. */
 static void finish(struct remote_call *rc, enum call_outcome outcome)
 {
     rc->call.state = CALL_DONE;
     rc->call.outcome = outcome;
-    loop_timer_cancel(transport_loop(rc->transport), &rc->timer);
+    call_watch_stop(&rc->watch);
 }
 
 static void begin_stream(struct remote_call *rc)
@@ -38,32 +30,11 @@ static void begin_stream(struct remote_call *rc)
     (void)curl_easy_getinfo(rc->easy, CURLINFO_RESPONSE_CODE, &status);
     rc->call.http_status = (int)status;
     rc->call.state = CALL_STREAMING;
-    rc->call.content_type = str_from(rc->content_type);
-    rc->call.is_event_stream =
-        str_starts_with_nocase(rc->call.content_type, STR("text/event-stream"));
+    rc->call.content_type = str_from(rc->head.content_type);
+    rc->call.retry_after_s = rc->head.retry_after_s;
+    rc->call.is_event_stream = reply_head_is_event_stream(&rc->head);
     if (rc->call.is_event_stream) { /* plain answers are wanted whole */
         rc->call.request.wake(rc->call.request.owner);
-    }
-}
-
-/* One header of the final or an interim (1xx) head, without its line end. */
-static void read_header(struct remote_call *rc, struct str line)
-{
-    struct str name;
-    struct str value;
-    if (!str_split(line, ':', &name, &value) || name.len == line.len) {
-        return;
-    }
-    value = str_trim(value);
-    if (str_eq_nocase(name, STR("content-type"))) {
-        (void)snprintf(rc->content_type, sizeof rc->content_type, "%.*s", STR_ARG(value));
-    } else if (str_eq_nocase(name, STR("retry-after"))) {
-        int64_t seconds;
-        if (str_to_int(value, &seconds) == ST_OK && seconds >= 0 && seconds <= 86400) {
-            rc->call.retry_after_s = seconds;
-        }
-    } else if (str_eq_nocase(name, STR("content-encoding"))) {
-        rc->is_encoded = !str_eq_nocase(value, STR("identity"));
     }
 }
 
@@ -73,7 +44,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
     struct remote_call *rc = user;
     struct str line = str_trim((struct str){data, size * count});
     rc->head_bytes += size * count;
-    if (rc->head_bytes > REMOTE_REPLY_HEAD_BYTES) {
+    if (rc->head_bytes > REPLY_HEAD_BYTES_MAX) {
         rc->has_bad_head = true;
         return 0;
     }
@@ -81,7 +52,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
         return size * count; /* trailers say nothing that we use */
     }
     if (line.len > 0) {
-        read_header(rc, line);
+        if (str_starts_with(line, STR("HTTP/"))) {
+            reply_head_init(&rc->head); /* an interim head came before */
+        } else {
+            (void)reply_head_line(&rc->head, line); /* libcurl has accepted it */
+        }
         return size * count;
     }
     long status = 0;
@@ -89,7 +64,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
     if (status < 200) {
         return size * count; /* 1xx: the real head follows */
     }
-    if (rc->is_encoded) {
+    rc->is_too_big = rc->head.content_length > rc->call.request.expert->reply_bytes;
+    if (rc->is_too_big) {
+        return 0;
+    }
+    if (rc->head.is_encoded) {
         rc->has_bad_head =
             true; /* nobody asked for compression, and bytes are passed on as they are */
         return 0;
@@ -106,7 +85,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     struct str bytes = {data, size * count};
     if (call->is_event_stream && call->in.len > 0 &&
         call->in.len + bytes.len > CALL_IN_PAUSE_BYTES) {
-        rc->is_paused = true;
+        rc->watch.is_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
     rc->body_bytes += bytes.len;
@@ -115,40 +94,15 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
         rc->is_too_big = true;
         return 0;
     }
-    int64_t now_us = clock_now_us(loop_clock(transport_loop(rc->transport)));
-    rc->last_byte_ms = now_us / 1000;
-    if (call->first_byte_us == 0) {
-        call->first_byte_us = now_us;
+    bool is_first = call->first_byte_us == 0;
+    if (is_first) {
+        call->first_byte_us = clock_now_us(loop_clock(transport_loop(rc->transport)));
     }
+    call_watch_byte(&rc->watch, is_first);
     if (call->is_event_stream) {
         call->request.wake(call->request.owner);
     }
     return bytes.len;
-}
-
-/* What may be late now, and when it is. */
-static int64_t next_deadline(const struct remote_call *rc, enum call_outcome *ret_outcome)
-{
-    const struct expert_deadlines *limits = &rc->call.request.expert->deadlines;
-    int64_t due = rc->deadline_total_ms;
-    int64_t other;
-    *ret_outcome = CALL_TOTAL_TIMEOUT;
-    enum call_outcome other_outcome;
-    if (rc->call.first_byte_us == 0) {
-        other = rc->call.started_us / 1000 + limits->first_token_ms;
-        other_outcome = CALL_FIRST_TOKEN_TIMEOUT;
-    } else if (!rc->is_paused) {
-        other = rc->last_byte_ms + limits->idle_ms;
-        other_outcome = CALL_IDLE_TIMEOUT;
-    } else {
-        other = now_ms(rc) + limits->idle_ms; /* the client is slow, not the expert */
-        other_outcome = CALL_IDLE_TIMEOUT;
-    }
-    if (other < due) {
-        due = other;
-        *ret_outcome = other_outcome;
-    }
-    return due;
 }
 
 static void leave_multi(struct remote_call *rc)
@@ -159,15 +113,9 @@ static void leave_multi(struct remote_call *rc)
     }
 }
 
-static void on_deadline(struct loop_timer *timer)
+static void on_late(struct call_watch *watch, enum call_outcome outcome)
 {
-    struct remote_call *rc = CONTAINER_OF(timer, struct remote_call, timer);
-    enum call_outcome outcome;
-    int64_t due = next_deadline(rc, &outcome);
-    if (due > now_ms(rc) &&
-        loop_timer_set(transport_loop(rc->transport), &rc->timer, due) == ST_OK) {
-        return;
-    }
+    struct remote_call *rc = CONTAINER_OF(watch, struct remote_call, watch);
     leave_multi(rc);
     finish(rc, outcome);
     rc->call.request.wake(rc->call.request.owner);
@@ -214,9 +162,9 @@ void remote_call_finished(struct remote_call *rc, CURLcode code)
 static void consumed(struct call *call)
 {
     struct remote_call *rc = remote_of(call);
-    if (rc->is_paused && call->in.len <= CALL_IN_PAUSE_BYTES / 2 && rc->is_added) {
-        rc->is_paused = false;
-        rc->last_byte_ms = now_ms(rc);
+    if (rc->watch.is_paused && call->in.len <= CALL_IN_PAUSE_BYTES / 2 && rc->is_added) {
+        rc->watch.is_paused = false;
+        rc->watch.last_byte_ms = loop_now_ms(rc->watch.loop);
         (void)curl_easy_pause(rc->easy, CURLPAUSE_CONT); /* a failure comes as the transfer's end */
     }
 }
@@ -225,7 +173,7 @@ static void cancel(struct call *call)
 {
     struct remote_call *rc = remote_of(call);
     leave_multi(rc);
-    loop_timer_cancel(transport_loop(rc->transport), &rc->timer);
+    call_watch_stop(&rc->watch);
 }
 
 static void destroy(struct call *call)
@@ -279,7 +227,6 @@ struct remote_call *remote_call_create(struct transport *t, struct remote_pool *
     rc->transport = t;
     rc->pool = pool;
     pool->refs++;
-    rc->timer.on_due = on_deadline;
     rc->call.kind = &remote_kind;
     set_options(rc);
     return rc;
@@ -301,15 +248,11 @@ static void reset(struct remote_call *rc, const struct call_request *request)
         buf_fini(&call->in);
         buf_init(&call->in, (size_t)request->expert->reply_bytes);
     }
-    rc->deadline_total_ms = call->started_us / 1000 + request->expert->deadlines.total_ms;
-    rc->last_byte_ms = 0;
     rc->head_bytes = 0;
     rc->body_bytes = 0;
-    rc->is_paused = false;
-    rc->is_encoded = false;
     rc->has_bad_head = false;
     rc->is_too_big = false;
-    rc->content_type[0] = '\0';
+    reply_head_init(&rc->head);
 }
 
 enum status remote_call_start(struct remote_call *rc, const struct call_request *request)
@@ -319,15 +262,14 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
     (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     (void)curl_easy_setopt(rc->easy, CURLOPT_CONNECTTIMEOUT_MS,
                            (long)request->expert->deadlines.connect_ms);
-    enum call_outcome outcome;
     enum status st =
-        loop_timer_set(transport_loop(rc->transport), &rc->timer, next_deadline(rc, &outcome));
+        call_watch_start(&rc->watch, transport_loop(rc->transport), &rc->call, on_late);
     if (st != ST_OK) {
         return st;
     }
     st = transport_add(rc->transport, rc);
     if (st != ST_OK) {
-        loop_timer_cancel(transport_loop(rc->transport), &rc->timer);
+        call_watch_stop(&rc->watch);
         return st;
     }
     rc->is_added = true;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "backends/http1.h"
 #include "backends/kernel.h"
 
 static const char *const dialects[] = {"openai", NULL};
@@ -323,6 +324,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         return ST_INVALID;
     }
     if (!has_kernel) {
+        e->is_near = http1_fits(e);
         return ST_OK;
     }
     return e->kernel_spec.type->create(reader, e->kernel_spec.options, &e->kernel);

@@ -71,6 +71,7 @@ struct expert {
     unsigned capabilities; /* bits; all set when capability_names is absent */
     bool declares_capabilities;
     struct kernel *kernel; /* NULL for remote experts */
+    bool is_near;          /* http1.h serves its url, else libcurl */
 };
 
 extern const struct keys expert_keys;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "backends/expert.h"
+#include "backends/http1.h"
 #include "backends/transport_curl.h"
 #include "base/assert.h"
 #include "base/container.h"
@@ -34,6 +35,7 @@ struct upstream_socket {
 
 struct transport {
     struct loop *loop;
+    struct http1 *http1; /* for plain http:// experts near by */
     CURLM *multi;
     struct loop_timer timer;
     bool wants_kick; /* libcurl asked for a time-out of 0 */
@@ -216,7 +218,10 @@ struct transport *transport_create(struct loop *loop, size_t max_calls)
     t->max_calls = max_calls;
     t->timer.on_due = on_timer;
     t->multi = curl_multi_init();
-    if (t->multi == NULL) {
+    t->http1 = http1_create(loop);
+    if (t->multi == NULL || t->http1 == NULL) {
+        (void)curl_multi_cleanup(t->multi); /* takes NULL */
+        http1_destroy(t->http1);
         mem_free(t);
         return NULL;
     }
@@ -266,6 +271,7 @@ void transport_destroy(struct transport *t)
         return;
     }
     ASSERT(t->calls == 0);
+    http1_destroy(t->http1);
     for (size_t i = 0; i < t->pool_count; i++) {
         retire_pool(t->pools[i]);
     }
@@ -284,6 +290,7 @@ void transport_destroy(struct transport *t)
 
 void transport_forget_idle(struct transport *t)
 {
+    http1_forget_idle(t->http1);
     for (size_t i = 0; i < t->pool_count; i++) {
         retire_pool(t->pools[i]);
         t->pools[i] = NULL;
@@ -378,6 +385,9 @@ static struct remote_pool *pool_of(struct transport *t, const struct expert *exp
 enum status transport_call(struct transport *t, const struct call_request *request,
                            struct call **ret_call)
 {
+    if (request->expert->is_near) {
+        return http1_call(t->http1, request, ret_call);
+    }
     if (t->calls >= t->max_calls) {
         return ST_TOO_BIG;
     }

@@ -6,12 +6,9 @@
 #include <stdbool.h>
 
 #include "backends/call.h"
+#include "backends/call_watch.h"
+#include "backends/reply_head.h"
 #include "base/loop.h"
-
-enum {
-    REMOTE_REPLY_HEAD_BYTES = 64 * 1024, /* a longer reply head is refused */
-    REMOTE_CONTENT_TYPE_BYTES = 128,
-};
 
 /* What all calls to one expert share on one worker. Each call, idle ones too, holds a reference. */
 struct remote_pool {
@@ -30,17 +27,13 @@ struct remote_call {
     struct remote_pool *pool;
     CURL *easy;
     struct remote_call *next_idle;
-    struct loop_timer timer; /* the nearest of first token, idle, total; re-armed lazily */
-    int64_t deadline_total_ms;
-    int64_t last_byte_ms;
+    struct call_watch watch;
+    struct reply_head head;
     size_t head_bytes;
     size_t body_bytes;
-    bool is_paused;  /* libcurl holds bytes back until call_consume */
-    bool is_added;   /* in the multi handle */
-    bool is_encoded; /* the reply has a Content-Encoding that nobody asked for */
+    bool is_added; /* in the multi handle */
     bool has_bad_head;
     bool is_too_big;
-    char content_type[REMOTE_CONTENT_TYPE_BYTES];
 };
 
 /* transport.c, for call_remote.c */
