@@ -1,0 +1,37 @@
+/* Drops experts that declare what they can do and lack something the prompt needs. An expert that
+ * declares nothing can do everything. */
+#include <stdio.h>
+
+#include "policies/policy.h"
+
+static const struct {
+    unsigned bit;
+    const char *name;
+} needs[] = {
+    {POLICY_TOOLS, "tools"},
+    {POLICY_JSON, "json"},
+    {POLICY_VISION, "vision"},
+    {POLICY_AUDIO, "audio"},
+};
+
+enum {
+    NEED_COUNT = sizeof needs / sizeof needs[0]
+};
+
+static void apply(const struct policy_request *request, struct policy_candidate *candidates,
+                  size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned missing = request->needs & ~candidates[i].capabilities;
+        for (size_t k = 0; k < NEED_COUNT; k++) {
+            if ((missing & needs[k].bit) != 0) {
+                policy_drop(&candidates[i], &policy_capability,
+                            "the prompt needs %s, which the expert does not have", needs[k].name);
+            }
+        }
+    }
+}
+
+const struct policy policy_capability = {
+    "capability", "drops experts that lack what the prompt needs: tools, json, vision, audio",
+    apply};

@@ -1,0 +1,64 @@
+/* See policy.h: the table and the driver over it. */
+#include "policies/policy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const struct policy *const policy_table[] = {
+    &policy_capability,
+    &policy_context,
+    &policy_cost_quality,
+    NULL,
+};
+
+void policy_drop(struct policy_candidate *c, const struct policy *by, const char *format, ...)
+{
+    if (c->dropped_by != NULL) {
+        return;
+    }
+    c->dropped_by = by->name;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(c->reason, sizeof c->reason, format, args);
+    va_end(args);
+}
+
+static bool comes_before(const struct policy_candidate *a, const struct policy_candidate *b)
+{
+    bool a_in = a->dropped_by == NULL;
+    bool b_in = b->dropped_by == NULL;
+    return a_in != b_in ? a_in : a->rank > b->rank;
+}
+
+/* Stable, and quick for the handful of candidates that a category has. */
+static void insertion_sort(struct policy_candidate *candidates, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct policy_candidate moving = candidates[i];
+        size_t at = i;
+        while (at > 0 && comes_before(&moving, &candidates[at - 1])) {
+            candidates[at] = candidates[at - 1];
+            at--;
+        }
+        candidates[at] = moving;
+    }
+}
+
+size_t policy_apply_all(const struct policy_request *request, struct policy_candidate *candidates,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        candidates[i].rank = candidates[i].score;
+        candidates[i].dropped_by = NULL;
+        candidates[i].reason[0] = '\0';
+    }
+    for (size_t p = 0; policy_table[p] != NULL; p++) {
+        policy_table[p]->apply(request, candidates, count);
+    }
+    insertion_sort(candidates, count);
+    size_t in = 0;
+    while (in < count && candidates[in].dropped_by == NULL) {
+        in++;
+    }
+    return in;
+}

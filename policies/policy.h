@@ -1,0 +1,62 @@
+/* Policies: verdicts from facts. A policy drops candidates, each with a reason, or ranks them. Pure:
+ * no clock, no I/O, no randomness; the same facts give the same verdict. Each policy is one small
+ * file that exports one row of policy_table, in order of use. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum policy_need { /* bits: what a prompt needs and what an expert can do */
+    POLICY_TOOLS = 1,
+    POLICY_JSON = 2,
+    POLICY_VISION = 4,
+    POLICY_AUDIO = 8,
+};
+
+enum {
+    POLICY_REASON_BYTES = 120
+};
+
+struct policy_candidate {
+    struct str name;
+    double score;           /* quality in this category, 0..1 as the operator wrote it */
+    unsigned capabilities;  /* bits of enum policy_need */
+    int64_t context_tokens; /* 0: not known */
+    int64_t cost_nano_usd;  /* estimate for this prompt; 0: free or not known */
+    double rank;            /* what candidates are ordered by, largest first; set by policies */
+    const char *dropped_by; /* name of the policy, or NULL while it is in */
+    char reason[POLICY_REASON_BYTES]; /* why it was dropped, or "" */
+};
+
+struct policy_request {
+    unsigned needs;            /* bits of enum policy_need */
+    int64_t prompt_tokens;     /* estimate */
+    int64_t completion_tokens; /* what the client allows, or an estimate */
+    double cost_weight;        /* lambda: quality that one US cent is worth */
+};
+
+struct policy {
+    const char *name;
+    const char *sentence; /* for the docs */
+    void (*apply)(const struct policy_request *request, struct policy_candidate *candidates,
+                  size_t count);
+};
+
+extern const struct policy policy_capability;
+extern const struct policy policy_context;
+extern const struct policy policy_cost_quality;
+
+/* All policies in order of use, NULL-terminated. */
+extern const struct policy *const policy_table[];
+
+/* Runs them all, then orders the candidates: those that are in by rank, the dropped ones last, equal
+ * ranks in the order they came in. Returns how many are in. */
+size_t policy_apply_all(const struct policy_request *request, struct policy_candidate *candidates,
+                        size_t count);
+
+/* For policies: marks a candidate as dropped unless another policy did before. */
+void policy_drop(struct policy_candidate *c, const struct policy *by, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
