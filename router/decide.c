@@ -1,0 +1,232 @@
+/* See decide.h. */
+#include "router/decide.h"
+
+#include "base/assert.h"
+
+enum {
+    ANSWER_TOKENS_GUESS = 512, /* priced for requests that set no limit */
+};
+
+_Static_assert((int)EXPERT_TOOLS == (int)POLICY_TOOLS && (int)EXPERT_JSON == (int)POLICY_JSON &&
+                   (int)EXPERT_VISION == (int)POLICY_VISION &&
+                   (int)EXPERT_AUDIO == (int)POLICY_AUDIO,
+               "what an expert can and what a prompt needs are the same bits");
+
+enum status decide_scratch_init(struct decide_scratch *s)
+{
+    s->classifier = classifier_scratch_create();
+    s->rules = rules_scratch_create();
+    return s->classifier == NULL || s->rules == NULL ? ST_NO_MEMORY : ST_OK;
+}
+
+void decide_scratch_fini(struct decide_scratch *s)
+{
+    classifier_scratch_destroy(s->classifier);
+    rules_scratch_destroy(s->rules);
+    *s = (struct decide_scratch){NULL, NULL};
+}
+
+static void set_category(struct decision *d, const struct category *category, float confidence)
+{
+    d->category = category;
+    d->category_name = category->id.name;
+    d->confidence = confidence;
+}
+
+static const struct rule *find_rule(const struct routes *routes, struct decide_scratch *s,
+                                    const struct rule_facts *facts)
+{
+    const struct rule *rules = routes->rules.items;
+    for (size_t i = 0; i < routes->rules.count; i++) {
+        if (rule_matches(&rules[i], s->rules, facts)) {
+            return &rules[i];
+        }
+    }
+    return NULL;
+}
+
+/* Below the threshold, or of a domain that this configuration has no category for: general. */
+static void classify(const struct routes *routes, struct decide_scratch *s,
+                     const struct prompt *prompt, struct decision *d)
+{
+    classifier_score(routes->classifier, s->classifier, prompt->segments, prompt->segment_count,
+                     &d->scores);
+    d->is_classified = true;
+    float p = d->scores.p[d->scores.best];
+    const struct category *category = routes->label_categories[d->scores.best];
+    if (category != NULL && (double)p >= routes->router.threshold) {
+        d->source = DECIDE_CLASSIFIER;
+        set_category(d, category, p);
+        return;
+    }
+    d->source = DECIDE_GENERAL;
+    set_category(d, routes->general, p);
+}
+
+static struct policy_candidate facts_of(const struct expert *e, double score,
+                                        const struct policy_request *request)
+{
+    return (struct policy_candidate){
+        .name = e->id.name,
+        .score = score,
+        .capabilities = e->capabilities,
+        .context_tokens = e->context_tokens,
+        .cost_nano_usd =
+            expert_cost_nano_usd(e, request->prompt_tokens, 0, request->completion_tokens),
+    };
+}
+
+static enum status make_room(struct decision *d, struct arena *arena, size_t count)
+{
+    d->candidates = arena_alloc(arena, (count + 1) * sizeof(*d->candidates));
+    d->experts = arena_alloc(arena, (count + 1) * sizeof(*d->experts));
+    d->candidate_count = count;
+    return d->candidates == NULL || d->experts == NULL ? ST_NO_MEMORY : ST_OK;
+}
+
+static enum status add_category_experts(struct decision *d, const struct policy_request *request,
+                                        struct arena *arena)
+{
+    const struct category_expert *list = d->category->experts.items;
+    enum status st = make_room(d, arena, d->category->experts.count);
+    if (st != ST_OK) {
+        return st;
+    }
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        d->candidates[i] = facts_of(list[i].expert, list[i].score, request);
+    }
+    return ST_OK;
+}
+
+/* Experts named in an order: earlier ones score a little higher, so that the order holds unless cost
+ * weighs in. */
+static enum status add_listed_experts(struct decision *d, const struct expert *const *experts,
+                                      size_t count, const struct policy_request *request,
+                                      struct arena *arena)
+{
+    enum status st = make_room(d, arena, count);
+    if (st != ST_OK) {
+        return st;
+    }
+    for (size_t i = 0; i < count; i++) {
+        d->candidates[i] = facts_of(experts[i], 1.0 - (double)i * 0.001, request);
+    }
+    return ST_OK;
+}
+
+static enum status add_candidates(const struct routes *routes, const struct prompt *prompt,
+                                  struct decision *d, const struct policy_request *request,
+                                  struct arena *arena)
+{
+    if (d->category != NULL) {
+        return add_category_experts(d, request, arena);
+    }
+    if (d->source == DECIDE_ALIAS) {
+        const struct alias *alias = routes_alias(routes, prompt->model);
+        return add_listed_experts(d, alias->experts, alias->count, request, arena);
+    }
+    struct str name = d->source == DECIDE_RULE ? d->rule->expert : prompt->model;
+    const struct expert *expert = routes_expert(routes, name);
+    ASSERT(expert != NULL);
+    return add_listed_experts(d, &expert, 1, request, arena);
+}
+
+/* Who decides, and the category if there is one. */
+static enum status choose(const struct routes *routes, struct decide_scratch *s,
+                          const struct rule_facts *facts, struct decision *d)
+{
+    static const struct str prefix = {"category/", 9};
+
+    struct str model = facts->prompt->model;
+    d->rule = find_rule(routes, s, facts);
+    if (d->rule != NULL) {
+        d->source = DECIDE_RULE;
+        if (d->rule->category.len > 0) {
+            set_category(d, routes_category(routes, d->rule->category), 1.0F);
+        }
+        return ST_OK;
+    }
+    if (str_eq(model, STR("auto"))) {
+        if (routes->general == NULL) {
+            return ST_NOT_FOUND;
+        }
+        if (routes->classifier != NULL) {
+            classify(routes, s, facts->prompt, d);
+        } else {
+            d->source = DECIDE_GENERAL;
+            set_category(d, routes->general, 0.0F);
+        }
+        return ST_OK;
+    }
+    if (str_starts_with(model, prefix)) {
+        const struct category *category =
+            routes_category(routes, str_slice(model, prefix.len, model.len));
+        if (category == NULL) {
+            return ST_NOT_FOUND;
+        }
+        d->source = DECIDE_CATEGORY;
+        set_category(d, category, 1.0F);
+        return ST_OK;
+    }
+    d->source = routes_alias(routes, model) != NULL ? DECIDE_ALIAS : DECIDE_EXPERT;
+    d->confidence = 1.0F;
+    return d->source == DECIDE_ALIAS || routes_expert(routes, model) != NULL ? ST_OK : ST_NOT_FOUND;
+}
+
+static enum status make_plan(const struct routes *routes, struct decision *d, size_t in,
+                             struct arena *arena)
+{
+    enum status st = plan_init(&d->plan, arena, in, (size_t)routes->policies.attempts);
+    if (st != ST_OK) {
+        return st;
+    }
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        d->experts[i] = routes_expert(routes, d->candidates[i].name);
+        if (i < in) {
+            d->plan.experts[i] = d->experts[i];
+        }
+    }
+    return in == 0 ? ST_INVALID : ST_OK;
+}
+
+enum status decide(const struct routes *routes, struct decide_scratch *s,
+                   const struct rule_facts *facts, struct arena *arena,
+                   struct decision *ret_decision)
+{
+    struct decision *d = ret_decision;
+    const struct prompt *prompt = facts->prompt;
+    d->rule = NULL;
+    d->category = NULL;
+    d->category_name = STR("");
+    d->is_classified = false;
+    d->confidence = 0.0F;
+    d->candidate_count = 0;
+    d->plan = (struct plan){0};
+
+    enum status st = choose(routes, s, facts, d);
+    if (st != ST_OK) {
+        return st;
+    }
+    struct policy_request request = {
+        .needs = prompt->needs,
+        .prompt_tokens = prompt_tokens_estimate(prompt),
+        .completion_tokens = prompt->max_tokens > 0 ? prompt->max_tokens : ANSWER_TOKENS_GUESS,
+        .cost_weight = routes->policies.cost_weight,
+    };
+    st = add_candidates(routes, prompt, d, &request, arena);
+    if (st != ST_OK) {
+        return st;
+    }
+    size_t in = policy_apply_all(&request, d->candidates, d->candidate_count);
+    return make_plan(routes, d, in, arena);
+}
+
+const char *decide_source_text(enum decide_source source)
+{
+    static const char *const texts[] = {
+        [DECIDE_EXPERT] = "expert",         [DECIDE_ALIAS] = "alias",
+        [DECIDE_CATEGORY] = "category",     [DECIDE_RULE] = "rule",
+        [DECIDE_CLASSIFIER] = "classifier", [DECIDE_GENERAL] = "general",
+    };
+    return texts[source];
+}

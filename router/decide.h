@@ -1,0 +1,56 @@
+/* The decision: a prompt and the routing tables -> category, candidates with verdicts, plan. The one
+ * code path that serves live requests, POST /v1/route, `expertd route` and the tests in the YAML.
+ * Pure but for the scratch: no clock, no I/O, no locks. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "policies/policy.h"
+#include "router/classifier.h"
+#include "router/plan.h"
+#include "router/prompt.h"
+#include "router/routes.h"
+#include "router/rules.h"
+
+enum decide_source {   /* who decided */
+    DECIDE_EXPERT,     /* the client named an expert */
+    DECIDE_ALIAS,      /* the client named an alias */
+    DECIDE_CATEGORY,   /* the client named category/NAME */
+    DECIDE_RULE,       /* a rule fired */
+    DECIDE_CLASSIFIER, /* the classifier was sure enough */
+    DECIDE_GENERAL,    /* it was not: the general category */
+};
+
+struct decide_scratch { /* per thread */
+    struct classifier_scratch *classifier;
+    struct rules_scratch *rules;
+};
+
+struct decision {
+    enum decide_source source;
+    const struct rule *rule;         /* DECIDE_RULE */
+    const struct category *category; /* NULL for named experts and aliases */
+    struct str category_name;        /* "" when there is none */
+    bool is_classified;              /* scores are filled */
+    struct classifier_result scores;
+    float confidence; /* of the category: calibrated probability, or 1 when it was given */
+    struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
+    const struct expert **experts;       /* of the candidates, same order */
+    size_t candidate_count;
+    struct plan plan;
+};
+
+MUST_CHECK enum status decide_scratch_init(struct decide_scratch *s); /* ST_NO_MEMORY */
+void decide_scratch_fini(struct decide_scratch *s);
+
+/* Decides. ST_NOT_FOUND: the model is no auto, category/NAME, alias or expert. ST_INVALID: every
+ * candidate was dropped (the decision says why, its plan is empty). ST_NO_MEMORY. On ST_OK the plan
+ * has at least one expert. `header` in facts may be NULL. */
+MUST_CHECK enum status decide(const struct routes *routes, struct decide_scratch *s,
+                              const struct rule_facts *facts, struct arena *arena,
+                              struct decision *ret_decision);
+
+/* "classifier", "general", "rule", ... */
+const char *decide_source_text(enum decide_source source);

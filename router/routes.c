@@ -1,0 +1,502 @@
+/* See routes.h. */
+#include "router/routes.h"
+
+#include <stddef.h>
+
+#include "router/decide.h"
+
+/* ------------------------------------------------------------------ keys */
+
+static const struct key router_rows[] = {
+    {.name = "model",
+     .type = KEY_PATH,
+     .offset = offsetof(struct router_settings, model),
+     .sentence = "weights of the classifier; absent: nothing is classified, auto means general",
+     .example = "conf/models/domains.edm"},
+    {.name = "threshold",
+     .type = KEY_REAL,
+     .offset = offsetof(struct router_settings, threshold),
+     .min = 0,
+     .max = 1,
+     .fallback = "0.55",
+     .sentence = "least confidence with which a prompt goes to its category instead of general"},
+    {.name = "general",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct router_settings, general),
+     .fallback = "general",
+     .sentence = "the category for prompts that the classifier is not sure about"},
+};
+
+static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 3,
+                                        "How prompts get their category."};
+
+static const struct key category_expert_rows[] = {
+    {.name = "expert",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct category_expert, name),
+     .is_required = true,
+     .sentence = "name of an expert"},
+    {.name = "score",
+     .type = KEY_REAL,
+     .offset = offsetof(struct category_expert, score),
+     .min = 0,
+     .max = 1,
+     .fallback = "0.5",
+     .sentence = "how well it answers prompts of this category"},
+};
+
+static const struct keys category_expert_keys = {"category expert", sizeof(struct category_expert),
+                                                 category_expert_rows, 2,
+                                                 "An expert of a category."};
+
+static const struct key category_rows[] = {
+    {.name = "experts",
+     .type = KEY_LIST,
+     .offset = offsetof(struct category, experts),
+     .is_required = true,
+     .sentence =
+         "the experts that may answer, with their scores; the best that no policy drops does",
+     .block = &category_expert_keys},
+    {.name = "title",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct category, title),
+     .sentence = "what belongs here, for people"},
+};
+
+static const struct keys category_keys = {"category", sizeof(struct category), category_rows, 2,
+                                          "A domain of prompts and the experts for it."};
+
+static const struct key policy_rows[] = {
+    {.name = "attempts",
+     .type = KEY_INT,
+     .offset = offsetof(struct policy_settings, attempts),
+     .min = 1,
+     .max = 10,
+     .fallback = "3",
+     .sentence = "how many experts are tried at most for one request, best first"},
+    {.name = "cost_weight",
+     .type = KEY_REAL,
+     .offset = offsetof(struct policy_settings, cost_weight),
+     .min = 0,
+     .max = 1000,
+     .fallback = "0",
+     .sentence = "score that one US cent of estimated cost is worth; 0: quality alone decides"},
+};
+
+static const struct keys policy_keys = {"policies", sizeof(struct policy_settings), policy_rows, 2,
+                                        "How candidates are chosen and tried."};
+
+static const struct key expectation_rows[] = {
+    {.name = "category",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct route_expectation, category),
+     .sentence = "the category that the prompt must get"},
+    {.name = "expert",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct route_expectation, expert),
+     .sentence = "the expert that must come first"},
+};
+
+static const struct keys expectation_keys = {"expect", sizeof(struct route_expectation),
+                                             expectation_rows, 2, "What a test expects."};
+
+static const struct key test_rows[] = {
+    {.name = "prompt",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct route_test, prompt),
+     .is_required = true,
+     .sentence = "a prompt, sent to auto"},
+    {.name = "expect",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct route_test, expect),
+     .sentence = "where it must go",
+     .block = &expectation_keys},
+};
+
+static const struct keys test_keys = {"test", sizeof(struct route_test), test_rows, 2,
+                                      "A prompt whose route is checked at load and reload."};
+
+static enum status decode_alias(struct key_reader *reader, const struct yaml_node *names,
+                                struct alias *alias)
+{
+    if (names->kind != YAML_SEQUENCE || names->count == 0) {
+        diags_add(reader->diags, DIAG_ERROR, names->file, names->pos,
+                  "alias \"%.*s\" must be a list of experts, as in [small-8b, med-70b]",
+                  STR_ARG(alias->name));
+        return ST_OK;
+    }
+    alias->names = arena_alloc(reader->arena, names->count * sizeof(*alias->names));
+    alias->experts = arena_alloc(reader->arena, names->count * sizeof(*alias->experts));
+    if (alias->names == NULL || alias->experts == NULL) {
+        return ST_NO_MEMORY;
+    }
+    alias->count = names->count;
+    for (size_t i = 0; i < names->count; i++) {
+        alias->names[i] = names->items[i]->kind == YAML_SCALAR ? names->items[i]->text : STR("");
+    }
+    return ST_OK;
+}
+
+/* aliases: {NAME: [expert, ...]} */
+static enum status decode_aliases(struct key_reader *reader, const struct yaml_node *node,
+                                  void *field)
+{
+    struct alias_list *list = field;
+    if (node->kind != YAML_MAPPING) {
+        diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
+                  "\"aliases\" must be a mapping of names to lists of experts");
+        return ST_OK;
+    }
+    list->items = arena_alloc(reader->arena, (node->count + 1) * sizeof(*list->items));
+    if (list->items == NULL) {
+        return ST_NO_MEMORY;
+    }
+    list->count = node->count;
+    for (size_t i = 0; i < node->count; i++) {
+        list->items[i].name = node->keys[i]->text;
+        list->items[i].pos = node->keys[i]->pos;
+        enum status st = decode_alias(reader, node->items[i], &list->items[i]);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+const struct key routes_rows[ROUTES_ROW_COUNT] = {
+    {.name = "experts",
+     .type = KEY_MAP,
+     .offset = offsetof(struct routes, experts),
+     .is_required = true,
+     .sentence = "the models that can answer, by name",
+     .block = &expert_keys},
+    {.name = "aliases",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct routes, aliases),
+     .sentence = "model names for clients, each with the experts to try in order",
+     .example = "{fast: [small-8b, med-70b]}",
+     .decode = decode_aliases,
+     .custom_type = "object"},
+    {.name = "router",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct routes, router),
+     .sentence = "how prompts get their category",
+     .block = &router_keys},
+    {.name = "categories",
+     .type = KEY_MAP,
+     .offset = offsetof(struct routes, categories),
+     .sentence = "the domains, by name, and who answers in them",
+     .block = &category_keys},
+    {.name = "policies",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct routes, policies),
+     .sentence = "how candidates are chosen and tried",
+     .block = &policy_keys},
+    {.name = "rules",
+     .type = KEY_LIST,
+     .offset = offsetof(struct routes, rules),
+     .sentence =
+         "decisions of the operator's, taken before the classifier; the first that fires wins",
+     .block = &rule_keys},
+    {.name = "tests",
+     .type = KEY_LIST,
+     .offset = offsetof(struct routes, tests),
+     .sentence = "prompts whose route is checked at load and reload; a failure refuses the file",
+     .block = &test_keys},
+};
+
+/* ----------------------------------------------------------------- build */
+
+struct build { /* what the passes share */
+    struct routes *routes;
+    struct key_reader *reader;
+    struct str file;
+};
+
+struct expert *routes_expert(const struct routes *routes, struct str name)
+{
+    return routes->expert_names == NULL ? NULL : table_get(routes->expert_names, name);
+}
+
+struct category *routes_category(const struct routes *routes, struct str name)
+{
+    return routes->category_names == NULL ? NULL : table_get(routes->category_names, name);
+}
+
+struct alias *routes_alias(const struct routes *routes, struct str name)
+{
+    return routes->alias_names == NULL ? NULL : table_get(routes->alias_names, name);
+}
+
+/* "unknown expert "x" in y, did you mean "z"?" */
+static void complain_unknown(const struct build *b, struct pos pos, const char *what,
+                             struct str name, const struct table *known)
+{
+    struct str near = table_nearest(known, name);
+    if (near.len > 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, pos,
+                  "unknown %s \"%.*s\", did you mean \"%.*s\"?", what, STR_ARG(name),
+                  STR_ARG(near));
+        return;
+    }
+    diags_add(b->reader->diags, DIAG_ERROR, b->file, pos, "unknown %s \"%.*s\"", what,
+              STR_ARG(name));
+}
+
+static enum status name_everything(const struct build *b)
+{
+    struct routes *r = b->routes;
+    r->expert_names = table_create();
+    r->category_names = table_create();
+    r->alias_names = table_create();
+    if (r->expert_names == NULL || r->category_names == NULL || r->alias_names == NULL) {
+        return ST_NO_MEMORY;
+    }
+    struct expert *experts = r->experts.items;
+    for (size_t i = 0; i < r->experts.count; i++) {
+        if (table_put(r->expert_names, experts[i].id.name, &experts[i], NULL) != ST_OK) {
+            return ST_NO_MEMORY;
+        }
+    }
+    struct category *categories = r->categories.items;
+    for (size_t i = 0; i < r->categories.count; i++) {
+        categories[i].index = i;
+        if (table_put(r->category_names, categories[i].id.name, &categories[i], NULL) != ST_OK) {
+            return ST_NO_MEMORY;
+        }
+    }
+    for (size_t i = 0; i < r->aliases.count; i++) {
+        if (table_put(r->alias_names, r->aliases.items[i].name, &r->aliases.items[i], NULL) !=
+            ST_OK) {
+            return ST_NO_MEMORY;
+        }
+    }
+    return ST_OK;
+}
+
+static enum status build_experts(const struct build *b)
+{
+    struct expert *experts = b->routes->experts.items;
+    for (size_t i = 0; i < b->routes->experts.count; i++) {
+        enum status st = expert_build(&experts[i], i, b->reader, b->file);
+        if (st == ST_NO_MEMORY) {
+            return st;
+        }
+        if (str_eq(experts[i].id.name, STR("auto")) ||
+            str_starts_with(experts[i].id.name, STR("category/"))) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, experts[i].id.pos,
+                      "an expert cannot be called \"%.*s\": that name means something else to "
+                      "clients",
+                      STR_ARG(experts[i].id.name));
+        }
+    }
+    return ST_OK;
+}
+
+static void resolve_aliases(const struct build *b)
+{
+    struct routes *r = b->routes;
+    for (size_t i = 0; i < r->aliases.count; i++) {
+        struct alias *alias = &r->aliases.items[i];
+        if (str_eq(alias->name, STR("auto")) || routes_expert(r, alias->name) != NULL) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, alias->pos,
+                      "alias \"%.*s\" has the name of something else", STR_ARG(alias->name));
+        }
+        for (size_t k = 0; k < alias->count; k++) {
+            alias->experts[k] = routes_expert(r, alias->names[k]);
+            if (alias->experts[k] == NULL) {
+                complain_unknown(b, alias->pos, "expert", alias->names[k], r->expert_names);
+            }
+        }
+    }
+}
+
+static void resolve_categories(const struct build *b)
+{
+    struct routes *r = b->routes;
+    struct category *categories = r->categories.items;
+    for (size_t i = 0; i < r->categories.count; i++) {
+        struct category_expert *list = categories[i].experts.items;
+        if (categories[i].experts.count == 0) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, categories[i].id.pos,
+                      "category \"%.*s\" has no experts", STR_ARG(categories[i].id.name));
+        }
+        for (size_t k = 0; k < categories[i].experts.count; k++) {
+            list[k].expert = routes_expert(r, list[k].name);
+            if (list[k].expert == NULL) {
+                complain_unknown(b, list[k].id.pos, "expert", list[k].name, r->expert_names);
+            }
+        }
+    }
+}
+
+static void resolve_general(const struct build *b)
+{
+    struct routes *r = b->routes;
+    if (r->categories.count == 0) {
+        return;
+    }
+    r->general = routes_category(r, r->router.general);
+    if (r->general == NULL) {
+        const struct category *first = r->categories.items;
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, first->id.pos,
+                  "there is no category \"%.*s\" (router.general), where prompts go that the "
+                  "classifier is not sure about",
+                  STR_ARG(r->router.general));
+    }
+}
+
+static enum status build_rules(const struct build *b)
+{
+    struct routes *r = b->routes;
+    struct rule *rules = r->rules.items;
+    for (size_t i = 0; i < r->rules.count; i++) {
+        enum status st = rule_build(&rules[i], b->reader, b->file);
+        if (st == ST_NO_MEMORY) {
+            return st;
+        }
+        if (rules[i].category.len > 0 && routes_category(r, rules[i].category) == NULL) {
+            complain_unknown(b, rules[i].id.pos, "category", rules[i].category, r->category_names);
+        }
+        if (rules[i].expert.len > 0 && routes_expert(r, rules[i].expert) == NULL) {
+            complain_unknown(b, rules[i].id.pos, "expert", rules[i].expert, r->expert_names);
+        }
+    }
+    return ST_OK;
+}
+
+static bool rules_mention(const struct routes *r, struct str category)
+{
+    const struct rule *rules = r->rules.items;
+    for (size_t i = 0; i < r->rules.count; i++) {
+        if (str_eq(rules[i].category, category)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Maps the classifier's labels to categories, and warns of categories that nothing leads to. */
+static void map_labels(const struct build *b)
+{
+    struct routes *r = b->routes;
+    const struct category *categories = r->categories.items;
+    size_t labels = classifier_label_count(r->classifier);
+    for (size_t i = 0; i < labels; i++) {
+        r->label_categories[i] = routes_category(r, classifier_label(r->classifier, i));
+    }
+    for (size_t c = 0; c < r->categories.count; c++) {
+        bool is_reachable = &categories[c] == r->general || rules_mention(r, categories[c].id.name);
+        for (size_t i = 0; i < labels; i++) {
+            is_reachable = is_reachable || r->label_categories[i] == &categories[c];
+        }
+        if (!is_reachable) {
+            diags_add(b->reader->diags, DIAG_WARNING, b->file, categories[c].id.pos,
+                      "category \"%.*s\" is no label of the classifier and no rule names it: only "
+                      "clients that ask for category/%.*s get there",
+                      STR_ARG(categories[c].id.name), STR_ARG(categories[c].id.name));
+        }
+    }
+}
+
+static enum status load_classifier(const struct build *b)
+{
+    struct routes *r = b->routes;
+    if (r->router.model.len == 0) {
+        return ST_OK;
+    }
+    char *path = arena_copy_z(b->reader->arena, r->router.model);
+    if (path == NULL) {
+        return ST_NO_MEMORY;
+    }
+    enum status st = classifier_load(path, b->reader->diags, &r->classifier);
+    if (st == ST_OK) {
+        map_labels(b);
+    }
+    return st == ST_NO_MEMORY ? st : ST_OK;
+}
+
+enum status routes_build(struct routes *routes, struct key_reader *reader, struct str file)
+{
+    struct build b = {routes, reader, file};
+    size_t errors = reader->diags->errors;
+    enum status st = name_everything(&b);
+    if (st == ST_OK) {
+        st = build_experts(&b);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    resolve_aliases(&b);
+    resolve_categories(&b);
+    resolve_general(&b);
+    st = build_rules(&b);
+    if (st == ST_OK) {
+        st = load_classifier(&b);
+    }
+    if (st == ST_OK && reader->diags->errors != errors) {
+        st = ST_INVALID;
+    }
+    return st;
+}
+
+/* ----------------------------------------------------------------- tests */
+
+static void judge(const struct build *b, const struct route_test *test, const struct decision *d)
+{
+    struct str category = d->category_name;
+    struct str expert = d->candidate_count > 0 ? d->candidates[0].name : STR("");
+    struct str want_category = test->expect.category;
+    struct str want_expert = test->expect.expert;
+    bool is_right = (want_category.len == 0 || str_eq(category, want_category)) &&
+                    (want_expert.len == 0 || str_eq(expert, want_expert));
+    if (!is_right) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, test->id.pos,
+                  "this test fails: the prompt goes to category \"%.*s\" (confidence %.2f), expert "
+                  "\"%.*s\", expected category \"%.*s\", expert \"%.*s\"",
+                  STR_ARG(category), (double)d->confidence, STR_ARG(expert), STR_ARG(want_category),
+                  STR_ARG(want_expert));
+    }
+}
+
+enum status routes_run_tests(struct routes *routes, struct key_reader *reader, struct str file)
+{
+    struct build b = {routes, reader, file};
+    size_t errors = reader->diags->errors;
+    struct decide_scratch scratch;
+    enum status st = decide_scratch_init(&scratch);
+    const struct route_test *tests = routes->tests.items;
+    for (size_t i = 0; st == ST_OK && i < routes->tests.count; i++) {
+        struct prompt prompt;
+        struct decision decision;
+        prompt_from_text(&prompt, STR("auto"), tests[i].prompt);
+        struct rule_facts facts = {&prompt, NULL, NULL};
+        st = decide(routes, &scratch, &facts, reader->arena, &decision);
+        if (st == ST_OK || st == ST_INVALID) {
+            st = ST_OK;
+            judge(&b, &tests[i], &decision);
+        } else if (st == ST_NOT_FOUND) {
+            diags_add(reader->diags, DIAG_ERROR, file, tests[i].id.pos,
+                      "tests need categories to route to");
+            st = ST_OK;
+        }
+    }
+    decide_scratch_fini(&scratch);
+    return st == ST_OK && reader->diags->errors != errors ? ST_INVALID : st;
+}
+
+void routes_fini(struct routes *routes)
+{
+    struct expert *experts = routes->experts.items;
+    for (size_t i = 0; i < routes->experts.count; i++) {
+        expert_fini(&experts[i]);
+    }
+    struct rule *rules = routes->rules.items;
+    for (size_t i = 0; i < routes->rules.count; i++) {
+        rule_fini(&rules[i]);
+    }
+    classifier_unref(routes->classifier);
+    table_destroy(routes->expert_names);
+    table_destroy(routes->category_names);
+    table_destroy(routes->alias_names);
+}

@@ -1,0 +1,103 @@
+/* The routing tables of one configuration: experts, categories, aliases, rules, the classifier.
+ * Immutable after routes_build; part of the snapshot. Owns the YAML keys experts, aliases, router,
+ * categories, policies, rules, tests. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/expert.h"
+#include "base/keys.h"
+#include "base/table.h"
+#include "router/classifier.h"
+#include "router/rules.h"
+
+struct category_expert {
+    struct key_id id;
+    struct str name; /* as written */
+    double score;
+    const struct expert *expert;
+};
+
+struct category {
+    struct key_id id;
+    struct key_array experts; /* of struct category_expert */
+    struct str title;
+    size_t index; /* among the categories */
+};
+
+struct alias {
+    struct str name;
+    struct pos pos;
+    struct str *names;
+    const struct expert **experts;
+    size_t count;
+};
+
+struct alias_list {
+    struct alias *items;
+    size_t count;
+};
+
+struct router_settings {
+    struct str model; /* path of the weights */
+    double threshold;
+    struct str general;
+};
+
+struct policy_settings {
+    int64_t attempts;
+    double cost_weight;
+};
+
+struct route_expectation {
+    struct str category;
+    struct str expert;
+};
+
+struct route_test {
+    struct key_id id;
+    struct str prompt;
+    struct route_expectation expect;
+};
+
+struct routes {
+    /* as decoded */
+    struct key_array experts; /* of struct expert */
+    struct alias_list aliases;
+    struct router_settings router;
+    struct key_array categories; /* of struct category */
+    struct policy_settings policies;
+    struct key_array rules; /* of struct rule */
+    struct key_array tests; /* of struct route_test */
+
+    /* built */
+    struct classifier *classifier;  /* NULL: no weights configured */
+    struct table *expert_names;     /* -> struct expert */
+    struct table *category_names;   /* -> struct category */
+    struct table *alias_names;      /* -> struct alias */
+    const struct category *general; /* NULL: no categories */
+    const struct category *label_categories[CLASSIFIER_LABELS_MAX]; /* label -> category */
+};
+
+/* Rows for the root table of the configuration; offsets are relative to struct routes. */
+enum {
+    ROUTES_ROW_COUNT = 7
+};
+extern const struct key routes_rows[ROUTES_ROW_COUNT];
+
+/* Second and third pass: resolves names, checks what must hold between blocks, loads the weights,
+ * creates kernels, compiles rules. All mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
+MUST_CHECK enum status routes_build(struct routes *routes, struct key_reader *reader,
+                                    struct str file);
+
+/* Runs `tests:`; failures go to reader->diags: ST_INVALID. After routes_build. */
+MUST_CHECK enum status routes_run_tests(struct routes *routes, struct key_reader *reader,
+                                        struct str file);
+
+void routes_fini(struct routes *routes); /* half-built too */
+
+struct expert *routes_expert(const struct routes *routes, struct str name);     /* or NULL */
+struct category *routes_category(const struct routes *routes, struct str name); /* or NULL */
+struct alias *routes_alias(const struct routes *routes, struct str name);       /* or NULL */

@@ -1,0 +1,53 @@
+/* Rules: the operator's own decisions, before the classifier. A rule fires when everything under
+ * `when` holds: headers of the request, a regular expression on the last user message, the model
+ * name. First match wins. Rules without `model` apply to requests for `auto` only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/keys.h"
+#include "base/str.h"
+#include "router/prompt.h"
+
+struct rule_header {
+    struct str name;
+    struct str value;
+};
+
+struct rule_when {
+    struct rule_header *headers;
+    size_t header_count;
+    struct str text;  /* PCRE2, UTF, case-sensitive unless (?i) */
+    struct str model; /* exact name */
+    void *pattern;    /* compiled, or NULL */
+};
+
+struct rule {
+    struct key_id id;
+    struct str name;
+    struct rule_when when;
+    struct str category; /* one of the two is set */
+    struct str expert;
+};
+
+extern const struct keys rule_keys;
+
+/* The request's headers, asked for by lower-case name; the empty string where there is none. */
+struct rule_facts {
+    const struct prompt *prompt;
+    struct str (*header)(void *ctx, struct str name);
+    void *ctx;
+};
+
+struct rules_scratch; /* per thread */
+
+struct rules_scratch *rules_scratch_create(void); /* NULL: no memory */
+void rules_scratch_destroy(struct rules_scratch *s);
+
+/* Compiles the pattern and checks the rule. Mistakes go to reader->diags: ST_INVALID. */
+MUST_CHECK enum status rule_build(struct rule *rule, struct key_reader *reader, struct str file);
+void rule_fini(struct rule *rule);
+
+/* Whether the rule fires. A pattern that exceeds its match limit does not match. */
+bool rule_matches(const struct rule *rule, struct rules_scratch *s, const struct rule_facts *facts);
