@@ -1,0 +1,254 @@
+/* See conf.h. Owns the YAML block `server`. */
+#include "gateway/conf.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+
+static enum status decode_address(struct key_reader *reader, const struct yaml_node *node,
+                                  void *field);
+
+static enum status decode_workers(struct key_reader *reader, const struct yaml_node *node,
+                                  void *field);
+
+static const struct key limit_rows[] = {
+    {.name = "head_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, head_ms),
+     .min = 1,
+     .max = 3600000,
+     .unit = "ms",
+     .fallback = "10000",
+     .sentence = "how long a request head may take to arrive"},
+    {.name = "body_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, body_ms),
+     .min = 1,
+     .max = 3600000,
+     .unit = "ms",
+     .fallback = "30000",
+     .sentence = "how long a request body may take to arrive"},
+    {.name = "idle_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, idle_ms),
+     .min = 1,
+     .max = 3600000,
+     .unit = "ms",
+     .fallback = "60000",
+     .sentence =
+         "how long a connection may stay open between requests, or a client may take nothing of "
+         "an answer"},
+    {.name = "head_bytes",
+     .type = KEY_BYTES,
+     .offset = offsetof(struct conf_limits, head_bytes),
+     .min = 4096,
+     .max = 1048576,
+     .fallback = "16384",
+     .sentence = "memory of a connection for heads and for reading; a longer head is refused"},
+    {.name = "body_bytes",
+     .type = KEY_BYTES,
+     .offset = offsetof(struct conf_limits, body_bytes),
+     .min = 1024,
+     .max = 1073741824,
+     .fallback = "4194304",
+     .sentence = "largest request body"},
+    {.name = "connections",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, connections),
+     .min = 1,
+     .max = 1000000,
+     .fallback = "10000",
+     .sentence = "open client connections, all workers together"},
+};
+
+static const struct keys limit_keys = {"limits", sizeof(struct conf_limits), limit_rows, 6,
+                                       "What one client may take."};
+
+static const struct key cors_rows[] = {
+    {.name = "origins",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct conf_cors, origins),
+     .sentence = "web origins whose pages may call the API, or \"*\"; none: CORS is off",
+     .example = "[https://app.example]"},
+};
+
+static const struct keys cors_keys = {"cors", sizeof(struct conf_cors), cors_rows, 1,
+                                      "Calls from web pages."};
+
+static const struct key server_rows[] = {
+    {.name = "listen",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct conf_server, listen),
+     .fallback = "127.0.0.1:8080",
+     .sentence = "address and port for clients; port 0 takes a free one",
+     .decode = decode_address,
+     .custom_type = "string"},
+    {.name = "admin",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct conf_server, admin),
+     .fallback = "127.0.0.1:8081",
+     .sentence = "address and port for operations: /healthz /readyz /metrics",
+     .decode = decode_address,
+     .custom_type = "string"},
+    {.name = "workers",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct conf_server, workers),
+     .fallback = "auto",
+     .sentence = "threads that serve clients; auto: one per core",
+     .decode = decode_workers},
+    {.name = "limits",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct conf_server, limits),
+     .sentence = "what one client may take",
+     .block = &limit_keys},
+    {.name = "cors",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct conf_server, cors),
+     .sentence = "calls from web pages",
+     .block = &cors_keys},
+    {.name = "half_close_is_gone",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct conf_server, half_close_is_gone),
+     .fallback = "true",
+     .sentence = "a client that shuts its sending side counts as gone, and its call is cancelled"},
+    {.name = "access_log",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct conf_server, access_log),
+     .fallback = "\"-\"",
+     .sentence = "file for one JSON line per request, \"-\" for standard output, or \"off\""},
+    {.name = "drain_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_server, drain_ms),
+     .min = 0,
+     .max = 86400000,
+     .unit = "ms",
+     .fallback = "30000",
+     .sentence = "how long running requests may take to finish after SIGTERM"},
+    {.name = "kernel_threads",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_server, kernel_threads),
+     .min = 1,
+     .max = 256,
+     .fallback = "2",
+     .sentence = "threads on which experts inside the process work"},
+    {.name = "kernel_queue",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_server, kernel_queue),
+     .min = 1,
+     .max = 100000,
+     .fallback = "1024",
+     .sentence = "requests that may wait for those threads"},
+};
+
+static const struct keys server_keys = {"server", sizeof(struct conf_server), server_rows,
+                                        sizeof server_rows / sizeof server_rows[0],
+                                        "How the gateway listens and what it allows."};
+
+static void complain_address(struct key_reader *reader, const struct yaml_node *node)
+{
+    diags_add(
+        reader->diags, DIAG_ERROR, node->file, node->pos,
+        "an address must be HOST:PORT with a numeric host, as in 127.0.0.1:8080 or [::1]:8080");
+}
+
+static enum status decode_address(struct key_reader *reader, const struct yaml_node *node,
+                                  void *field)
+{
+    struct conf_address *address = field;
+    struct str text = node->kind == YAML_SCALAR ? node->text : STR("");
+    size_t colon = text.len;
+    while (colon > 0 && text.ptr[colon - 1] != ':') {
+        colon--;
+    }
+    int64_t port = -1;
+    if (colon == 0 || str_to_int(str_slice(text, colon, text.len), &port) != ST_OK || port < 0 ||
+        port > 65535) {
+        complain_address(reader, node);
+        return ST_OK;
+    }
+    struct str host = str_slice(text, 0, colon - 1);
+    address->is_ipv6 = host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+    if (address->is_ipv6) {
+        host = str_slice(host, 1, host.len - 2);
+    }
+    char *host_z = arena_copy_z(reader->arena, host);
+    if (host_z == NULL) {
+        return ST_NO_MEMORY;
+    }
+    unsigned char bytes[sizeof(struct in6_addr)];
+    if (inet_pton(address->is_ipv6 ? AF_INET6 : AF_INET, host_z, bytes) != 1) {
+        complain_address(reader, node);
+    }
+    address->text = text;
+    address->host = (struct str){host_z, host.len};
+    address->port = (uint16_t)port;
+    return ST_OK;
+}
+
+static enum status decode_workers(struct key_reader *reader, const struct yaml_node *node,
+                                  void *field)
+{
+    int64_t *workers = field;
+    if (node->kind == YAML_SCALAR && str_eq(node->text, STR("auto"))) {
+        *workers = 0;
+        return ST_OK;
+    }
+    if (node->kind != YAML_SCALAR || str_to_int(node->text, workers) != ST_OK || *workers < 1 ||
+        *workers > 256) {
+        diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
+                  "\"workers\" must be auto or a number from 1 to 256");
+    }
+    return ST_OK;
+}
+
+const struct keys *conf_keys(void)
+{
+    enum {
+        ROWS = 1 + ROUTES_ROW_COUNT
+    };
+
+    static struct key rows[ROWS];
+    static const struct keys keys = {"configuration", sizeof(struct conf), rows, ROWS,
+                                     "The whole file."};
+    if (rows[0].name == NULL) {
+        rows[0] = (struct key){.name = "server",
+                               .type = KEY_BLOCK,
+                               .offset = offsetof(struct conf, server),
+                               .sentence = "how the gateway listens and what it allows",
+                               .block = &server_keys};
+        for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
+            rows[1 + i] = routes_rows[i];
+            rows[1 + i].offset += offsetof(struct conf, routes);
+        }
+    }
+    return &keys;
+}
+
+static bool is_loopback(const struct conf_address *address)
+{
+    return address->is_ipv6 ? str_eq(address->host, STR("::1"))
+                            : str_starts_with(address->host, STR("127."));
+}
+
+enum status conf_check(const struct conf *conf, struct key_reader *reader,
+                       const struct yaml_node *root)
+{
+    const struct yaml_node *server = yaml_get(root, STR("server"));
+
+    const struct {
+        const struct conf_address *address;
+        struct str key;
+    } listeners[] = {{&conf->server.listen, STR("listen")}, {&conf->server.admin, STR("admin")}};
+
+    enum status st = ST_OK;
+    for (size_t i = 0; i < 2; i++) {
+        if (!is_loopback(listeners[i].address)) {
+            const struct yaml_node *node = yaml_get(server, listeners[i].key);
+            diags_add(reader->diags, DIAG_ERROR, root->file, node == NULL ? root->pos : node->pos,
+                      "\"%.*s\" must be a loopback address: without keys for clients, anybody who "
+                      "reaches it could use the experts",
+                      STR_ARG(listeners[i].key));
+            st = ST_INVALID;
+        }
+    }
+    return st;
+}

@@ -1,0 +1,53 @@
+/* The configuration file: the `server` block and the routing tables, as one root table of keys. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/keys.h"
+#include "router/routes.h"
+
+struct conf_limits {
+    int64_t head_ms;
+    int64_t body_ms;
+    int64_t idle_ms;
+    int64_t head_bytes;
+    int64_t body_bytes;
+    int64_t connections;
+};
+
+struct conf_cors {
+    struct key_texts origins; /* exact origins, or "*"; none: CORS is off */
+};
+
+struct conf_address { /* HOST:PORT, taken apart */
+    struct str text;
+    struct str host;
+    uint16_t port;
+    bool is_ipv6;
+};
+
+struct conf_server {
+    struct conf_address listen;
+    struct conf_address admin;
+    int64_t workers; /* 0: one per core */
+    struct conf_limits limits;
+    struct conf_cors cors;
+    bool half_close_is_gone;
+    struct str access_log; /* a path, "-" (standard output) or "off" */
+    int64_t drain_ms;
+    int64_t kernel_threads;
+    int64_t kernel_queue;
+};
+
+struct conf {
+    struct conf_server server;
+    struct routes routes;
+};
+
+/* The root table; made on first use, from then on constant. Not thread-safe the first time. */
+const struct keys *conf_keys(void);
+
+/* Checks of the server block that span keys. Mistakes go to reader->diags: ST_INVALID. */
+MUST_CHECK enum status conf_check(const struct conf *conf, struct key_reader *reader,
+                                  const struct yaml_node *root);

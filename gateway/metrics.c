@@ -1,0 +1,342 @@
+/* See metrics.h. */
+#include "gateway/metrics.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+    NAME_BYTES = 129,
+    HISTOGRAMS = METRICS_OVERHEAD + 1,
+    OUTCOMES = METRICS_INTERNAL + 1,
+};
+
+static const char *const outcome_texts[OUTCOMES] = {
+#define METRICS_TEXT(name, label, sentence) [METRICS_##name] = label,
+    METRICS_OUTCOMES(METRICS_TEXT)
+#undef METRICS_TEXT
+};
+
+/* Upper bounds in microseconds; the last bucket is +Inf. From the cost of a classification to the
+ * length of a long answer. */
+static const int64_t bounds_us[] = {20,       50,       100,      250,     500,     1000,
+                                    2500,     5000,     10000,    25000,   50000,   100000,
+                                    250000,   500000,   1000000,  2500000, 5000000, 10000000,
+                                    30000000, 60000000, 300000000};
+
+enum {
+    BUCKETS = sizeof bounds_us / sizeof bounds_us[0] + 1
+};
+
+struct histogram {
+    atomic_uint_fast64_t buckets[BUCKETS];
+    atomic_uint_fast64_t sum_us;
+};
+
+struct row { /* counts of one category */
+    atomic_uint_fast64_t counts[METRICS_SLOTS][OUTCOMES];
+};
+
+/* Written by one worker with relaxed order, read by the scraper: each number is right by itself, a
+ * page may be a few requests apart between numbers. */
+struct metrics_shard {
+    _Atomic(struct row *) rows[METRICS_SLOTS];
+    struct histogram histograms[HISTOGRAMS];
+    atomic_uint_fast64_t prompt_tokens;
+    atomic_uint_fast64_t completion_tokens;
+    atomic_uint_fast64_t cost_nano_usd;
+    atomic_int_fast64_t exchanges;
+    atomic_uint_fast64_t generation;
+};
+
+/* Names are written by the loading thread before the count that covers them, never changed after. */
+struct names {
+    char items[METRICS_SLOTS][NAME_BYTES];
+    atomic_size_t count;
+};
+
+struct metrics {
+    size_t shard_count;
+    struct metrics_shard *shards;
+    struct names categories;
+    struct names experts;
+    atomic_uint_fast64_t reloads;
+    atomic_uint_fast64_t failed_reloads;
+};
+
+static void names_init(struct names *names)
+{
+    memcpy(names->items[METRICS_SLOT_OTHER], "_other", sizeof "_other");
+    atomic_init(&names->count, METRICS_SLOT_OTHER + 1);
+}
+
+struct metrics *metrics_create(size_t shards)
+{
+    struct metrics *m = mem_zalloc(1, sizeof *m);
+    if (m == NULL) {
+        return NULL;
+    }
+    m->shards = mem_zalloc(shards, sizeof *m->shards);
+    if (m->shards == NULL) {
+        mem_free(m);
+        return NULL;
+    }
+    m->shard_count = shards;
+    names_init(&m->categories);
+    names_init(&m->experts);
+    return m;
+}
+
+void metrics_destroy(struct metrics *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < m->shard_count; i++) {
+        for (size_t k = 0; k < METRICS_SLOTS; k++) {
+            mem_free(atomic_load(&m->shards[i].rows[k]));
+        }
+    }
+    mem_free(m->shards);
+    mem_free(m);
+}
+
+struct metrics_shard *metrics_shard(struct metrics *m, size_t index)
+{
+    return &m->shards[index];
+}
+
+static unsigned char slot_of(struct names *names, struct str name)
+{
+    size_t count = atomic_load(&names->count);
+    for (size_t i = METRICS_SLOT_OTHER + 1; i < count; i++) {
+        if (str_eq(str_from(names->items[i]), name)) {
+            return (unsigned char)i;
+        }
+    }
+    if (count == METRICS_SLOTS || name.len >= NAME_BYTES) {
+        return METRICS_SLOT_OTHER;
+    }
+    memcpy(names->items[count], name.ptr, name.len);
+    atomic_store(&names->count, count + 1);
+    return (unsigned char)count;
+}
+
+unsigned char metrics_category_slot(struct metrics *m, struct str name)
+{
+    return slot_of(&m->categories, name);
+}
+
+unsigned char metrics_expert_slot(struct metrics *m, struct str name)
+{
+    return slot_of(&m->experts, name);
+}
+
+/* One writer, so that a plain add without a locked instruction is enough. */
+static void add(atomic_uint_fast64_t *counter, uint64_t n)
+{
+    uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, old + n, memory_order_relaxed);
+}
+
+static struct row *row_of(struct metrics_shard *s, unsigned char category)
+{
+    struct row *row = atomic_load_explicit(&s->rows[category], memory_order_relaxed);
+    if (row == NULL) {
+        row = mem_zalloc(1, sizeof *row);
+        if (row != NULL) {
+            atomic_store(&s->rows[category], row);
+        }
+    }
+    return row;
+}
+
+void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
+{
+    struct row *row = row_of(s, event->category_slot);
+    if (row != NULL) {
+        add(&row->counts[event->expert_slot][event->outcome], 1);
+    }
+    add(&s->prompt_tokens, (uint64_t)event->prompt_tokens);
+    add(&s->completion_tokens, (uint64_t)event->completion_tokens);
+    add(&s->cost_nano_usd, (uint64_t)event->cost_nano_usd);
+}
+
+void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us)
+{
+    struct histogram *h = &s->histograms[which];
+    size_t i = 0;
+    while (i < BUCKETS - 1 && us > bounds_us[i]) {
+        i++;
+    }
+    add(&h->buckets[i], 1);
+    add(&h->sum_us, us < 0 ? 0 : (uint64_t)us);
+}
+
+void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t generation)
+{
+    atomic_store_explicit(&s->exchanges, exchanges, memory_order_relaxed);
+    atomic_store_explicit(&s->generation, generation, memory_order_relaxed);
+}
+
+void metrics_count_reload(struct metrics *m, int failed)
+{
+    (void)atomic_fetch_add(failed ? &m->failed_reloads : &m->reloads, 1);
+}
+
+/* ---------------------------------------------------------------- page */
+
+static uint64_t get(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* A label value: backslash, quote and line feed escaped. */
+static enum status write_label(struct buf *out, const char *name, const char *value)
+{
+    enum status st = buf_printf(out, "%s=\"", name);
+    for (const char *p = value; st == ST_OK && *p != '\0'; p++) {
+        if (*p == '\\' || *p == '"') {
+            st = buf_append_char(out, '\\');
+        }
+        if (st == ST_OK) {
+            st = *p == '\n' ? buf_append(out, STR("\\n")) : buf_append_char(out, *p);
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, '"') : st;
+}
+
+static uint64_t sum_of(const struct metrics *m, size_t category, size_t expert, size_t outcome)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->shard_count; i++) {
+        const struct row *row = atomic_load(&m->shards[i].rows[category]);
+        sum += row == NULL ? 0 : get(&row->counts[expert][outcome]);
+    }
+    return sum;
+}
+
+static enum status write_series(const struct metrics *m, struct buf *out, size_t category,
+                                size_t expert, size_t outcome)
+{
+    uint64_t n = sum_of(m, category, expert, outcome);
+    if (n == 0) {
+        return ST_OK;
+    }
+    enum status st = buf_append(out, STR("expertd_requests_total{"));
+    if (st == ST_OK) {
+        st = write_label(out, "outcome", outcome_texts[outcome]);
+    }
+    if (st == ST_OK) {
+        st = buf_append_char(out, ',');
+    }
+    if (st == ST_OK) {
+        st = write_label(out, "category", m->categories.items[category]);
+    }
+    if (st == ST_OK) {
+        st = buf_append_char(out, ',');
+    }
+    if (st == ST_OK) {
+        st = write_label(out, "expert", m->experts.items[expert]);
+    }
+    return st == ST_OK ? buf_printf(out, "} %" PRIu64 "\n", n) : st;
+}
+
+static enum status write_requests(const struct metrics *m, struct buf *out)
+{
+    enum status st = buf_append(
+        out, STR("# HELP expertd_requests_total Requests that ended, by how they ended.\n"
+                 "# TYPE expertd_requests_total counter\n"));
+    size_t categories = atomic_load(&m->categories.count);
+    size_t experts = atomic_load(&m->experts.count);
+    for (size_t c = 0; st == ST_OK && c < categories; c++) {
+        for (size_t e = 0; st == ST_OK && e < experts; e++) {
+            for (size_t o = 0; st == ST_OK && o < OUTCOMES; o++) {
+                st = write_series(m, out, c, e, o);
+            }
+        }
+    }
+    return st;
+}
+
+static enum status write_histogram(const struct metrics *m, struct buf *out, size_t which)
+{
+    static const char *const texts[HISTOGRAMS][2] = {
+        {"expertd_request_duration_seconds", "From the request's head to the end of its reply."},
+        {"expertd_time_to_first_token_seconds",
+         "From the request's head to the expert's first byte."},
+        {"expertd_overhead_seconds",
+         "From the complete body to the first call: parse, classify, decide."},
+    };
+
+    const char *name = texts[which][0];
+    enum status st =
+        buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, texts[which][1], name);
+    uint64_t count = 0;
+    uint64_t sum = 0;
+    for (size_t b = 0; st == ST_OK && b < BUCKETS; b++) {
+        for (size_t i = 0; i < m->shard_count; i++) {
+            count += get(&m->shards[i].histograms[which].buckets[b]);
+        }
+        st = b + 1 < BUCKETS ? buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+                                          (double)bounds_us[b] / 1e6, count)
+                             : buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+    }
+    for (size_t i = 0; i < m->shard_count; i++) {
+        sum += get(&m->shards[i].histograms[which].sum_us);
+    }
+    return st == ST_OK ? buf_printf(out, "%s_sum %.6f\n%s_count %" PRIu64 "\n", name,
+                                    (double)sum / 1e6, name, count)
+                       : st;
+}
+
+static enum status write_totals(const struct metrics *m, struct buf *out)
+{
+    uint64_t prompt = 0;
+    uint64_t completion = 0;
+    uint64_t cost = 0;
+    int64_t exchanges = 0;
+    for (size_t i = 0; i < m->shard_count; i++) {
+        prompt += get(&m->shards[i].prompt_tokens);
+        completion += get(&m->shards[i].completion_tokens);
+        cost += get(&m->shards[i].cost_nano_usd);
+        exchanges += atomic_load(&m->shards[i].exchanges);
+    }
+    return buf_printf(
+        out,
+        "# HELP expertd_tokens_total Tokens, reported or estimated.\n"
+        "# TYPE expertd_tokens_total counter\n"
+        "expertd_tokens_total{kind=\"prompt\"} %" PRIu64 "\n"
+        "expertd_tokens_total{kind=\"completion\"} %" PRIu64 "\n"
+        "# HELP expertd_cost_usd_total What the tokens cost.\n"
+        "# TYPE expertd_cost_usd_total counter\n"
+        "expertd_cost_usd_total %.9f\n"
+        "# HELP expertd_requests_in_flight Requests in work.\n"
+        "# TYPE expertd_requests_in_flight gauge\n"
+        "expertd_requests_in_flight %" PRId64 "\n"
+        "# HELP expertd_config_generation Configurations loaded since the start; the one in use.\n"
+        "# TYPE expertd_config_generation gauge\n"
+        "expertd_config_generation %" PRIu64 "\n"
+        "# HELP expertd_reloads_total Reloads, by result.\n"
+        "# TYPE expertd_reloads_total counter\n"
+        "expertd_reloads_total{result=\"ok\"} %" PRIu64 "\n"
+        "expertd_reloads_total{result=\"failed\"} %" PRIu64 "\n",
+        prompt, completion, (double)cost / 1e9, exchanges, get(&m->shards[0].generation),
+        get(&m->reloads), get(&m->failed_reloads));
+}
+
+enum status metrics_write(const struct metrics *m, struct buf *out)
+{
+    enum status st = write_requests(m, out);
+    for (size_t i = 0; st == ST_OK && i < HISTOGRAMS; i++) {
+        st = write_histogram(m, out, i);
+    }
+    return st == ST_OK ? write_totals(m, out) : st;
+}
+
+const char *metrics_outcome_text(enum metrics_outcome outcome)
+{
+    return outcome_texts[outcome];
+}

@@ -1,0 +1,72 @@
+/* Counters and histograms in Prometheus' text format. Label sets are closed: names of categories and
+ * experts come from the configuration, outcomes from a table; what does not fit is `_other`.
+ * Each worker writes its own shard (relaxed atomics, one writer); whoever scrapes adds them up. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+/* X(name, label, sentence): how a request ended, seen from the client */
+#define METRICS_OUTCOMES(X)                                                                        \
+    X(OK, "ok", "answered as the expert answered, 2xx or 3xx")                                     \
+    X(CLIENT_ERROR, "client_error", "refused: the request was wrong")                              \
+    X(EXPERT_ERROR, "expert_error", "the expert failed or answered with an error")                 \
+    X(TIMEOUT, "timeout", "the expert took too long")                                              \
+    X(TRUNCATED, "truncated", "the answer broke off after it had begun")                           \
+    X(CANCELLED, "cancelled", "the client left")                                                   \
+    X(OVERLOADED, "overloaded", "refused: a queue was full or memory was short")                   \
+    X(INTERNAL, "internal_error", "the gateway made a mistake")
+
+enum metrics_outcome {
+#define METRICS_MEMBER(name, label, sentence) METRICS_##name,
+    METRICS_OUTCOMES(METRICS_MEMBER)
+#undef METRICS_MEMBER
+};
+
+enum metrics_histogram {
+    METRICS_DURATION, /* from the head to the last byte handed over */
+    METRICS_TTFT,     /* from the head to the first byte of the expert's answer */
+    METRICS_OVERHEAD, /* from the complete body to the first call: parse, classify, decide */
+};
+
+enum {
+    METRICS_SLOTS = 128, /* distinct categories, and distinct experts, in the life of the process */
+    METRICS_SLOT_NONE = 0,
+    METRICS_SLOT_OTHER = 1,
+};
+
+struct metrics;
+struct metrics_shard;
+
+struct metrics *metrics_create(size_t shards); /* NULL: no memory */
+void metrics_destroy(struct metrics *m);       /* NULL allowed */
+struct metrics_shard *metrics_shard(struct metrics *m, size_t index);
+
+/* The slot of a name, made on first use. By the thread that loads configurations. */
+unsigned char metrics_category_slot(struct metrics *m, struct str name);
+unsigned char metrics_expert_slot(struct metrics *m, struct str name);
+
+struct metrics_event {
+    enum metrics_outcome outcome;
+    unsigned char category_slot;
+    unsigned char expert_slot;
+    int64_t prompt_tokens;
+    int64_t completion_tokens;
+    int64_t cost_nano_usd;
+};
+
+/* Counts a request. Lock-free; never fails (short of memory it counts as `_other`). */
+void metrics_count(struct metrics_shard *s, const struct metrics_event *event);
+void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us);
+
+/* Gauges, set by the worker that owns the shard. */
+void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t generation);
+void metrics_count_reload(struct metrics *m, int failed);
+
+/* Appends the page. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_CHECK enum status metrics_write(const struct metrics *m, struct buf *out);
+
+const char *metrics_outcome_text(enum metrics_outcome outcome);

@@ -1,0 +1,111 @@
+/* See snapshot.h. Parse, validate, build, test: four passes, each only after the one before. */
+#include "gateway/snapshot.h"
+
+#include <stdatomic.h>
+
+#include "base/container.h"
+#include "base/mem.h"
+
+enum {
+    ARENA_BLOCK_BYTES = 64 * 1024,
+    ARENA_MAX_BYTES = 256 * 1024 * 1024,
+};
+
+struct snapshot_box {
+    struct snapshot snapshot;
+    atomic_size_t refs; /* any thread; the last one destroys */
+    struct arena *arena;
+};
+
+static struct snapshot_box *box_of(struct snapshot *s)
+{
+    return CONTAINER_OF(s, struct snapshot_box, snapshot);
+}
+
+static void destroy(struct snapshot_box *box)
+{
+    routes_fini(&box->snapshot.conf.routes);
+    arena_destroy(box->arena);
+    mem_free(box);
+}
+
+static enum status build(struct snapshot_box *box, const char *path, struct diags *diags)
+{
+    struct yaml_node *root = NULL;
+    struct conf *conf = &box->snapshot.conf;
+    struct key_reader reader = {box->arena, diags, STR(".")};
+    enum status st = yaml_load(path, box->arena, diags, &root);
+    if (st == ST_OK) {
+        st = keys_decode(conf_keys(), &reader, root, conf);
+    }
+    if (st == ST_OK) {
+        st = conf_check(conf, &reader, root);
+    }
+    if (st == ST_OK) {
+        st = routes_build(&conf->routes, &reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = routes_run_tests(&conf->routes, &reader, root->file);
+    }
+    return st;
+}
+
+enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot)
+{
+    /* Written by the one thread that loads. */
+    static uint64_t generations;
+
+    struct snapshot_box *box = mem_zalloc(1, sizeof *box);
+    if (box == NULL) {
+        return ST_NO_MEMORY;
+    }
+    atomic_init(&box->refs, 1);
+    box->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    if (box->arena == NULL) {
+        mem_free(box);
+        return ST_NO_MEMORY;
+    }
+    struct diags diags;
+    diags_init(&diags, box->arena);
+    enum status st = build(box, path, &diags);
+    diags_print(&diags, out);
+    if (st != ST_OK) {
+        destroy(box);
+        return st;
+    }
+    box->snapshot.generation = ++generations;
+    *ret_snapshot = &box->snapshot;
+    return ST_OK;
+}
+
+enum status snapshot_count(struct snapshot *s, struct metrics *m)
+{
+    const struct routes *routes = &s->conf.routes;
+    const struct category *categories = routes->categories.items;
+    const struct expert *experts = routes->experts.items;
+    s->category_slots = arena_alloc(box_of(s)->arena, routes->categories.count + 1);
+    s->expert_slots = arena_alloc(box_of(s)->arena, routes->experts.count + 1);
+    if (s->category_slots == NULL || s->expert_slots == NULL) {
+        return ST_NO_MEMORY;
+    }
+    for (size_t i = 0; i < routes->categories.count; i++) {
+        s->category_slots[i] = metrics_category_slot(m, categories[i].id.name);
+    }
+    for (size_t i = 0; i < routes->experts.count; i++) {
+        s->expert_slots[i] = metrics_expert_slot(m, experts[i].id.name);
+    }
+    return ST_OK;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    (void)atomic_fetch_add_explicit(&box_of(s)->refs, 1, memory_order_relaxed); /* as shared_ptr */
+    return s;
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (s != NULL && atomic_fetch_sub(&box_of(s)->refs, 1) == 1) {
+        destroy(box_of(s));
+    }
+}

@@ -1,0 +1,27 @@
+/* A snapshot: one configuration with everything built from it. Immutable, reference-counted, swapped
+ * whole on reload; requests keep the one they started with. */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/status.h"
+#include "base/str.h"
+#include "gateway/conf.h"
+#include "gateway/metrics.h"
+
+struct snapshot {
+    struct conf conf;
+    uint64_t generation;           /* counts loads in this process, from 1 */
+    unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
+    unsigned char *expert_slots;   /* by expert index */
+};
+
+/* Reads, validates, builds and tests a file. Mistakes and warnings are printed to `out` as
+ * file:line:column: message. ST_INVALID, ST_IO, ST_NO_MEMORY. The caller holds the one reference. */
+MUST_CHECK enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot);
+
+/* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
+MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);
+
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s); /* NULL allowed; any thread */
