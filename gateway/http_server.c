@@ -1,0 +1,774 @@
+/* See http_server.h.
+ *
+ * Order of one turn: resume what was answered, run the daemon until it has nothing to do at once. A
+ * request that waits (for its answer, for stream bytes) is suspended: libmicrohttpd then does not
+ * watch its socket, so the client's descriptor also stands in our own epoll, edge-triggered, for
+ * EPOLLRDHUP. */
+#include "gateway/http_server.h"
+
+#include <linux/tcp.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/container.h"
+#include "base/mem.h"
+#include "gateway/http_guard.h"
+
+enum {
+    STREAM_BLOCK_BYTES = 2048, /* per response; see docs/performance.md */
+    RUNS_PER_TURN = 64,        /* of the daemon, before others get their turn */
+    DISCARD_FACTOR = 4, /* a body that is too large is read up to this many times the limit */
+    BODY_FIRST_BYTES = 4096,
+};
+
+enum phase { /* what the connection's timer waits for */
+    PHASE_HEAD,
+    PHASE_BODY,
+    PHASE_REPLY, /* the exchange keeps the deadlines */
+    PHASE_IDLE,
+};
+
+struct http_connection {
+    struct http_server *server;
+    struct loop_io gone_io;
+    struct loop_timer timer;
+    struct http_request *request; /* the one in work, or NULL */
+    struct http_connection *previous;
+    struct http_connection *next;
+    enum phase phase;
+    bool is_gone;
+    bool is_watched;
+};
+
+struct http_request {
+    struct http_connection *connection;
+    struct MHD_Connection *mhd;
+    void *owner;
+    const char *method;
+    const char *path;
+    struct buf body;
+    size_t discarded;
+    struct MHD_Response *response; /* answered, not yet queued */
+    int status;
+    struct buf out; /* stream bytes that wait for the socket */
+    struct http_request *next_resume;
+    enum problem problem;
+    char why[96];
+    bool is_body_complete;
+    bool is_suspended;
+    bool is_resuming; /* on the server's list */
+    bool is_answered;
+    bool is_ended;
+    bool is_broken; /* ends without its last chunk */
+    bool is_aborted;
+    bool is_throttled; /* the owner waits for on_writable */
+};
+
+struct http_server {
+    struct loop *loop;
+    struct MHD_Daemon *daemon;
+    struct loop_io daemon_io;
+    struct http_limits limits;
+    struct http_hooks hooks;
+    void *ctx;
+    int listen_fd;
+    bool is_readable; /* the daemon's epoll has events */
+    bool is_draining;
+    struct http_request *resume_list;
+    struct http_connection *connections;
+};
+
+/* ---------------------------------------------------------------- connections */
+
+static int64_t phase_limit_ms(const struct http_connection *c)
+{
+    const struct http_limits *limits = &c->server->limits;
+    switch (c->phase) {
+    case PHASE_HEAD:
+        return limits->head_ms;
+    case PHASE_BODY:
+        return limits->body_ms;
+    case PHASE_REPLY:
+        return 0;
+    case PHASE_IDLE:
+        return limits->idle_ms;
+    }
+    return 0;
+}
+
+/* The only place where the phase changes. */
+static void enter(struct http_connection *c, enum phase phase)
+{
+    struct loop *loop = c->server->loop;
+    c->phase = phase;
+    int64_t limit = phase_limit_ms(c);
+    if (limit == 0) {
+        loop_timer_cancel(loop, &c->timer);
+        return;
+    }
+    if (loop_timer_set(loop, &c->timer, loop_now_ms(loop) + limit) != ST_OK) {
+        (void)shutdown(c->gone_io.fd, SHUT_RDWR); /* without a deadline nobody may wait */
+    }
+}
+
+/* Says why on the wire: libmicrohttpd cannot answer a request it has not read. */
+static void send_timeout(const struct http_connection *c, enum problem problem)
+{
+    char text[512];
+    char body[256];
+    int n = snprintf(body, sizeof body,
+                     "{\"error\":{\"message\":\"%s\",\"type\":\"invalid_request_error\",\"param\":"
+                     "null,\"code\":\"%s\"}}",
+                     problem_message(problem), problem_code(problem));
+    n = snprintf(text, sizeof text,
+                 "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+                 n, body);
+    ssize_t sent = send(c->gone_io.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)sent; /* the connection closes either way */
+}
+
+/* A connection opened ahead of need says nothing, and gets no answer to it. */
+static bool has_said_something(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_bytes_received > 0;
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct http_connection *c = CONTAINER_OF(timer, struct http_connection, timer);
+    bool is_waiting = c->phase == PHASE_HEAD || c->phase == PHASE_BODY;
+    if (is_waiting && has_said_something(c->gone_io.fd)) {
+        send_timeout(c, c->phase == PHASE_HEAD ? PROBLEM_HEAD_TIMEOUT : PROBLEM_BODY_TIMEOUT);
+    }
+    (void)shutdown(c->gone_io.fd, SHUT_RDWR); /* libmicrohttpd sees the end and cleans up */
+}
+
+static void wake_suspended(struct http_request *r)
+{
+    struct http_server *s = r->connection->server;
+    if (r->is_suspended && !r->is_resuming) {
+        r->is_resuming = true;
+        r->next_resume = s->resume_list;
+        s->resume_list = r;
+    }
+}
+
+static void on_client_gone(struct loop_io *io, uint32_t events)
+{
+    struct http_connection *c = CONTAINER_OF(io, struct http_connection, gone_io);
+    bool is_half = (events & (EPOLLHUP | EPOLLERR)) == 0;
+    if (is_half && !c->server->limits.half_close_is_gone) {
+        return;
+    }
+    c->is_gone = true;
+    if (c->request != NULL && !c->request->is_aborted) {
+        if (c->request->owner != NULL) {
+            c->server->hooks.on_gone(c->request->owner);
+        }
+        http_abort(c->request);
+    }
+}
+
+static struct http_connection *connection_create(struct http_server *s, int fd)
+{
+    struct http_connection *c = mem_zalloc(1, sizeof *c);
+    if (c == NULL) {
+        return NULL;
+    }
+    c->server = s;
+    c->gone_io = (struct loop_io){fd, on_client_gone};
+    c->timer.on_due = on_deadline;
+    c->is_watched = loop_add(s->loop, &c->gone_io, EPOLLRDHUP | EPOLLET) == ST_OK;
+    c->next = s->connections;
+    if (c->next != NULL) {
+        c->next->previous = c;
+    }
+    s->connections = c;
+    enter(c, PHASE_HEAD);
+    return c;
+}
+
+static void connection_destroy(struct http_connection *c)
+{
+    struct http_server *s = c->server;
+    loop_timer_cancel(s->loop, &c->timer);
+    if (c->is_watched) {
+        loop_remove(s->loop, &c->gone_io);
+    }
+    if (c->previous != NULL) {
+        c->previous->next = c->next;
+    } else {
+        s->connections = c->next;
+    }
+    if (c->next != NULL) {
+        c->next->previous = c->previous;
+    }
+    mem_free(c);
+}
+
+/* MHD_OPTION_NOTIFY_CONNECTION */
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *s = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = connection_create(s, info->connect_fd);
+    } else if (*context != NULL) {
+        connection_destroy(*context);
+        *context = NULL;
+    }
+}
+
+static struct http_connection *connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* MHD_OPTION_URI_LOG_CALLBACK: the request line is complete, so a head is on its way. */
+static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    (void)cls;
+    (void)uri;
+    struct http_connection *c = connection_of(mhd);
+    if (c != NULL && c->phase == PHASE_IDLE) {
+        enter(c, PHASE_HEAD);
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- requests */
+
+/* What on_header collects. */
+struct head_check {
+    struct http_guard guard;
+    const char *last_end; /* of the last line of the head, in memory */
+    bool has_bare_end;    /* a line ends in something else than CR LF */
+};
+
+/* libmicrohttpd before 1.0 takes a lone LF or CR for a line end, which others do not: RFC 9112 section
+ * 2.2. It parses in place and writes one NUL over each byte of a line end, so that CR LF leaves two
+ * NULs behind a value, and a lone LF or CR one. Folded lines are copied and fail this, too. */
+static bool parses_in_place(void)
+{
+    return MHD_VERSION < 0x01000000;
+}
+
+static bool ends_in_crlf(const char *end)
+{
+    return end[0] == '\0' && end[1] == '\0';
+}
+
+static void check_line_end(struct head_check *check, const char *end)
+{
+    check->has_bare_end = check->has_bare_end || !ends_in_crlf(end);
+    if (end > check->last_end) {
+        check->last_end = end;
+    }
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    struct head_check *check = cls;
+    http_guard_header(&check->guard, (struct str){name, name_size},
+                      (struct str){value, value_size});
+    if (parses_in_place()) {
+        check_line_end(check, value + value_size);
+    }
+    return MHD_YES;
+}
+
+static bool has_body(const struct http_guard *g)
+{
+    return g->encodings > 0 || g->content_length > 0;
+}
+
+/* The empty line stands right behind the last line: two more NULs. */
+static bool has_bare_line_end(const struct head_check *check)
+{
+    return check->has_bare_end || (check->last_end != NULL && !ends_in_crlf(check->last_end + 2));
+}
+
+static void check_head(struct http_request *r, const char *version)
+{
+    struct head_check check = {.last_end = NULL};
+    struct http_guard *guard = &check.guard;
+    http_guard_start(guard, str_from(r->method), str_from(version));
+    if (parses_in_place()) {
+        check_line_end(&check, version + strlen(version));
+    }
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_header, &check);
+    if (has_bare_line_end(&check)) {
+        http_guard_fail(guard, "a line of the head does not end in CR LF, or is folded");
+    }
+    r->problem = http_guard_finish(guard);
+    (void)snprintf(r->why, sizeof r->why, "%s", http_guard_why(guard));
+    int64_t most = r->connection->server->limits.body_bytes;
+    if (r->problem == PROBLEM_NONE && guard->content_length > most) {
+        r->problem = PROBLEM_BODY_TOO_LARGE;
+    }
+    if (r->problem == PROBLEM_NONE && has_body(guard)) {
+        enter(r->connection, PHASE_BODY);
+        size_t first = guard->content_length > 0 ? (size_t)guard->content_length : BODY_FIRST_BYTES;
+        (void)buf_reserve(&r->body, first); /* only saves growing; the append says what fails */
+    }
+}
+
+static struct http_request *request_create(struct http_connection *c, struct MHD_Connection *mhd)
+{
+    struct http_request *r = mem_zalloc(1, sizeof *r);
+    if (r == NULL) {
+        return NULL;
+    }
+    r->connection = c;
+    r->mhd = mhd;
+    buf_init(&r->body, (size_t)c->server->limits.body_bytes);
+    buf_init(&r->out, SIZE_MAX / 2); /* bounded by its owner: see HTTP_STREAM_HIGH_BYTES */
+    c->request = r;
+    return r;
+}
+
+static void request_destroy(struct http_request *r)
+{
+    struct http_server *s = r->connection->server;
+    for (struct http_request **at = &s->resume_list; *at != NULL; at = &(*at)->next_resume) {
+        if (*at == r) {
+            *at = r->next_resume;
+            break;
+        }
+    }
+    if (r->response != NULL) {
+        MHD_destroy_response(r->response);
+    }
+    r->connection->request = NULL;
+    buf_fini(&r->body);
+    buf_fini(&r->out);
+    mem_free(r);
+}
+
+static void suspend(struct http_request *r)
+{
+    r->is_suspended = true;
+    MHD_suspend_connection(r->mhd);
+}
+
+static enum MHD_Result queue_response(struct http_request *r)
+{
+    enum MHD_Result done = MHD_queue_response(r->mhd, (unsigned)r->status, r->response);
+    MHD_destroy_response(r->response);
+    r->response = NULL;
+    return done;
+}
+
+static enum MHD_Result start_request(struct http_connection *c, struct http_request *r,
+                                     const char *version)
+{
+    struct http_server *s = c->server;
+    enter(c, PHASE_REPLY);
+    check_head(r, version);
+    r->owner = s->hooks.on_head(s->ctx, r);
+    if (r->owner == NULL) {
+        return MHD_NO;
+    }
+    if (c->is_gone) {
+        s->hooks.on_gone(r->owner);
+        return MHD_NO;
+    }
+    return r->response != NULL ? queue_response(r) : MHD_YES;
+}
+
+/* Keeps the body up to the limit, reads a little more so that the refusal reaches the client. */
+static enum MHD_Result take_upload(struct http_request *r, struct str bytes)
+{
+    const struct http_limits *limits = &r->connection->server->limits;
+    if (r->problem == PROBLEM_NONE) {
+        enum status st = buf_append(&r->body, bytes);
+        if (st == ST_OK) {
+            return MHD_YES;
+        }
+        r->problem = st == ST_TOO_BIG ? PROBLEM_BODY_TOO_LARGE : PROBLEM_NO_MEMORY;
+        r->discarded = r->body.len;
+        buf_fini(&r->body);
+    }
+    r->discarded += bytes.len;
+    return r->discarded > (size_t)limits->body_bytes * DISCARD_FACTOR ? MHD_NO : MHD_YES;
+}
+
+/* MHD access handler: called with the head, with pieces of the body, at its end, and again after
+ * each resume until a response is queued. */
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **state)
+{
+    (void)cls;
+    struct http_request *r = *state;
+    if (r == NULL) {
+        struct http_connection *c = connection_of(mhd);
+        r = c == NULL ? NULL : request_create(c, mhd);
+        if (r == NULL) {
+            return MHD_NO;
+        }
+        *state = r;
+        r->method = method;
+        r->path = url;
+        return start_request(c, r, version);
+    }
+    r->is_suspended = false;
+    if (r->is_aborted) {
+        return MHD_NO;
+    }
+    if (*upload_size > 0) {
+        struct str bytes = {upload, *upload_size};
+        *upload_size = 0;
+        return take_upload(r, bytes);
+    }
+    if (!r->is_body_complete) {
+        r->is_body_complete = true;
+        enter(r->connection, PHASE_REPLY);
+        r->connection->server->hooks.on_body(r->owner);
+    }
+    if (r->response != NULL) {
+        return queue_response(r);
+    }
+    suspend(r);
+    return MHD_YES;
+}
+
+/* MHD_OPTION_NOTIFY_COMPLETED */
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)mhd;
+    struct http_server *s = cls;
+    struct http_request *r = *state;
+    if (r == NULL) {
+        return;
+    }
+    *state = NULL;
+    if (r->owner != NULL) {
+        if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+            s->hooks.on_gone(r->owner);
+        }
+        s->hooks.on_close(r->owner);
+    }
+    enter(r->connection, PHASE_IDLE);
+    if (s->is_draining) {
+        (void)shutdown(r->connection->gone_io.fd, SHUT_RDWR); /* what was sent still arrives */
+    }
+    request_destroy(r);
+}
+
+/* ---------------------------------------------------------------- replies */
+
+struct str http_request_method(const struct http_request *r)
+{
+    return str_from(r->method);
+}
+
+struct str http_request_path(const struct http_request *r)
+{
+    return str_from(r->path);
+}
+
+struct str http_request_header(const struct http_request *r, struct str name)
+{
+    const char *value = NULL;
+    size_t size = 0;
+    if (MHD_lookup_connection_value_n(r->mhd, MHD_HEADER_KIND, name.ptr, name.len, &value, &size) !=
+        MHD_YES) {
+        return STR("");
+    }
+    return (struct str){value, size};
+}
+
+struct str http_request_body(const struct http_request *r)
+{
+    return buf_str(&r->body);
+}
+
+enum problem http_request_problem(const struct http_request *r, const char **ret_why)
+{
+    *ret_why = r->why;
+    return r->problem;
+}
+
+static void add_headers(struct http_request *r, struct MHD_Response *response,
+                        const struct http_reply *reply)
+{
+    for (size_t i = 0; i < reply->header_count; i++) {
+        /* Fails for lack of memory or for a value with control characters: such a header is missing,
+         * the reply is whole. */
+        (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    bool is_unread = !r->is_body_complete && r->problem != PROBLEM_NONE;
+    if (is_unread || r->connection->server->is_draining) {
+        (void)MHD_add_response_header(response, "Connection", "close");
+    }
+}
+
+static void answer(struct http_request *r, struct MHD_Response *response,
+                   const struct http_reply *reply)
+{
+    r->is_answered = true;
+    if (response == NULL) {
+        http_abort(r);
+        return;
+    }
+    add_headers(r, response, reply);
+    r->response = response;
+    r->status = reply->status;
+    wake_suspended(r);
+}
+
+void http_reply(struct http_request *r, const struct http_reply *reply)
+{
+    /* libmicrohttpd takes a non-const pointer and does not write through it. */
+    union {
+        const char *in;
+        void *out;
+    } body = {.in = reply->body.ptr};
+
+    answer(r, MHD_create_response_from_buffer(reply->body.len, body.out, MHD_RESPMEM_PERSISTENT),
+           reply);
+}
+
+/* Content reader of streams: hands over what is there, or suspends until there is more. */
+static ssize_t on_pull(void *cls, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct http_request *r = cls;
+    r->is_suspended = false;
+    if (r->is_aborted) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    struct str waiting = str_slice(buf_str(&r->out), 0, max);
+    if (waiting.len == 0 && r->is_ended) {
+        return r->is_broken ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    if (waiting.len == 0) {
+        suspend(r);
+        return 0;
+    }
+    memcpy(out, waiting.ptr, waiting.len);
+    buf_consume(&r->out, waiting.len);
+    if (r->is_throttled && r->out.len < HTTP_STREAM_HIGH_BYTES / 2) {
+        r->is_throttled = false;
+        r->connection->server->hooks.on_writable(r->owner);
+    }
+    return (ssize_t)waiting.len;
+}
+
+void http_stream_start(struct http_request *r, const struct http_reply *reply)
+{
+    answer(
+        r,
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_pull, r, NULL),
+        reply);
+}
+
+enum status http_stream_write(struct http_request *r, struct str bytes)
+{
+    enum status st = buf_append(&r->out, bytes);
+    r->is_throttled = r->out.len > HTTP_STREAM_HIGH_BYTES;
+    wake_suspended(r);
+    return st;
+}
+
+size_t http_stream_pending(const struct http_request *r)
+{
+    return r->out.len;
+}
+
+void http_stream_end(struct http_request *r)
+{
+    r->is_ended = true;
+    wake_suspended(r);
+}
+
+void http_stream_break(struct http_request *r)
+{
+    r->is_broken = true;
+    http_stream_end(r);
+}
+
+void http_abort(struct http_request *r)
+{
+    r->is_aborted = true;
+    if (!r->is_suspended) {
+        (void)shutdown(r->connection->gone_io.fd, SHUT_RDWR);
+    }
+    wake_suspended(r);
+}
+
+/* ---------------------------------------------------------------- server */
+
+static void on_daemon_events(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    CONTAINER_OF(io, struct http_server, daemon_io)->is_readable = true;
+}
+
+/* Paths stay as they were sent: no route of ours needs an escape. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+static void drop_message(void *cls, const char *format, va_list args)
+{
+    (void)cls;
+    (void)format;
+    (void)args;
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *s)
+{
+    unsigned timeout_s = (unsigned)((s->limits.idle_ms + 999) / 1000) + 1;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+        MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,                             /* */
+        MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                                     /* */
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,                             /* */
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,                               /* */
+        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,                            /* */
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                           /* */
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->limits.connections,               /* */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->limits.head_bytes,           /* */
+        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, /* a reader that takes nothing */ /* */
+        MHD_OPTION_END);
+}
+
+struct http_server *http_server_create(struct loop *loop, int listen_fd,
+                                       const struct http_limits *limits,
+                                       const struct http_hooks *hooks, void *ctx)
+{
+    struct http_server *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) {
+        (void)close(listen_fd);
+        return NULL;
+    }
+    s->loop = loop;
+    s->listen_fd = listen_fd;
+    s->limits = *limits;
+    s->hooks = *hooks;
+    s->ctx = ctx;
+    s->daemon = start_daemon(s);
+    if (s->daemon == NULL) {
+        (void)close(listen_fd);
+        mem_free(s);
+        return NULL;
+    }
+    int fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    s->daemon_io = (struct loop_io){fd, on_daemon_events};
+    if (loop_add(loop, &s->daemon_io, EPOLLIN) != ST_OK) {
+        MHD_stop_daemon(s->daemon);
+        mem_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* All resumes of a batch before one run: each run with a resume walks all suspended connections. */
+static bool resume_all(struct http_server *s)
+{
+    bool any = s->resume_list != NULL;
+    while (s->resume_list != NULL) {
+        struct http_request *r = s->resume_list;
+        s->resume_list = r->next_resume;
+        r->next_resume = NULL;
+        r->is_resuming = false;
+        r->is_suspended = false;
+        MHD_resume_connection(r->mhd);
+    }
+    return any;
+}
+
+bool http_server_is_due(const struct http_server *s)
+{
+    return s->resume_list != NULL || s->is_readable;
+}
+
+int64_t http_server_turn(struct http_server *s)
+{
+    MHD_UNSIGNED_LONG_LONG wait = 0;
+    bool is_due = resume_all(s) || s->is_readable;
+    s->is_readable = false;
+    if (!is_due) {
+        if (MHD_get_timeout(s->daemon, &wait) != MHD_YES) {
+            return -1;
+        }
+        if (wait > 0) {
+            return (int64_t)wait;
+        }
+    }
+    for (int i = 0; i < RUNS_PER_TURN; i++) {
+        (void)MHD_run(s->daemon); /* fails only without the external mode that we asked for */
+        if (MHD_get_timeout(s->daemon, &wait) != MHD_YES) {
+            return -1;
+        }
+        if (wait > 0) {
+            return (int64_t)wait;
+        }
+        (void)resume_all(s);
+    }
+    return 0;
+}
+
+void http_server_drain(struct http_server *s)
+{
+    if (s->is_draining) {
+        return;
+    }
+    s->is_draining = true;
+    (void)MHD_run(s->daemon); /* accepts what is in the backlog */
+    (void)MHD_quiesce_daemon(s->daemon);
+    for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
+        if (c->request == NULL && c->phase == PHASE_IDLE) {
+            (void)shutdown(c->gone_io.fd, SHUT_RDWR);
+        }
+    }
+    s->is_readable = true;
+}
+
+void http_server_abort(struct http_server *s)
+{
+    for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
+        if (c->request != NULL) {
+            http_abort(c->request);
+        }
+        (void)shutdown(c->gone_io.fd, SHUT_RDWR);
+    }
+    s->is_readable = true;
+}
+
+bool http_server_is_empty(const struct http_server *s)
+{
+    return s->connections == NULL;
+}
+
+void http_server_destroy(struct http_server *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    loop_remove(s->loop, &s->daemon_io);
+    MHD_stop_daemon(s->daemon);
+    if (s->is_draining) {
+        (void)close(s->listen_fd); /* a quiesced daemon gave it back to us */
+    }
+    mem_free(s);
+}
