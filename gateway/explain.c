@@ -1,0 +1,175 @@
+/* See explain.h. */
+#include "gateway/explain.h"
+
+#include "base/json_write.h"
+
+static const double NANO = 1e-9;
+
+/* Appends "name": before a value; first decides on the comma. */
+static enum status name(struct buf *out, const char *text, bool is_first)
+{
+    return buf_printf(out, "%s\"%s\":", is_first ? "" : ",", text);
+}
+
+static enum status text_member(struct buf *out, const char *key, struct str value, bool is_first)
+{
+    enum status st = name(out, key, is_first);
+    return st == ST_OK ? json_write_text(out, value) : st;
+}
+
+static enum status real_member(struct buf *out, const char *key, double value, bool is_first)
+{
+    enum status st = name(out, key, is_first);
+    return st == ST_OK ? json_write_real(out, value) : st;
+}
+
+/* Numbers for people: four decimals are more than the calibration is good for. */
+static double rounded(float value)
+{
+    return (double)(int64_t)((double)value * 10000.0 + (value < 0 ? -0.5 : 0.5)) / 10000.0;
+}
+
+static enum status write_scores(struct buf *out, const struct routes *routes,
+                                const struct decision *d)
+{
+    enum status st = buf_append(out, STR(",\"scores\":["));
+    for (size_t i = 0; st == ST_OK && d->is_classified && i < d->scores.count; i++) {
+        st = buf_append(out, i == 0 ? STR("{") : STR(",{"));
+        if (st == ST_OK) {
+            st = text_member(out, "label", classifier_label(routes->classifier, i), true);
+        }
+        if (st == ST_OK) {
+            st = real_member(out, "probability", rounded(d->scores.p[i]), false);
+        }
+        if (st == ST_OK) {
+            st = buf_append_char(out, '}');
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+static enum status write_evidence(struct buf *out, const struct routes *routes,
+                                  struct decide_scratch *scratch, const struct prompt *prompt,
+                                  const struct decision *d)
+{
+    struct classifier_evidence evidence[EXPLAIN_EVIDENCE];
+    size_t count = 0;
+    if (d->is_classified) {
+        count =
+            classifier_explain(routes->classifier, scratch->classifier, prompt->segments,
+                               prompt->segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
+    }
+    enum status st = buf_append(out, STR(",\"evidence\":["));
+    for (size_t i = 0; st == ST_OK && i < count; i++) {
+        st = buf_append(out, i == 0 ? STR("{") : STR(",{"));
+        if (st == ST_OK) {
+            st = text_member(out, "feature", evidence[i].feature, true);
+        }
+        if (st == ST_OK) {
+            st = real_member(out, "weight", rounded(evidence[i].weight), false);
+        }
+        if (st == ST_OK) {
+            st = buf_append_char(out, '}');
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+static enum status write_candidate(struct buf *out, const struct policy_candidate *c, bool is_first)
+{
+    bool is_in = c->dropped_by == NULL;
+    enum status st = buf_append(out, is_first ? STR("{") : STR(",{"));
+    if (st == ST_OK) {
+        st = text_member(out, "expert", c->name, true);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "verdict", is_in ? STR("keep") : STR("drop"), false);
+    }
+    if (st == ST_OK && !is_in) {
+        st = text_member(out, "policy", str_from(c->dropped_by), false);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "reason", str_from(c->reason), false);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "score", c->score, false);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "rank", c->rank, false);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "cost_usd", (double)c->cost_nano_usd * NANO, false);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}
+
+static enum status write_candidates(struct buf *out, const struct decision *d)
+{
+    enum status st = buf_append(out, STR(",\"candidates\":["));
+    for (size_t i = 0; st == ST_OK && i < d->candidate_count; i++) {
+        st = write_candidate(out, &d->candidates[i], i == 0);
+    }
+    if (st == ST_OK) {
+        st = buf_append(out, STR("],\"plan\":["));
+    }
+    for (size_t i = 0; st == ST_OK && i < d->plan.count && i < d->plan.attempts_max; i++) {
+        st = i == 0 ? ST_OK : buf_append_char(out, ',');
+        if (st == ST_OK) {
+            st = json_write_text(out, d->plan.experts[i]->id.name);
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+static enum status write_head(struct buf *out, const struct routes *routes,
+                              const struct prompt *prompt, const struct decision *d)
+{
+    int64_t tokens = prompt_tokens_estimate(prompt);
+    struct str expert = d->plan.count > 0 ? d->plan.experts[0]->id.name : STR("");
+    enum status st = buf_append_char(out, '{');
+    if (st == ST_OK) {
+        st = text_member(out, "category", d->category_name, true);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "confidence", rounded(d->confidence), false);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "expert", expert, false);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "source", str_from(decide_source_text(d->source)), false);
+    }
+    if (st == ST_OK && d->rule != NULL) {
+        st = text_member(out, "rule", d->rule->name, false);
+    }
+    if (st == ST_OK && d->is_classified) {
+        st = text_member(out, "label", classifier_label(routes->classifier, d->scores.best), false);
+    }
+    if (st == ST_OK && d->is_classified) {
+        st = real_member(out, "threshold", routes->router.threshold, false);
+    }
+    if (st == ST_OK && d->is_classified) {
+        st = real_member(out, "entropy", rounded(d->scores.entropy), false);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "prompt_tokens_estimate", (double)tokens, false);
+    }
+    return st;
+}
+
+enum status explain_write(struct buf *out, const struct routes *routes,
+                          struct decide_scratch *scratch, const struct prompt *prompt,
+                          const struct decision *decision)
+{
+    enum status st = write_head(out, routes, prompt, decision);
+    if (st == ST_OK) {
+        st = write_scores(out, routes, decision);
+    }
+    if (st == ST_OK) {
+        st = write_evidence(out, routes, scratch, prompt, decision);
+    }
+    if (st == ST_OK) {
+        st = write_candidates(out, decision);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}

@@ -1,0 +1,206 @@
+/* See relay.h. */
+#include "gateway/relay.h"
+
+#include <string.h>
+
+#include "base/json_scan.h"
+
+void relay_init(struct relay *relay, bool strips_usage)
+{
+    memset(relay, 0, sizeof *relay);
+    relay->strips_usage = strips_usage;
+    sse_init(&relay->sse, RELAY_EVENT_BYTES);
+}
+
+void relay_fini(struct relay *relay)
+{
+    sse_fini(&relay->sse);
+}
+
+/* A value that carries nothing: null, "", [] or {}. */
+static bool is_empty_value(struct json_value v)
+{
+    return v.type == JSON_NULL || v.raw.len == 2;
+}
+
+/* A choice whose delta says nothing but the role, and that is not finished. */
+static bool is_empty_choice(struct json_reader *r)
+{
+    struct json_value key;
+    struct json_value value = {0};
+    bool is_empty = true;
+    if (json_peek(r) != JSON_OBJECT) {
+        (void)json_take(r, NULL);
+        return false;
+    }
+    (void)json_open(r, JSON_OBJECT);
+    while (json_next_member(r, &key)) {
+        if (json_text_is(key, STR("delta")) && json_peek(r) == JSON_OBJECT) {
+            (void)json_open(r, JSON_OBJECT);
+            while (json_next_member(r, &key)) {
+                bool is_role = json_text_is(key, STR("role"));
+                (void)json_take(r, &value);
+                is_empty = is_empty && (is_role || is_empty_value(value));
+            }
+        } else if (json_text_is(key, STR("finish_reason"))) {
+            (void)json_take(r, &value);
+            is_empty = is_empty && is_empty_value(value);
+        } else {
+            (void)json_take(r, NULL);
+        }
+    }
+    return is_empty;
+}
+
+/* A chunk before the first content: the role, or Azure's filter results without choices. */
+static bool is_preamble(struct str data)
+{
+    struct json_reader r;
+    struct json_value key;
+    bool has_choices = false;
+    bool is_empty = true;
+    json_reader_init(&r, data);
+    if (json_peek(&r) != JSON_OBJECT) {
+        return false;
+    }
+    (void)json_open(&r, JSON_OBJECT);
+    while (json_next_member(&r, &key)) {
+        if (!json_text_is(key, STR("choices")) || json_peek(&r) != JSON_ARRAY) {
+            (void)json_take(&r, NULL);
+            continue;
+        }
+        has_choices = true;
+        (void)json_open(&r, JSON_ARRAY);
+        while (json_next_item(&r)) {
+            is_empty = is_empty_choice(&r) && is_empty;
+        }
+    }
+    return json_close(&r) == ST_OK && has_choices && is_empty;
+}
+
+/* Whether this event is to be withheld. Cheap for the many that are not interesting. */
+static bool read_event(struct relay *relay, const struct sse_event *event)
+{
+    if (str_eq(event->data, STR("[DONE]"))) {
+        relay->saw_done = true;
+        relay->is_committed = true;
+        return false;
+    }
+    relay->events++;
+    if (!relay->is_committed) {
+        relay->is_committed = !is_preamble(event->data);
+    }
+    if (str_starts_with(event->data, STR("{\"error\""))) {
+        relay->saw_error = true;
+    }
+    if (str_find(event->data, STR("\"usage\"")) == event->data.len) {
+        return false;
+    }
+    bool is_usage_only = false;
+    if (usage_read(event->data, &relay->usage, &is_usage_only) != ST_OK) {
+        return false; /* not ours to judge: the client gets what the expert said */
+    }
+    if (is_usage_only) {
+        relay->events--;
+    }
+    return is_usage_only && relay->strips_usage;
+}
+
+static void remember_tail(struct relay *relay, struct str bytes)
+{
+    struct str last = bytes;
+    if (last.len > RELAY_TAIL_BYTES) {
+        last = str_slice(bytes, bytes.len - RELAY_TAIL_BYTES, RELAY_TAIL_BYTES);
+    }
+    size_t keep = RELAY_TAIL_BYTES - last.len;
+    keep = relay->tail_len < keep ? relay->tail_len : keep;
+    memmove(relay->tail, relay->tail + relay->tail_len - keep, keep);
+    memcpy(relay->tail + keep, last.ptr, last.len);
+    relay->tail_len = keep + last.len;
+}
+
+static enum status run_blind(struct relay *relay, struct str window, relay_write_fn write,
+                             void *ctx, size_t *ret_consumed)
+{
+    remember_tail(relay, window);
+    enum status st = window.len == 0 ? ST_OK : write(ctx, window);
+    relay->base += window.len;
+    *ret_consumed = window.len;
+    return st;
+}
+
+struct relay_sink {
+    relay_write_fn write;
+    void *ctx;
+};
+
+/* Writes [from, to) of the stream, which lies in the window. */
+static enum status write_range(const struct relay *relay, struct str window, uint64_t from,
+                               uint64_t to, const struct relay_sink *sink)
+{
+    if (from >= to) {
+        return ST_OK;
+    }
+    return sink->write(sink->ctx,
+                       str_slice(window, (size_t)(from - relay->base), (size_t)(to - from)));
+}
+
+enum status relay_run(struct relay *relay, struct str window, relay_write_fn write, void *ctx,
+                      size_t *ret_consumed)
+{
+    if (relay->is_blind) {
+        return run_blind(relay, window, write, ctx, ret_consumed);
+    }
+    struct relay_sink sink = {write, ctx};
+    struct sse_event event;
+    uint64_t done = relay->base; /* written or withheld up to here */
+    sse_feed(&relay->sse, str_slice(window, (size_t)(relay->read - relay->base), window.len));
+    relay->read = relay->base + window.len;
+    enum status st = sse_next(&relay->sse, &event);
+    for (; st == ST_OK; st = sse_next(&relay->sse, &event)) {
+        if (read_event(relay, &event)) {
+            relay->is_committed = true;
+            enum status written = write_range(relay, window, done, event.start, &sink);
+            if (written != ST_OK) {
+                return written;
+            }
+            done = event.end;
+        }
+    }
+    if (st == ST_NO_MEMORY) {
+        return st;
+    }
+    uint64_t settled = relay->read;
+    if (st == ST_TOO_BIG) {
+        relay->is_blind = true;
+        relay->is_committed = true;
+        remember_tail(relay, window);
+    } else {
+        settled = sse_settled(&relay->sse);
+    }
+    relay->is_committed = relay->is_committed || window.len > RELAY_HELD_BYTES;
+    if (!relay->is_committed) {
+        *ret_consumed = 0;
+        return ST_OK;
+    }
+    st = write_range(relay, window, done, settled, &sink);
+    *ret_consumed = (size_t)(settled - relay->base);
+    relay->base = settled;
+    return st;
+}
+
+enum status relay_end(struct relay *relay, struct str window, relay_write_fn write, void *ctx)
+{
+    struct sse_event event;
+    if (relay->is_blind) {
+        struct str tail = {relay->tail, relay->tail_len};
+        relay->saw_done = str_find(tail, STR("data: [DONE]")) < tail.len ||
+                          str_find(tail, STR("data:[DONE]")) < tail.len;
+        return ST_OK;
+    }
+    if (sse_finish(&relay->sse, &event)) {
+        (void)read_event(relay,
+                         &event); /* an unfinished usage chunk before no end changes nothing */
+    }
+    return relay->saw_done && window.len > 0 ? write(ctx, window) : ST_OK;
+}

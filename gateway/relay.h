@@ -1,0 +1,57 @@
+/* Relays an expert's event stream to a client byte for byte, and watches it: was the terminal event
+ * seen, what usage was reported. Withholds exactly the bytes of the usage chunk when the gateway asked
+ * for it and the client did not. Does no I/O: bytes in, ranges out.
+ *
+ * Nothing is written before the first content token (or tool call, finish reason, error, end): until
+ * then another expert can take over unseen. What came before is written then, unchanged.
+ *
+ * Events over RELAY_EVENT_BYTES (images in base64, say) are passed on unread; from then on the stream
+ * is only watched for its end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/sse.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "gateway/usage.h"
+
+enum {
+    RELAY_EVENT_BYTES = 128 * 1024,
+    RELAY_TAIL_BYTES = 32,
+    RELAY_HELD_BYTES = 64 * 1024, /* preamble that is held back at most */
+};
+
+struct relay { /* read-only to callers */
+    struct sse_parser sse;
+    bool strips_usage;
+    bool saw_done;     /* data: [DONE] */
+    bool saw_error;    /* an event with an error object */
+    bool is_committed; /* content was seen: bytes go out */
+    bool is_blind;     /* events are too large to be read */
+    uint64_t base;     /* stream offset of the first byte of the input window */
+    uint64_t read;     /* stream offset up to which bytes were fed */
+    uint64_t events;   /* with data, the terminal one excluded */
+    struct usage usage;
+    char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */
+    size_t tail_len;
+};
+
+/* Takes a range that may go to the client. */
+typedef enum status (*relay_write_fn)(void *ctx, struct str bytes);
+
+void relay_init(struct relay *relay, bool strips_usage);
+void relay_fini(struct relay *relay);
+
+/* Looks at the window of bytes received and not yet consumed; it begins where the last call's consumed
+ * part ended. Writes what may go, in order; *ret_consumed is how much of the window is done with.
+ * ST_NO_MEMORY, or what write returned. */
+MUST_CHECK enum status relay_run(struct relay *relay, struct str window, relay_write_fn write,
+                                 void *ctx, size_t *ret_consumed);
+
+/* At the end of the stream: judges what is left of it. After this saw_done is final. Writes the rest
+ * if it belongs to a stream that ended properly. */
+MUST_CHECK enum status relay_end(struct relay *relay, struct str window, relay_write_fn write,
+                                 void *ctx);
