@@ -1,0 +1,7 @@
+/* The commands of the command line: each parses its own options, prints its own help, returns the
+ * exit status (0 good, 1 it failed, 2 wrong usage). argv[0] is the command's name. */
+#pragma once
+
+int cmd_serve(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_route(int argc, char **argv);

@@ -1,0 +1,87 @@
+/* expertd check: reads a configuration as serve would, runs its tests, prints what is wrong. Also
+ * prints what the key tables know: the reference file, the documentation, the JSON Schema. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/cmd.h"
+#include "gateway/snapshot.h"
+
+static void help(FILE *out)
+{
+    (void)fputs("usage: expertd check --config FILE\n"
+                "       expertd check --print reference|markdown|schema\n"
+                "\n"
+                "Checks a configuration without serving it: keys, names, files, tests.\n"
+                "Exits 0 if it can be used, 1 with file:line:column: message for each mistake.\n"
+                "\n"
+                "  -c, --config FILE  configuration (YAML or JSON)\n"
+                "  -p, --print WHAT   print all keys instead: a commented reference file, the\n"
+                "                     documentation as Markdown, or a JSON Schema for editors\n"
+                "  -h, --help         this text\n",
+                out);
+}
+
+static int print(const char *what)
+{
+    if (strcmp(what, "reference") == 0) {
+        keys_print_reference(conf_keys(), stdout);
+    } else if (strcmp(what, "markdown") == 0) {
+        keys_print_markdown(conf_keys(), stdout);
+    } else if (strcmp(what, "schema") == 0) {
+        keys_print_schema(conf_keys(), stdout);
+    } else {
+        (void)fprintf(stderr, "expertd check: cannot print \"%s\": reference, markdown or schema\n",
+                      what);
+        return 2;
+    }
+    return 0;
+}
+
+static int check(const char *path)
+{
+    struct snapshot *s = NULL;
+    enum status st = snapshot_load(path, stderr, &s);
+    if (st != ST_OK) {
+        if (st == ST_NO_MEMORY) {
+            (void)fputs("expertd check: no memory\n", stderr);
+        }
+        return 1;
+    }
+    const struct routes *routes = &s->conf.routes;
+    (void)printf(
+        "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n", path,
+        routes->experts.count, routes->categories.count, routes->aliases.count, routes->rules.count,
+        routes->tests.count);
+    snapshot_unref(s);
+    return 0;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"print", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+
+    const char *path = NULL;
+    optind = 1;
+    for (int c = getopt_long(argc, argv, "c:p:h", options, NULL); c != -1;
+         c = getopt_long(argc, argv, "c:p:h", options, NULL)) {
+        if (c == 'c') {
+            path = optarg;
+        } else if (c == 'p') {
+            return print(optarg);
+        } else {
+            help(c == 'h' ? stdout : stderr);
+            return c == 'h' ? 0 : 2;
+        }
+    }
+    if (path == NULL || optind < argc) {
+        (void)fputs("expertd check: --config FILE is missing, see --help\n", stderr);
+        return 2;
+    }
+    return check(path);
+}

@@ -1,0 +1,281 @@
+/* The way of one request. Steps stand in files of their own; this file holds the table, the driver and
+ * the beginning and end of an exchange.
+ *
+ *  client
+ *    |  accept                      http_server.c: libmicrohttpd callbacks -> hooks below
+ *    v
+ *  EX_RECEIVE    which endpoint; waits for the body                         step_receive.c
+ *    |- EX_PARSE    body -> byte ranges of model, stream, messages          step_parse.c, chat_request.c
+ *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
+ *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
+ *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
+ *    |- EX_PAGE     documents of our own: models, route, health, metrics    step_page.c, pages.c
+ *    |- EX_REFUSE   the error reply; any step may jump here                 step_refuse.c, problem.c
+ *    |- EX_FINISH   waits until the last byte is handed over                step_finish.c
+ *    |- EX_ACCOUNT  tokens, cost, counters; exactly once                    step_account.c, metrics.c
+ *    '- EX_LOG      one JSON line                                           step_log.c, access_log.c
+ */
+#include "gateway/exchange.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/worker.h"
+
+enum {
+    ARENA_BLOCK_BYTES = 1024,
+    ARENA_MAX_BYTES = 64 * 1024 * 1024,
+    PAGE_MAX_BYTES = 16 * 1024 * 1024,
+};
+
+#define TO(step) (1U << (step))
+
+static const struct step_row {
+    const char *name;
+    enum step_result (*run)(struct exchange *x);
+    unsigned next; /* the steps that may follow */
+} step_table[] = {
+    [EX_RECEIVE] = {"receive", step_receive,
+                    TO(EX_PARSE) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_PARSE] = {"parse", step_parse, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_DECIDE] = {"decide", step_decide,
+                   TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_DISPATCH] = {"dispatch", step_dispatch,
+                     TO(EX_DISPATCH) | TO(EX_RELAY) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_RELAY] = {"relay", step_relay, TO(EX_DISPATCH) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_PAGE] = {"page", step_page, TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_REFUSE] = {"refuse", step_refuse, TO(EX_FINISH)},
+    [EX_FINISH] = {"finish", step_finish, TO(EX_ACCOUNT)},
+    [EX_ACCOUNT] = {"account", step_account, TO(EX_LOG)},
+    [EX_LOG] = {"log", step_log, 0},
+};
+
+/* The only place where the step changes. */
+void exchange_go(struct exchange *x, enum exchange_step next)
+{
+    ASSERT((step_table[x->step].next & TO(next)) != 0);
+    log_write(LOG_DEBUG, "exchange", "%s %s -> %s", x->id, step_table[x->step].name,
+              step_table[next].name);
+    x->step = next;
+}
+
+enum step_result exchange_refuse(struct exchange *x, enum problem problem, struct str message,
+                                 struct str param)
+{
+    x->problem = problem;
+    x->problem_message = message;
+    x->problem_param = param;
+    exchange_go(x, EX_REFUSE);
+    return STEP_MORE;
+}
+
+void exchange_drop_call(struct exchange *x)
+{
+    call_destroy(x->call);
+    x->call = NULL;
+}
+
+static void destroy(struct exchange *x)
+{
+    exchange_drop_call(x);
+    if (x->has_relay) {
+        relay_fini(&x->relay);
+    }
+    buf_fini(&x->page);
+    x->worker->exchanges--;
+    snapshot_unref(x->snapshot);
+    arena_destroy(x->arena);
+    mem_free(x);
+}
+
+/* The one way out for a client that left: the call ends at once, the rest is only book-keeping. */
+static void leave(struct exchange *x)
+{
+    exchange_drop_call(x);
+    x->outcome = METRICS_CANCELLED;
+    x->reason = "the client left";
+    exchange_go(x, EX_FINISH);
+}
+
+void exchange_run(struct exchange *x)
+{
+    enum step_result result = STEP_MORE;
+    x->is_runnable = false;
+    while (result == STEP_MORE) {
+        if (x->is_gone && x->step < EX_FINISH) {
+            leave(x);
+        }
+        result = step_table[x->step].run(x);
+    }
+    if (result == STEP_DONE) {
+        destroy(x);
+    }
+}
+
+void exchange_wake(void *exchange)
+{
+    struct exchange *x = exchange;
+    if (!x->is_runnable) {
+        x->is_runnable = true;
+        worker_enqueue(x->worker, x);
+    }
+}
+
+/* ---------------------------------------------------------------- headers */
+
+void exchange_add_header(struct http_reply *reply, const char *name, const char *value)
+{
+    if (value != NULL && reply->header_count < HTTP_REPLY_HEADERS_MAX) {
+        reply->headers[reply->header_count++] = (struct http_header){name, value};
+    }
+}
+
+static void add_cors(struct exchange *x, struct http_reply *reply)
+{
+    const struct key_texts *origins = &x->snapshot->conf.server.cors.origins;
+    if (origins->count == 0) {
+        return;
+    }
+    struct str origin = http_request_header(x->http, STR("Origin"));
+    for (size_t i = 0; i < origins->count; i++) {
+        bool is_any = str_eq(origins->items[i], STR("*"));
+        if (origin.len > 0 && (is_any || str_eq(origins->items[i], origin))) {
+            exchange_add_header(reply, "Access-Control-Allow-Origin",
+                                is_any ? "*" : arena_copy_z(x->arena, origin));
+            exchange_add_header(reply, "Access-Control-Expose-Headers", "*");
+            exchange_add_header(reply, "Vary", "Origin");
+            return;
+        }
+    }
+}
+
+static void add_decision(struct exchange *x, struct http_reply *reply)
+{
+    const struct decision *d = &x->decision;
+    char *text = arena_alloc(x->arena, 96);
+    if (text == NULL) {
+        return; /* headers are missing, the answer is whole */
+    }
+    if (d->category_name.len > 0) {
+        exchange_add_header(reply, "x-expertd-category", arena_copy_z(x->arena, d->category_name));
+    }
+    (void)snprintf(text, 16, "%.4f", (double)d->confidence);
+    exchange_add_header(reply, "x-expertd-confidence", text);
+    exchange_add_header(reply, "x-expertd-policy", decide_source_text(d->source));
+    if (x->expert == NULL) {
+        return;
+    }
+    exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
+    (void)snprintf(text + 16, 16, "%zu", x->attempts);
+    exchange_add_header(reply, "x-expertd-attempts", text + 16);
+    if (!x->is_stream && x->usage.is_reported && x->problem == PROBLEM_NONE) {
+        (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
+        exchange_add_header(reply, "x-expertd-cost-usd", text + 32);
+    }
+    (void)snprintf(text + 64, 32, "%" PRId64, x->dispatched_us - x->received_us);
+    exchange_add_header(reply, "x-expertd-overhead-us", text + 64);
+}
+
+void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type)
+{
+    if (content_type != NULL) {
+        exchange_add_header(reply, "Content-Type", content_type);
+    }
+    exchange_add_header(reply, "x-request-id", x->id);
+    add_cors(x, reply);
+    if (x->decision.candidate_count > 0 || x->decision.category != NULL) {
+        add_decision(x, reply);
+    }
+}
+
+/* ---------------------------------------------------------------- hooks */
+
+/* splitmix64: ids need to differ, not to be secret. */
+static uint64_t next_id(struct worker *w)
+{
+    w->id_state += 0x9e3779b97f4a7c15U;
+    uint64_t z = w->id_state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31);
+}
+
+static struct exchange *create(struct worker *w, struct http_request *r, bool is_admin)
+{
+    struct exchange *x = mem_zalloc(1, sizeof *x);
+    if (x == NULL) {
+        return NULL;
+    }
+    x->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    if (x->arena == NULL) {
+        mem_free(x);
+        return NULL;
+    }
+    x->worker = w;
+    x->snapshot = snapshot_ref(w->snapshot);
+    x->http = r;
+    x->is_admin = is_admin;
+    x->retry_after_s = -1;
+    x->started_us = clock_now_us(loop_clock(w->loop));
+    (void)snprintf(x->id, sizeof x->id, "req_%016" PRIx64, next_id(w));
+    buf_init(&x->page, PAGE_MAX_BYTES);
+    w->exchanges++;
+    return x;
+}
+
+/* A head that cannot be served is refused at once, before its body is read. */
+static void *begin(struct worker *w, struct http_request *r, bool is_admin)
+{
+    struct exchange *x = create(w, r, is_admin);
+    const char *why = "";
+    if (x != NULL && http_request_problem(r, &why) != PROBLEM_NONE) {
+        exchange_run(x);
+    }
+    return x;
+}
+
+static void *on_head(void *ctx, struct http_request *r)
+{
+    return begin(ctx, r, false);
+}
+
+static void *on_admin_head(void *ctx, struct http_request *r)
+{
+    return begin(ctx, r, true);
+}
+
+static void on_body(void *owner)
+{
+    struct exchange *x = owner;
+    x->is_received = true;
+    x->received_us = clock_now_us(loop_clock(x->worker->loop));
+    exchange_wake(x);
+}
+
+static void on_gone(void *owner)
+{
+    struct exchange *x = owner;
+    x->is_gone = true;
+    exchange_wake(x);
+}
+
+static void on_writable(void *owner)
+{
+    exchange_wake(owner);
+}
+
+static void on_close(void *owner)
+{
+    struct exchange *x = owner;
+    x->http = NULL;
+    x->ended_us = clock_now_us(loop_clock(x->worker->loop));
+    exchange_wake(x);
+}
+
+const struct http_hooks exchange_hooks = {on_head, on_body, on_gone, on_writable, on_close};
+const struct http_hooks exchange_admin_hooks = {on_admin_head, on_body, on_gone, on_writable,
+                                                on_close};

@@ -1,0 +1,133 @@
+/* An exchange: one client request and its reply. Private to the gateway's step files; the way of a
+ * request is drawn in exchange.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backends/call.h"
+#include "base/arena.h"
+#include "gateway/chat_request.h"
+#include "gateway/http_server.h"
+#include "gateway/metrics.h"
+#include "gateway/problem.h"
+#include "gateway/relay.h"
+#include "gateway/snapshot.h"
+#include "gateway/usage.h"
+#include "router/decide.h"
+
+struct exchange;
+struct worker;
+
+enum exchange_step {
+    EX_RECEIVE,
+    EX_PARSE,
+    EX_DECIDE,
+    EX_DISPATCH,
+    EX_RELAY,
+    EX_PAGE,
+    EX_REFUSE,
+    EX_FINISH,
+    EX_ACCOUNT,
+    EX_LOG,
+};
+
+enum step_result {
+    STEP_MORE, /* go on with x->step, which the step has set by exchange_go */
+    STEP_WAIT, /* something is armed that will wake it, a deadline always */
+    STEP_DONE, /* nothing is left to do: the exchange is destroyed */
+};
+
+struct endpoint { /* one row per path; see exchange.c */
+    const char *method;
+    struct str path;
+    bool is_prefix; /* the path goes on with a name */
+    bool is_admin;
+    bool is_public;
+    enum exchange_step first;
+    enum status (*write)(struct exchange *x, struct buf *out); /* EX_PAGE: the document */
+    const char *content_type;
+};
+
+struct exchange {
+    struct worker *worker;
+    struct snapshot *snapshot;
+    struct http_request *http; /* NULL once it is closed */
+    struct arena *arena;
+    const struct endpoint *endpoint;
+    struct exchange *next_runnable;
+    enum exchange_step step;
+    bool is_admin;
+    bool is_runnable;
+    bool is_received; /* the body is complete */
+    bool is_gone;     /* the client left */
+    bool is_replied;  /* a reply was started */
+    bool is_stream;   /* of events */
+    char id[24];
+
+    int64_t started_us;
+    int64_t received_us;
+    int64_t dispatched_us; /* first call; 0: none */
+    int64_t first_byte_us; /* of an expert; 0: none */
+    int64_t ended_us;
+
+    struct chat_request chat;
+    struct decision decision;
+    const struct expert *expert; /* of the current or last attempt */
+    struct call *call;
+    size_t attempts;
+    struct relay relay;
+    bool has_relay;
+    bool asks_usage; /* the gateway asked, the client did not */
+
+    struct buf page; /* a document of our own: pages, errors */
+    struct usage usage;
+    bool is_usage_estimated;
+    int64_t cost_nano_usd;
+    int http_status;
+    enum problem problem;
+    struct str problem_message;
+    struct str problem_param;
+    const char *allow; /* PROBLEM_METHOD: what the path takes */
+    int64_t retry_after_s;
+    enum metrics_outcome outcome;
+    const char *reason; /* static text, for the log */
+};
+
+/* For http_server_create; the ctx is the worker. */
+extern const struct http_hooks exchange_hooks;
+extern const struct http_hooks exchange_admin_hooks;
+
+/* Runs the steps until one waits or the exchange is over (then it is freed). */
+void exchange_run(struct exchange *x);
+
+/* For the steps. */
+void exchange_wake(void *exchange); /* marks it runnable; safe inside callbacks */
+void exchange_go(struct exchange *x, enum exchange_step next);
+enum step_result exchange_refuse(struct exchange *x, enum problem problem, struct str message,
+                                 struct str param); /* message: static or in the arena */
+void exchange_drop_call(struct exchange *x);
+
+/* Fills the headers that every reply carries; values live in the arena. */
+void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type);
+void exchange_add_header(struct http_reply *reply, const char *name, const char *value);
+
+/* The steps, one file each. */
+enum step_result step_receive(struct exchange *x);
+enum step_result step_parse(struct exchange *x);
+enum step_result step_decide(struct exchange *x);
+enum step_result step_dispatch(struct exchange *x);
+enum step_result step_relay(struct exchange *x);
+enum step_result step_page(struct exchange *x);
+enum step_result step_refuse(struct exchange *x);
+enum step_result step_finish(struct exchange *x);
+enum step_result step_account(struct exchange *x);
+enum step_result step_log(struct exchange *x);
+
+/* Documents of pages (pages.c). */
+enum status pages_models(struct exchange *x, struct buf *out);
+enum status pages_model(struct exchange *x, struct buf *out); /* ST_NOT_FOUND */
+enum status pages_route(struct exchange *x, struct buf *out);
+enum status pages_health(struct exchange *x, struct buf *out);
+enum status pages_metrics(struct exchange *x, struct buf *out);

@@ -1,0 +1,131 @@
+/* Documents of our own: models, the explained route, health, metrics. Written with json_write; the
+ * steps decide when. */
+#include <inttypes.h>
+
+#include "base/json_write.h"
+#include "gateway/exchange.h"
+#include "gateway/explain.h"
+#include "gateway/worker.h"
+
+struct model_entry { /* what stands in the list of models */
+    struct str prefix;
+    struct str name;
+    const char *kind;
+    struct str title;
+};
+
+static enum status write_model(struct buf *out, const struct model_entry *m)
+{
+    enum status st = buf_append(out, STR("{\"id\":\""));
+    if (st == ST_OK) {
+        st = json_write_escaped(out, m->prefix);
+    }
+    if (st == ST_OK) {
+        st = json_write_escaped(out, m->name);
+    }
+    if (st == ST_OK) {
+        st = buf_printf(
+            out,
+            "\",\"object\":\"model\",\"created\":0,\"owned_by\":\"expertd\",\"kind\":\"%s\","
+            "\"title\":",
+            m->kind);
+    }
+    if (st == ST_OK) {
+        st = json_write_text(out, m->title);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}
+
+/* Calls `see` for each model name, until it returns something else than ST_OK. */
+static enum status
+each_model(const struct routes *routes, struct buf *out,
+           enum status (*see)(struct buf *out, const struct model_entry *m, void *ctx), void *ctx)
+{
+    enum status st = ST_OK;
+    if (routes->general != NULL) {
+        struct model_entry automatic = {STR(""), STR("auto"), "router",
+                                        STR("the expert that fits the prompt")};
+        st = see(out, &automatic, ctx);
+    }
+    const struct category *categories = routes->categories.items;
+    for (size_t i = 0; st == ST_OK && i < routes->categories.count; i++) {
+        struct model_entry m = {STR("category/"), categories[i].id.name, "category",
+                                categories[i].title};
+        st = see(out, &m, ctx);
+    }
+    for (size_t i = 0; st == ST_OK && i < routes->aliases.count; i++) {
+        struct model_entry m = {STR(""), routes->aliases.items[i].name, "alias", STR("")};
+        st = see(out, &m, ctx);
+    }
+    const struct expert *experts = routes->experts.items;
+    for (size_t i = 0; st == ST_OK && i < routes->experts.count; i++) {
+        struct model_entry m = {STR(""), experts[i].id.name, "expert", experts[i].title};
+        st = see(out, &m, ctx);
+    }
+    return st;
+}
+
+static enum status list_one(struct buf *out, const struct model_entry *m, void *ctx)
+{
+    bool *is_first = ctx;
+    enum status st = *is_first ? ST_OK : buf_append_char(out, ',');
+    *is_first = false;
+    return st == ST_OK ? write_model(out, m) : st;
+}
+
+enum status pages_models(struct exchange *x, struct buf *out)
+{
+    bool is_first = true;
+    enum status st = buf_append(out, STR("{\"object\":\"list\",\"data\":["));
+    if (st == ST_OK) {
+        st = each_model(&x->snapshot->conf.routes, out, list_one, &is_first);
+    }
+    return st == ST_OK ? buf_append(out, STR("]}")) : st;
+}
+
+static enum status find_one(struct buf *out, const struct model_entry *m, void *ctx)
+{
+    struct str wanted = *(struct str *)ctx;
+    if (!str_starts_with(wanted, m->prefix) ||
+        !str_eq(str_slice(wanted, m->prefix.len, wanted.len), m->name)) {
+        return ST_OK;
+    }
+    enum status st = write_model(out, m);
+    return st == ST_OK ? ST_CLOSED : st; /* ends the walk */
+}
+
+enum status pages_model(struct exchange *x, struct buf *out)
+{
+    struct str path = http_request_path(x->http);
+    struct str name = str_slice(path, x->endpoint->path.len, path.len);
+    enum status st = each_model(&x->snapshot->conf.routes, out, find_one, &name);
+    if (st == ST_CLOSED) {
+        return ST_OK;
+    }
+    return st == ST_OK ? ST_NOT_FOUND : st;
+}
+
+enum status pages_route(struct exchange *x, struct buf *out)
+{
+    return explain_write(out, &x->snapshot->conf.routes, &x->worker->scratch, &x->chat.prompt,
+                         &x->decision);
+}
+
+enum status pages_health(struct exchange *x, struct buf *out)
+{
+    return buf_printf(out, "{\"status\":\"ok\",\"config_generation\":%" PRIu64 "}",
+                      x->snapshot->generation);
+}
+
+enum status pages_metrics(struct exchange *x, struct buf *out)
+{
+    struct worker *w = x->worker;
+    enum status st = metrics_write(w->metrics, out);
+    return st == ST_OK ? buf_printf(out,
+                                    "# HELP expertd_access_log_dropped_total Batches of lines that "
+                                    "did not fit.\n"
+                                    "# TYPE expertd_access_log_dropped_total counter\n"
+                                    "expertd_access_log_dropped_total %" PRIu64 "\n",
+                                    access_log_dropped(w->access_log))
+                       : st;
+}

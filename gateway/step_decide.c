@@ -1,0 +1,59 @@
+/* EX_DECIDE: prompt -> category, candidates, plan. All thinking is in router/decide.c; this file asks
+ * it and turns its refusals into answers. */
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+
+static struct str header(void *ctx, struct str name)
+{
+    const struct exchange *x = ctx;
+    return http_request_header(x->http, name);
+}
+
+static enum step_result refuse_model(struct exchange *x)
+{
+    struct str message =
+        arena_printf(x->arena,
+                     "There is no model \"%.*s\" here: ask for auto, category/NAME, an alias or an "
+                     "expert; GET /v1/models lists them.",
+                     STR_ARG(str_slice(x->chat.prompt.model, 0, 128)));
+    return exchange_refuse(x, PROBLEM_MODEL_NOT_FOUND, message, STR("model"));
+}
+
+/* Every candidate was dropped: says which and why. */
+static enum step_result refuse_candidates(struct exchange *x)
+{
+    const struct decision *d = &x->decision;
+    struct str message = STR("No expert can take this request:");
+    bool is_context = d->candidate_count > 0;
+    for (size_t i = 0; i < d->candidate_count && message.ptr != NULL; i++) {
+        const struct policy_candidate *c = &d->candidates[i];
+        is_context = is_context && c->dropped_by == policy_context.name;
+        message = arena_printf(x->arena, "%.*s%s %.*s (%s)", STR_ARG(message), i == 0 ? "" : ",",
+                               STR_ARG(c->name), c->reason);
+    }
+    return exchange_refuse(x, is_context ? PROBLEM_CONTEXT_LENGTH : PROBLEM_NO_EXPERT, message,
+                           is_context ? STR("messages") : STR(""));
+}
+
+enum step_result step_decide(struct exchange *x)
+{
+    struct rule_facts facts = {&x->chat.prompt, header, x};
+    enum status st =
+        decide(&x->snapshot->conf.routes, &x->worker->scratch, &facts, x->arena, &x->decision);
+    if (st == ST_NOT_FOUND) {
+        return refuse_model(x);
+    }
+    if (st == ST_NO_MEMORY) {
+        return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
+    }
+    if (x->endpoint->write != NULL) { /* /v1/route: explained, not dispatched */
+        exchange_go(x, EX_PAGE);
+        return STEP_MORE;
+    }
+    if (st == ST_INVALID) {
+        return refuse_candidates(x);
+    }
+    x->expert = plan_first(&x->decision.plan);
+    exchange_go(x, EX_DISPATCH);
+    return STEP_MORE;
+}

@@ -1,0 +1,69 @@
+/* A worker: one thread, one loop, its own listener, libmicrohttpd daemon and libcurl multi handle.
+ * A request lives and dies on one worker. Everything here belongs to the worker's thread, but for the
+ * functions marked "any thread". */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "gateway/access_log.h"
+#include "gateway/http_server.h"
+#include "gateway/metrics.h"
+#include "gateway/snapshot.h"
+#include "router/decide.h"
+
+struct exchange;
+struct kernel_pool;
+struct transport;
+struct worker_thread;
+
+struct worker {
+    size_t index;
+    struct loop *loop;
+    struct http_server *server; /* for clients */
+    struct http_server *admin;  /* for operations; on the first worker only, else NULL */
+    struct transport *transport;
+    struct kernel_pool *kernels;    /* the process's */
+    struct metrics *metrics;        /* the process's */
+    struct metrics_shard *counters; /* this worker's */
+    struct access_log *access_log;  /* the process's */
+    struct snapshot *snapshot;      /* a reference: what new requests get */
+    struct decide_scratch scratch;
+    struct exchange *runnable_first;
+    struct exchange *runnable_last;
+    size_t exchanges; /* alive */
+    struct buf log_lines;
+    struct loop_timer log_timer;
+    uint64_t id_state; /* of the generator of request ids */
+    bool is_draining;
+};
+
+struct worker_setup { /* lent for worker_start; descriptors are taken */
+    size_t index;
+    int listen_fd;
+    int admin_fd; /* -1: none */
+    struct http_limits limits;
+    struct snapshot *snapshot;
+    struct kernel_pool *kernels;
+    struct metrics *metrics;
+    struct access_log *access_log;
+};
+
+/* Starts the thread. ST_NO_MEMORY. */
+MUST_CHECK enum status worker_start(const struct worker_setup *setup,
+                                    struct worker_thread **ret_thread);
+
+/* Any thread: from its next turn on, new requests get this snapshot. ST_NO_MEMORY. */
+MUST_CHECK enum status worker_switch(struct worker_thread *t, struct snapshot *snapshot);
+
+/* Any thread: stop accepting, finish what runs, at most drain_ms, then end. Once. */
+void worker_drain(struct worker_thread *t, int64_t drain_ms);
+
+/* Waits for the thread to end and frees it. */
+void worker_join(struct worker_thread *t);
+
+/* For the exchange. */
+void worker_log_line(struct worker *w, struct str line);
+void worker_enqueue(struct worker *w, struct exchange *x); /* marks it runnable */
