@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/call_outcome.h"
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -26,20 +27,6 @@ enum call_state {
     CALL_WAITING,   /* no reply head yet */
     CALL_STREAMING, /* head is known; body bytes arrive in `in` */
     CALL_DONE,      /* nothing more will arrive; `outcome` is set; `in` may still hold bytes */
-};
-
-enum call_outcome {      /* valid in CALL_DONE */
-    CALL_OK,             /* the reply came to its proper end (any HTTP status) */
-    CALL_CONNECT_FAILED, /* no connection: refused, DNS, TLS */
-    CALL_CONNECT_TIMEOUT,
-    CALL_FIRST_TOKEN_TIMEOUT, /* no byte of the body in time */
-    CALL_IDLE_TIMEOUT,        /* a gap in the body */
-    CALL_TOTAL_TIMEOUT,
-    CALL_CUT,       /* the connection ended inside the reply */
-    CALL_TOO_BIG,   /* more than the expert's reply_bytes */
-    CALL_BAD_REPLY, /* not HTTP, or a head that breaks the rules */
-    CALL_NO_MEMORY,
-    CALL_CANCELLED, /* by call_cancel */
 };
 
 struct call_request {
@@ -85,6 +72,3 @@ void call_cancel(struct call *call);
 /* Cancels if needed and frees, deferred where a library may still be inside. NULL allowed. Must not
  * be called from inside wake. */
 void call_destroy(struct call *call);
-
-/* Lower-case words for logs and headers: "ok", "connect_failed", ... */
-const char *call_outcome_text(enum call_outcome outcome);

@@ -477,9 +477,15 @@ struct str http_request_method(const struct http_request *r)
     return str_from(r->method);
 }
 
+/* The absolute form (http://host/path) is cut to its path: RFC 9112 section 3.2.2. */
 struct str http_request_path(const struct http_request *r)
 {
-    return str_from(r->path);
+    struct str path = str_from(r->path);
+    if (!str_starts_with_nocase(path, STR("http://"))) {
+        return path;
+    }
+    struct str rest = str_slice(path, 7, path.len);
+    return str_slice(rest, str_find_char(rest, '/'), rest.len);
 }
 
 struct str http_request_header(const struct http_request *r, struct str name)

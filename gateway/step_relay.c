@@ -107,7 +107,7 @@ static enum step_result answer_document(struct exchange *x)
     if (status >= 300 && try_next(x, CALL_OK, status)) {
         return STEP_MORE;
     }
-    if (status == 401) { /* about the gateway's key, not the client's */
+    if (status == 401 || status == 403) { /* about the gateway's key, not the client's */
         return exchange_refuse(x, PROBLEM_EXPERT_AUTH, sentence(x, PROBLEM_EXPERT_AUTH), STR(""));
     }
     bool is_json = usage_read(buf_str(&call->in), &x->usage, &is_usage_only) == ST_OK;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "backends/call.h"
+#include "backends/call_outcome.h"
 #include "base/arena.h"
 #include "base/status.h"
 

@@ -1,0 +1,19 @@
+/* How a call ended: the facts that plans decide on. No I/O, so that the router may see it. */
+#pragma once
+
+enum call_outcome {
+    CALL_OK,             /* the reply came to its proper end (any HTTP status) */
+    CALL_CONNECT_FAILED, /* no connection: refused, DNS, TLS */
+    CALL_CONNECT_TIMEOUT,
+    CALL_FIRST_TOKEN_TIMEOUT, /* no byte of the body in time */
+    CALL_IDLE_TIMEOUT,        /* a gap in the body */
+    CALL_TOTAL_TIMEOUT,
+    CALL_CUT,       /* the connection ended inside the reply */
+    CALL_TOO_BIG,   /* more than the expert's reply_bytes */
+    CALL_BAD_REPLY, /* not HTTP, or a head that breaks the rules */
+    CALL_NO_MEMORY,
+    CALL_CANCELLED, /* by call_cancel */
+};
+
+/* Lower-case words for logs and headers: "ok", "connect_failed", ... */
+const char *call_outcome_text(enum call_outcome outcome);
