@@ -66,7 +66,8 @@ static void print_confusion(const struct classifier *c, const struct eval *e, FI
     size_t count = classifier_label_count(c);
     (void)fprintf(out, "\n%-18s", "row: truth");
     for (size_t i = 0; i < count; i++) {
-        (void)fprintf(out, " %6.6s", classifier_label(c, i).ptr);
+        struct str label = str_slice(classifier_label(c, i), 0, 6);
+        (void)fprintf(out, " %6.*s", STR_ARG(label));
     }
     (void)fprintf(out, "\n");
     for (size_t i = 0; i < count; i++) {
