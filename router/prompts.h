@@ -27,7 +27,6 @@ struct prompt {
 };
 
 /* The prompt is borrowed until the function returns. Anything but ST_OK ends the reading. */
-/* allow typedef: a function type, whose result is an enum */
 typedef enum status (*prompts_fn)(void *ctx, const struct prompt *prompt);
 
 /* Calls on_prompt for each line that is not empty. ST_IO and ST_INVALID with a diagnostic,

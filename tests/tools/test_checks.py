@@ -81,6 +81,7 @@ class Banned(unittest.TestCase):
     def test_typedef_todo_and_pragma(self):
         self.assertEqual(self.names("typedef struct x x_t;"), ["typedef"])
         self.assertEqual(self.names("typedef void (*fn)(struct x *);"), [])
+        self.assertEqual(self.names("typedef enum status (*fn)(void *ctx);"), [])
         self.assertEqual(self.names("/* TODO: later */"), ["todo"])
         self.assertEqual(self.names("/* TODO(#12): later */"), [])
         self.assertEqual(self.names("int f(void);", "base/x.h"), ["pragma"])
