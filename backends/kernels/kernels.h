@@ -4,5 +4,6 @@
 #include "backends/kernel.h"
 
 extern const struct kernel_type calc_kernel_type;     /* calc.c */
+extern const struct kernel_type lookup_kernel_type;   /* lookup.c */
 extern const struct kernel_type constant_kernel_type; /* constant.c */
 extern const struct kernel_type echo_kernel_type;     /* echo.c */
