@@ -157,8 +157,9 @@ static void read_message(struct reading *r)
         if (json_text_is(key, STR("content"))) {
             message.text = read_content(r);
         } else if (json_text_is(key, STR("role")) && json_peek(&r->json) == JSON_STRING) {
-            (void)json_take(&r->json, &value);
-            message.role = text_of(r, value);
+            if (json_take(&r->json, &value)) {
+                message.role = text_of(r, value);
+            }
         } else {
             (void)json_take(&r->json, NULL);
         }
