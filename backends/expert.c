@@ -333,7 +333,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
 void expert_fini(struct expert *e)
 {
     if (e->kernel != NULL) {
-        e->kernel->type->destroy(e->kernel);
+        kernel_unref(e->kernel);
         e->kernel = NULL;
     }
 }
