@@ -43,7 +43,9 @@ enum status kernel_reply_whole(struct buf *out, const struct kernel_reply *reply
         st = json_write_text(out, text);
     }
     if (st == ST_OK) {
-        st = buf_printf(out, "},\"finish_reason\":\"%s\"}],\"usage\":", finish);
+        st = buf_printf(
+            out,
+            ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":", finish);
     }
     if (st == ST_OK) {
         st = write_usage(out, usage);

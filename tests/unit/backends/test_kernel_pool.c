@@ -295,10 +295,11 @@ static void call_gives_a_chat_completion(void **state)
     struct str got = buf_str(&s.call->in);
     assert_true(str_starts_with(got, STR("{\"id\":\"chatcmpl-")));
     assert_contains(got, STR("\"object\":\"chat.completion\",\"created\":"));
-    assert_contains(got, STR("\"model\":\"m\\\"1\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-                             "\"assistant\",\"content\":\"Hello \\\"you\\\"\"},"
-                             "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,"
-                             "\"completion_tokens\":3,\"total_tokens\":6}}"));
+    assert_contains(
+        got, STR("\"model\":\"m\\\"1\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
+                 "\"assistant\",\"content\":\"Hello \\\"you\\\"\",\"refusal\":null},"
+                 "\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,"
+                 "\"completion_tokens\":3,\"total_tokens\":6}}"));
     close_stage(&s);
 }
 
