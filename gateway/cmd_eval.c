@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "gateway/snapshot.h"
 #include "router/classifier.h"
 #include "router/eval.h"
 #include "router/prompts.h"
@@ -22,7 +23,8 @@ enum {
 static const double default_threshold = 0.55;
 
 static const char help[] =
-    "usage: expertd eval --model FILE --data FILE.jsonl [--data FILE.jsonl ...] [--json]\n"
+    "usage: expertd eval --config FILE --data FILE.jsonl [--data FILE.jsonl ...] [--json]\n"
+    "       expertd eval --model FILE --data FILE.jsonl ...\n"
     "\n"
     "Scores rows {\"text\", \"label\", \"accept\": [...]?, \"ood\": 1?} and prints, per file and "
     "pooled,\n"
@@ -30,7 +32,8 @@ static const char help[] =
     "coverage_at_precision_90, auroc_ood, us_per_prompt_p50, us_per_prompt_p99; what they mean:\n"
     "docs/classifier.md.\n"
     "\n"
-    "  --model FILE      the weights\n"
+    "  -c, --config FILE a configuration: its weights, threshold and general category\n"
+    "  --model FILE      weights, without a configuration\n"
     "  --data FILE       a file of rows; may be given several times\n"
     "  --threshold P     below it the category is the general one (0.55)\n"
     "  --general LABEL   the label that means no expert (general)\n"
@@ -51,7 +54,7 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static enum status on_prompt(void *ctx, const struct prompt *prompt)
+static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
     struct scoring *scoring = ctx;
     struct classifier_segment segment = {prompt->text, 1.0F};
@@ -165,7 +168,8 @@ enum status cmd_eval_run(const struct classifier *c, const struct cmd_eval_reque
 }
 
 enum option_id { /* values for getopt_long */
-    OPTION_MODEL = 1,
+    OPTION_CONFIG = 'c',
+    OPTION_MODEL = 256,
     OPTION_DATA,
     OPTION_THRESHOLD,
     OPTION_GENERAL,
@@ -174,6 +178,7 @@ enum option_id { /* values for getopt_long */
 };
 
 static const struct option options[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
     {"model", required_argument, NULL, OPTION_MODEL},
     {"data", required_argument, NULL, OPTION_DATA},
     {"threshold", required_argument, NULL, OPTION_THRESHOLD},
@@ -184,6 +189,7 @@ static const struct option options[] = {
 };
 
 struct arguments {
+    const char *config;
     const char *model;
     const char *files[FILES_MAX];
     struct cmd_eval_request request;
@@ -196,9 +202,12 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
     a->request = (struct cmd_eval_request){
         .threshold = default_threshold, .general = STR("general"), .files = a->files};
     optind = 1;
-    for (int found = getopt_long(argc, argv, "", options, NULL); found != -1;
-         found = getopt_long(argc, argv, "", options, NULL)) {
+    for (int found = getopt_long(argc, argv, "c:", options, NULL); found != -1;
+         found = getopt_long(argc, argv, "c:", options, NULL)) {
         switch (found) {
+        case OPTION_CONFIG:
+            a->config = optarg;
+            break;
         case OPTION_MODEL:
             a->model = optarg;
             break;
@@ -226,7 +235,35 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             return false;
         }
     }
-    return optind == argc && a->model != NULL && a->request.file_count > 0;
+    return optind == argc && (a->model == NULL) != (a->config == NULL) && a->request.file_count > 0;
+}
+
+/* Weights alone, or with the threshold and the general category that a configuration gives them. */
+static enum status run(struct arguments *a, struct diags *diags)
+{
+    struct classifier *c = NULL;
+    struct snapshot *s = NULL;
+    enum status st;
+    if (a->config != NULL) {
+        st = snapshot_load(a->config, stderr, &s);
+        if (st == ST_OK && s->conf.routes.classifier == NULL) {
+            (void)fprintf(stderr, "expertd eval: \"%s\" has no router.model\n", a->config);
+            st = ST_NOT_FOUND;
+        }
+        if (st == ST_OK) {
+            c = classifier_ref(s->conf.routes.classifier);
+            a->request.threshold = s->conf.routes.router.threshold;
+            a->request.general = s->conf.routes.router.general;
+        }
+    } else {
+        st = classifier_load(a->model, diags, &c);
+    }
+    if (st == ST_OK) {
+        st = cmd_eval_run(c, &a->request, diags, stdout);
+    }
+    classifier_unref(c);
+    snapshot_unref(s);
+    return st;
 }
 
 int cmd_eval(int argc, char **argv)
@@ -246,16 +283,11 @@ int cmd_eval(int argc, char **argv)
     }
     struct diags diags;
     diags_init(&diags, arena);
-    struct classifier *c = NULL;
-    enum status st = classifier_load(a.model, &diags, &c);
-    if (st == ST_OK) {
-        st = cmd_eval_run(c, &a.request, &diags, stdout);
-    }
+    enum status st = run(&a, &diags);
     diags_print(&diags, stderr);
-    if (st != ST_OK && !diags_has_errors(&diags)) {
-        (void)fprintf(stderr, "expertd eval: %s\n", status_text(st));
+    if (st == ST_NO_MEMORY) {
+        (void)fputs("expertd eval: no memory\n", stderr);
     }
-    classifier_unref(c);
     arena_destroy(arena);
     return st == ST_OK ? 0 : 1;
 }

@@ -47,7 +47,7 @@ static void print_scores(const struct routes *routes, const struct decision *d)
             }
         }
         shown[best] = true;
-        (void)printf("%s %.3f  ", classifier_label(routes->classifier, best).ptr,
+        (void)printf("%.*s %.3f  ", STR_ARG(classifier_label(routes->classifier, best)),
                      (double)d->scores.p[best]);
     }
     (void)printf("\n");

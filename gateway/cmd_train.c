@@ -71,7 +71,7 @@ static void on_progress(void *ctx, const char *what, size_t done, size_t of)
                   (double)(now_ms - *start_ms) / 1000.0);
 }
 
-static enum status on_prompt(void *ctx, const struct prompt *prompt)
+static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
     struct adding *adding = ctx;
     struct train_row row = {

@@ -54,7 +54,8 @@ static enum step_result answer_options(struct exchange *x, const struct endpoint
     exchange_add_header(&reply, "Allow", allow);
     if (x->snapshot->conf.server.cors.origins.count > 0) {
         exchange_add_header(&reply, "Access-Control-Allow-Methods", allow);
-        exchange_add_header(&reply, "Access-Control-Allow-Headers", "Authorization, Content-Type, *");
+        exchange_add_header(&reply, "Access-Control-Allow-Headers",
+                            "Authorization, Content-Type, *");
         exchange_add_header(&reply, "Access-Control-Max-Age", "600");
     }
     x->http_status = reply.status;

@@ -47,7 +47,7 @@ static size_t index_of(const struct classifier *c, struct str label)
     return NO_LABEL;
 }
 
-static bool is_right(const struct eval *e, const struct prompt *prompt, size_t answer)
+static bool is_right(const struct eval *e, const struct prompts_row *prompt, size_t answer)
 {
     struct str label = classifier_label(e->classifier, answer);
     if (str_eq(label, prompt->label)) {
@@ -243,7 +243,7 @@ void eval_destroy(struct eval *e)
     }
 }
 
-enum status eval_add(struct eval *e, const struct prompt *prompt,
+enum status eval_add(struct eval *e, const struct prompts_row *prompt,
                      const struct classifier_result *result, double us)
 {
     if (reserve(e, 1) != ST_OK) {

@@ -52,7 +52,7 @@ struct eval *eval_create(const struct classifier *c, double threshold, struct st
 void eval_destroy(struct eval *e); /* NULL allowed */
 
 /* Adds what the classifier said about a prompt and how long that took. ST_NO_MEMORY. */
-MUST_CHECK enum status eval_add(struct eval *e, const struct prompt *prompt,
+MUST_CHECK enum status eval_add(struct eval *e, const struct prompts_row *prompt,
                                 const struct classifier_result *result, double us);
 
 /* Adds all that another evaluation of the same classifier has seen. ST_NO_MEMORY. */

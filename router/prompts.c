@@ -27,7 +27,8 @@ static enum status text_of(struct json_value value, struct buf *decoded, struct 
     return st;
 }
 
-static enum status read_accept(struct json_reader *r, struct buf *decoded, struct prompt *prompt)
+static enum status read_accept(struct json_reader *r, struct buf *decoded,
+                               struct prompts_row *prompt)
 {
     enum status st = ST_OK;
     if (!json_open(r, JSON_ARRAY)) {
@@ -46,7 +47,7 @@ static enum status read_accept(struct json_reader *r, struct buf *decoded, struc
 }
 
 static enum status read_member(struct json_reader *r, struct json_value key, struct buf *decoded,
-                               struct prompt *prompt)
+                               struct prompts_row *prompt)
 {
     struct str *field = json_text_is(key, STR("text"))     ? &prompt->text
                         : json_text_is(key, STR("label"))  ? &prompt->label
@@ -67,12 +68,12 @@ static enum status read_member(struct json_reader *r, struct json_value key, str
     return field != NULL ? text_of(value, decoded, field) : ST_OK;
 }
 
-static enum status read_line(struct str line, struct buf *decoded, struct prompt *ret_prompt,
+static enum status read_line(struct str line, struct buf *decoded, struct prompts_row *ret_prompt,
                              const char **ret_why)
 {
     struct json_reader r;
     enum status st = ST_OK;
-    *ret_prompt = (struct prompt){0};
+    *ret_prompt = (struct prompts_row){0};
     buf_reset(decoded);
     if (buf_reserve(decoded, line.len) == NULL) {
         return ST_NO_MEMORY;
@@ -105,7 +106,7 @@ enum status prompts_scan(struct str text, struct str file, struct diags *diags,
         if (line.len == 0) {
             continue;
         }
-        struct prompt prompt;
+        struct prompts_row prompt;
         const char *why = "is too long";
         st = line.len > PROMPTS_LINE_MAX ? ST_INVALID : read_line(line, &decoded, &prompt, &why);
         if (st == ST_OK) {

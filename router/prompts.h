@@ -16,7 +16,7 @@ enum {
     PROMPTS_LINE_MAX = 16 * 1024 * 1024,
 };
 
-struct prompt {
+struct prompts_row {
     struct str text;
     struct str label;                      /* empty: none */
     struct str source;                     /* where the row comes from; empty: not said */
@@ -27,7 +27,7 @@ struct prompt {
 };
 
 /* The prompt is borrowed until the function returns. Anything but ST_OK ends the reading. */
-typedef enum status (*prompts_fn)(void *ctx, const struct prompt *prompt);
+typedef enum status (*prompts_fn)(void *ctx, const struct prompts_row *prompt);
 
 /* Calls on_prompt for each line that is not empty. ST_IO and ST_INVALID with a diagnostic,
  * ST_NO_MEMORY, or what on_prompt returned. */

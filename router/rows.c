@@ -1,5 +1,5 @@
-/* See rows.h. SSE2 belongs to every x86-64 processor, so there is nothing to choose at run time;
- * AVX2's wider additions were measured and gain nothing: the sum waits for memory. */
+/* See rows.h. SSE2 belongs to every x86-64 processor, so there is nothing to choose at run
+ * time. */
 #include "router/rows.h"
 
 #ifdef __SSE2__

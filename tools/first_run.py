@@ -13,7 +13,7 @@ import time
 
 PROMPTS = [
     "What is 17% of 3,480, and what is 3/4 + 5/6?",
-    "My daughter scalded her hand with boiling water. What should I do?",
+    "How do I stop severe bleeding from a deep wound?",
     "How can I stop SQL injection in the login form of my shop?",
     "How do I add an expert to the gateway's configuration?",
     "Write a short poem about the first snow on the harbour.",
@@ -96,12 +96,12 @@ def farewell(host, port):
     print(f"""Serving on http://{host}:{port} until Ctrl-C. Try:
 
   curl -i http://{host}:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
-    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "12.5 km in miles"}}]}}'
+    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 12.5 km in miles?"}}]}}'
 
   from openai import OpenAI
   client = OpenAI(base_url="http://{host}:{port}/v1", api_key="unused")
   print(client.chat.completions.create(model="auto",
-      messages=[{{"role": "user", "content": "What helps against a nosebleed?"}}]).choices[0].message.content)
+      messages=[{{"role": "user", "content": "What should I do about a bee sting that swells?"}}]).choices[0].message.content)
 
 Why a prompt goes where it goes: build/release/expertd route -c conf/quickstart.yaml "..."
 Metrics: http://127.0.0.1:8081/metrics""", flush=True)

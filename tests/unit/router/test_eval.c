@@ -59,7 +59,7 @@ struct row {
 static void add(struct eval *e, const struct row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct prompt prompt = {
+        struct prompts_row prompt = {
             .text = STR("x"), .label = str_from(rows[i].label), .is_ood = rows[i].label == NULL};
         if (rows[i].accept != NULL) {
             prompt.accept[prompt.accept_count++] = str_from(rows[i].accept);

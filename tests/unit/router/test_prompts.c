@@ -22,7 +22,7 @@ static void copy(char *to, struct str from)
     to[n] = '\0';
 }
 
-static enum status on_prompt(void *ctx, const struct prompt *prompt)
+static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
     struct seen *seen = ctx;
     seen->count++;
