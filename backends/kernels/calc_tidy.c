@@ -2,6 +2,7 @@
  * after another, in the order of the table at the end. */
 #include "backends/kernels/calc_tidy.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -162,7 +163,8 @@ static enum status settle_signs(struct calc_tokens *t, struct arena *arena, size
 
 static struct str product_plus(struct arena *arena, int64_t whole, int64_t den, int64_t num)
 {
-    return arena_printf(arena, "%lld", (long long)(whole * den + num));
+    int64_t sum = whole * den + num;
+    return arena_printf(arena, "%" PRId64, sum);
 }
 
 /* 1 3/4, 1½, and 3/4 before a unit: one number. */
@@ -211,15 +213,15 @@ static enum status settle_articles(struct calc_tokens *t, struct arena *arena, s
         return ST_OK;
     }
     const struct calc_token *next = peek(t, i, 1);
-    if (next->kind == CALC_UNIT && before(t, i)->kind == CALC_NUMBER) {
+    bool is_idle = next->kind == CALC_FUNCTION || next->kind == CALC_NUMBER ||
+                   next->kind == CALC_FORMAT ||
+                   (next->kind == CALC_UNIT && before(t, i)->kind == CALC_NUMBER);
+    if (is_idle) {
         cut(t, i, 1);
     } else if (next->kind == CALC_UNIT) {
         token->kind = CALC_NUMBER;
         token->num = STR("1");
         token->den = STR("");
-    } else if (next->kind == CALC_FUNCTION || next->kind == CALC_NUMBER ||
-               next->kind == CALC_FORMAT) {
-        cut(t, i, 1);
     } else {
         token->kind = CALC_WORD;
     }
