@@ -219,9 +219,13 @@ void keys_print_markdown(const struct keys *keys, FILE *out)
         path_of(&tree, i, &path);
         (void)fprintf(out, "%s## %s\n\n", i == 0 ? "" : "\n", path.text);
         if (table->sentence != NULL) {
-            (void)fprintf(out, "%s.\n\n", table->sentence);
+            bool is_ended = str_ends_with(str_from(table->sentence), STR("."));
+            (void)fprintf(out, "%s%s\n\n", table->sentence, is_ended ? "" : ".");
         }
         print_also(&tree, i, out);
+        if (table->count == 0) {
+            continue;
+        }
         (void)fputs("| key | type | default | meaning |\n| --- | --- | --- | --- |\n", out);
         for (size_t row = 0; row < table->count; row++) {
             print_row(&tree, &table->rows[row], out);

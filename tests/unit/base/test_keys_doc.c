@@ -104,6 +104,30 @@ static void a_table_that_is_used_twice_has_one_section(void **state)
     assert_true(has(text, "Also at `tenants[].window`, `process.start`.\n"));
 }
 
+static void a_table_sentence_gets_one_full_stop(void **state)
+{
+    (void)state;
+
+    static const struct key rows[] = {
+        {.name = "a", .type = KEY_BOOL, .sentence = "a flag"},
+    };
+    const struct keys ended = {"ended", sizeof(bool), rows, 1, "It has a stop."};
+    const struct keys open = {"open", sizeof(bool), rows, 1, "It has none"};
+
+    assert_true(has(generate(keys_print_markdown, &ended), "\n\nIt has a stop.\n\n"));
+    assert_true(has(generate(keys_print_markdown, &open), "\n\nIt has none.\n\n"));
+}
+
+static void a_table_without_rows_is_only_its_sentence(void **state)
+{
+    (void)state;
+
+    const struct keys empty = {.name = "empty", .size = 1, .sentence = "nothing to set"};
+
+    assert_true(
+        str_eq(generate(keys_print_markdown, &empty), STR("## empty\n\nnothing to set.\n\n")));
+}
+
 /* ---- a table that holds itself ---- */
 
 struct group {
@@ -434,6 +458,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_key_has_a_row_with_type_default_and_sentence),
         TEST(a_table_that_is_used_twice_has_one_section),
+        TEST(a_table_sentence_gets_one_full_stop),
+        TEST(a_table_without_rows_is_only_its_sentence),
         TEST(a_table_that_holds_itself_comes_to_an_end),
         TEST(a_table_that_holds_itself_is_decoded),
         TEST(the_schema_is_valid_json),
