@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/kernel.h"
 #include "gateway/cmd.h"
 #include "gateway/snapshot.h"
 
@@ -22,12 +23,26 @@ static void help(FILE *out)
                 out);
 }
 
+/* The options of kernels are no part of the root table: each kernel decodes its own. */
+static void print_kernels(void)
+{
+    (void)puts("\n# Kernels\n\nExperts inside the process: `kernel: {NAME: OPTIONS}` instead of a "
+               "`url`.");
+    for (size_t i = 0; kernel_types[i] != NULL; i++) {
+        if (kernel_types[i]->keys != NULL) {
+            (void)puts("");
+            keys_print_markdown(kernel_types[i]->keys, stdout);
+        }
+    }
+}
+
 static int print(const char *what)
 {
     if (strcmp(what, "reference") == 0) {
         keys_print_reference(conf_keys(), stdout);
     } else if (strcmp(what, "markdown") == 0) {
         keys_print_markdown(conf_keys(), stdout);
+        print_kernels();
     } else if (strcmp(what, "schema") == 0) {
         keys_print_schema(conf_keys(), stdout);
     } else {
