@@ -77,14 +77,8 @@ static void removed_descriptor_gets_no_event_of_the_same_batch(void **state)
     int b[2];
     assert_int_equal(pipe(a), 0);
     assert_int_equal(pipe(b), 0);
-    struct counter x = {
-        .io = {a[0], on_readable_remove_other},
-          .loop = loop
-    };
-    struct counter y = {
-        .io = {b[0], on_readable_remove_other},
-          .loop = loop, .other = &x
-    };
+    struct counter x = {.io = {a[0], on_readable_remove_other}, .loop = loop};
+    struct counter y = {.io = {b[0], on_readable_remove_other}, .loop = loop, .other = &x};
     x.other = &y;
     assert_int_equal(loop_add(loop, &x.io, EPOLLIN), ST_OK);
     assert_int_equal(loop_add(loop, &y.io, EPOLLIN), ST_OK);
