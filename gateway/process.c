@@ -57,27 +57,35 @@ static void raise_descriptor_limit(void)
     }
 }
 
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Fills a socket address; its length. The host was checked when the file was loaded. */
+static socklen_t fill_address(union socket_address *a, const struct conf_address *from,
+                              uint16_t port)
+{
+    memset(a, 0, sizeof *a);
+    if (from->is_ipv6) {
+        a->v6.sin6_family = AF_INET6;
+        a->v6.sin6_port = htons(port);
+        (void)inet_pton(AF_INET6, from->host.ptr, &a->v6.sin6_addr);
+        return sizeof a->v6;
+    }
+    a->v4.sin_family = AF_INET;
+    a->v4.sin_port = htons(port);
+    (void)inet_pton(AF_INET, from->host.ptr, &a->v4.sin_addr);
+    return sizeof a->v4;
+}
+
 /* A listening socket. port 0: any; *ret_port says which one it became. -1: errno says why. */
 static int open_listener(const struct conf_address *address, uint16_t port, uint16_t *ret_port)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } a;
-
+    union socket_address a;
     const int one = 1;
-    memset(&a, 0, sizeof a);
-    socklen_t len = address->is_ipv6 ? sizeof a.v6 : sizeof a.v4;
-    if (address->is_ipv6) {
-        a.v6.sin6_family = AF_INET6;
-        a.v6.sin6_port = htons(port);
-        (void)inet_pton(AF_INET6, address->host.ptr, &a.v6.sin6_addr); /* checked at load */
-    } else {
-        a.v4.sin_family = AF_INET;
-        a.v4.sin_port = htons(port);
-        (void)inet_pton(AF_INET, address->host.ptr, &a.v4.sin_addr);
-    }
+    socklen_t len = fill_address(&a, address, port);
     int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -1;
@@ -98,28 +106,12 @@ static int open_listener(const struct conf_address *address, uint16_t port, uint
 /* SO_REUSEPORT would share a port with a stranger of the same user silently: so try without first. */
 static bool is_taken(const struct conf_address *address)
 {
+    union socket_address a;
+    const int one = 1;
     if (address->port == 0) {
         return false;
     }
-
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } a;
-
-    memset(&a, 0, sizeof a);
-    socklen_t len = address->is_ipv6 ? sizeof a.v6 : sizeof a.v4;
-    if (address->is_ipv6) {
-        a.v6.sin6_family = AF_INET6;
-        a.v6.sin6_port = htons(address->port);
-        (void)inet_pton(AF_INET6, address->host.ptr, &a.v6.sin6_addr);
-    } else {
-        a.v4.sin_family = AF_INET;
-        a.v4.sin_port = htons(address->port);
-        (void)inet_pton(AF_INET, address->host.ptr, &a.v4.sin_addr);
-    }
-    const int one = 1;
+    socklen_t len = fill_address(&a, address, address->port);
     int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool taken = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
                  bind(fd, &a.any, len) != 0;
