@@ -42,6 +42,7 @@ struct parser {
     struct chat_error *error;
     struct texts texts;
     bool has_messages;
+    bool has_stream;
     bool failed;
     enum status st;
 };
@@ -223,6 +224,10 @@ static void read_model(struct parser *p)
 static void read_stream(struct parser *p)
 {
     struct json_value value = {0};
+    if (p->has_stream) {
+        fail(p, PROBLEM_BAD_PARAM, "\"stream\" stands twice.", STR("stream"));
+    }
+    p->has_stream = true;
     (void)json_take(&p->reader, &value);
     if (value.type != JSON_TRUE && value.type != JSON_FALSE && value.type != JSON_NULL) {
         fail(p, PROBLEM_BAD_PARAM, "\"stream\" must be true or false.", STR("stream"));
@@ -288,9 +293,14 @@ static void read_max_tokens(struct parser *p, struct str name)
 
 static void read_tools(struct parser *p)
 {
-    struct json_value value = {0};
-    (void)json_take(&p->reader, &value);
-    if (value.type == JSON_ARRAY && value.raw.len > 2) {
+    struct json_reader *r = &p->reader;
+    if (json_peek(r) != JSON_ARRAY) {
+        (void)json_take(r, NULL);
+        return;
+    }
+    (void)json_open(r, JSON_ARRAY);
+    while (json_next_item(r)) {
+        (void)json_take(r, NULL);
         p->request->prompt.needs |= POLICY_TOOLS;
     }
 }
@@ -318,9 +328,10 @@ static void read_member(struct parser *p, struct json_value key)
         read_stream(p);
     } else if (json_text_is(key, STR("stream_options"))) {
         read_stream_options(p);
-    } else if (json_text_is(key, STR("max_tokens")) ||
-               json_text_is(key, STR("max_completion_tokens"))) {
-        read_max_tokens(p, json_plain(key));
+    } else if (json_text_is(key, STR("max_tokens"))) {
+        read_max_tokens(p, STR("max_tokens"));
+    } else if (json_text_is(key, STR("max_completion_tokens"))) {
+        read_max_tokens(p, STR("max_completion_tokens"));
     } else if (json_text_is(key, STR("tools"))) {
         read_tools(p);
     } else if (json_text_is(key, STR("response_format"))) {
