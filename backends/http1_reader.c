@@ -28,7 +28,7 @@ static bool take_line(struct http1_reader *r, struct str *ret_line)
     size_t at = str_find_char(r->input, '\n');
     struct str piece = str_slice(r->input, 0, at);
     bool is_whole = at < r->input.len;
-    r->head_bytes += piece.len + 1;
+    r->head_bytes += piece.len + (is_whole ? 1 : 0);
     if (r->head_bytes > REPLY_HEAD_BYTES_MAX) {
         r->state = HTTP1_IS_BAD;
         return false;
@@ -171,8 +171,11 @@ static enum http1_event read_chunk_line(struct http1_reader *r)
     if (!take_line(r, &line)) {
         return r->state == HTTP1_IS_BAD ? HTTP1_BAD : HTTP1_MORE;
     }
-    struct str rest = str_trim(line);
-    bool is_good = rest.len == 0 || rest.ptr[0] == ';';
+    size_t at = 0;
+    while (at < line.len && (line.ptr[at] == ' ' || line.ptr[at] == '\t')) {
+        at++;
+    }
+    bool is_good = at == line.len || line.ptr[at] == ';';
     line_is_read(r);
     if (!is_good) {
         return bad(r);

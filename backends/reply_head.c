@@ -11,7 +11,7 @@ void reply_head_init(struct reply_head *head)
 static void read_length(struct reply_head *head, struct str value)
 {
     int64_t length = -1;
-    bool is_good = str_to_int(value, &length) == ST_OK && length >= 0 && value.ptr[0] != '+';
+    bool is_good = str_to_int(value, &length) == ST_OK && value.ptr[0] != '-';
     if (!is_good || (head->content_length >= 0 && head->content_length != length)) {
         head->lengths++;
     }
@@ -37,13 +37,36 @@ static void read_retry_after(struct reply_head *head, struct str value)
     }
 }
 
+static bool has_close(struct str options)
+{
+    struct str option;
+    while (str_split(options, ',', &option, &options)) {
+        if (str_eq_nocase(str_trim(option), STR("close"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Blanks in a name hide it from some readers and not from others (RFC 9112 section 5.1). */
+static bool is_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= ' ' || c >= 0x7f) {
+            return false;
+        }
+    }
+    return s.len > 0;
+}
+
 bool reply_head_line(struct reply_head *head, struct str line)
 {
     size_t colon = str_find_char(line, ':');
-    if (colon == line.len || colon == 0) {
+    struct str name = str_slice(line, 0, colon);
+    if (colon == line.len || !is_name(name)) {
         return false;
     }
-    struct str name = str_slice(line, 0, colon);
     struct str value = str_trim(str_slice(line, colon + 1, line.len));
     if (str_eq_nocase(name, STR("content-length"))) {
         read_length(head, value);
@@ -53,7 +76,7 @@ bool reply_head_line(struct reply_head *head, struct str line)
         head->has_bad_encoding = head->is_chunked || !str_eq_nocase(value, STR("chunked"));
         head->is_chunked = true;
     } else if (str_eq_nocase(name, STR("connection"))) {
-        head->closes = head->closes || str_eq_nocase(value, STR("close"));
+        head->closes = head->closes || has_close(value);
     } else if (str_eq_nocase(name, STR("retry-after"))) {
         read_retry_after(head, value);
     } else if (str_eq_nocase(name, STR("content-encoding"))) {
