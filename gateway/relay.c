@@ -78,6 +78,23 @@ static bool is_preamble(struct str data)
     return json_close(&r) == ST_OK && has_choices && is_empty;
 }
 
+/* An object with an `error` that says something. */
+static bool is_error(struct str data)
+{
+    struct json_reader r;
+    struct json_value key;
+    struct json_value error = {0};
+    json_reader_init(&r, data);
+    if (str_find(data, STR("\"error\"")) == data.len || json_peek(&r) != JSON_OBJECT) {
+        return false;
+    }
+    (void)json_open(&r, JSON_OBJECT);
+    while (json_next_member(&r, &key)) {
+        (void)json_take(&r, json_text_is(key, STR("error")) ? &error : NULL);
+    }
+    return json_close(&r) == ST_OK && (error.type == JSON_OBJECT || error.type == JSON_STRING);
+}
+
 /* Whether this event is to be withheld. Cheap for the many that are not interesting. */
 static bool read_event(struct relay *relay, const struct sse_event *event)
 {
@@ -90,9 +107,7 @@ static bool read_event(struct relay *relay, const struct sse_event *event)
     if (!relay->is_committed) {
         relay->is_committed = !is_preamble(event->data);
     }
-    if (str_starts_with(event->data, STR("{\"error\""))) {
-        relay->saw_error = true;
-    }
+    relay->saw_error = relay->saw_error || is_error(event->data);
     if (str_find(event->data, STR("\"usage\"")) == event->data.len) {
         return false;
     }
@@ -154,6 +169,10 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
     struct relay_sink sink = {write, ctx};
     struct sse_event event;
     uint64_t done = relay->base; /* written or withheld up to here */
+    if (relay->drops_lf && window.len > 0) {
+        relay->drops_lf = false;
+        done += window.ptr[0] == '\n';
+    }
     sse_feed(&relay->sse, str_slice(window, (size_t)(relay->read - relay->base), window.len));
     relay->read = relay->base + window.len;
     enum status st = sse_next(&relay->sse, &event);
@@ -165,6 +184,7 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
                 return written;
             }
             done = event.end;
+            relay->drops_lf = done == relay->read && window.ptr[window.len - 1] == '\r';
         }
     }
     if (st == ST_NO_MEMORY) {
@@ -189,18 +209,36 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
     return st;
 }
 
+static bool is_line_end(struct str s, size_t at)
+{
+    return at == s.len || s.ptr[at] == '\n' || s.ptr[at] == '\r';
+}
+
+/* Whether a line of its own among the last bytes is the terminal event. */
+static bool tail_is_end(struct str tail)
+{
+    static const struct str ends[] = {{"data: [DONE]", 12}, {"data:[DONE]", 11}};
+    for (size_t at = 1; at < tail.len; at++) {
+        struct str rest = str_slice(tail, at, tail.len);
+        for (size_t i = 0; is_line_end(tail, at - 1) && i < 2; i++) {
+            if (str_starts_with(rest, ends[i]) && is_line_end(rest, ends[i].len)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum status relay_end(struct relay *relay, struct str window, relay_write_fn write, void *ctx)
 {
     struct sse_event event;
     if (relay->is_blind) {
-        struct str tail = {relay->tail, relay->tail_len};
-        relay->saw_done = str_find(tail, STR("data: [DONE]")) < tail.len ||
-                          str_find(tail, STR("data:[DONE]")) < tail.len;
+        relay->saw_done =
+            relay->saw_done || tail_is_end((struct str){relay->tail, relay->tail_len});
         return ST_OK;
     }
-    if (sse_finish(&relay->sse, &event)) {
-        (void)read_event(relay,
-                         &event); /* an unfinished usage chunk before no end changes nothing */
-    }
-    return relay->saw_done && window.len > 0 ? write(ctx, window) : ST_OK;
+    bool saw_error = relay->saw_error;
+    bool is_withheld = sse_finish(&relay->sse, &event) && read_event(relay, &event);
+    relay->saw_error = saw_error; /* one that is cut does not reach the client */
+    return relay->saw_done && !is_withheld && window.len > 0 ? write(ctx, window) : ST_OK;
 }

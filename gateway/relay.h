@@ -31,6 +31,7 @@ struct relay { /* read-only to callers */
     bool saw_error;    /* an event with an error object */
     bool is_committed; /* content was seen: bytes go out */
     bool is_blind;     /* events are too large to be read */
+    bool drops_lf;     /* the LF of a withheld event's last CR LF has not come yet */
     uint64_t base;     /* stream offset of the first byte of the input window */
     uint64_t read;     /* stream offset up to which bytes were fed */
     uint64_t events;   /* with data, the terminal one excluded */
