@@ -82,6 +82,7 @@ struct http_server {
     bool is_draining;
     struct http_request *resume_list;
     struct http_connection *connections;
+    int64_t connection_count;
 };
 
 /* ---------------------------------------------------------------- connections */
@@ -170,7 +171,11 @@ static void on_client_gone(struct loop_io *io, uint32_t events)
         return;
     }
     c->is_gone = true;
-    if (c->request != NULL && !c->request->is_aborted) {
+    if (c->request == NULL) {
+        /* libmicrohttpd misses an end that came together with the last bytes: its epoll gave the one
+         * edge for both, and a short read tells it that there is no more. This gives another. */
+        (void)shutdown(io->fd, SHUT_RDWR);
+    } else if (!c->request->is_aborted) {
         if (c->request->owner != NULL) {
             c->server->hooks.on_gone(c->request->owner);
         }
@@ -193,6 +198,7 @@ static struct http_connection *connection_create(struct http_server *s, int fd)
         c->next->previous = c;
     }
     s->connections = c;
+    s->connection_count++;
     enter(c, PHASE_HEAD);
     return c;
 }
@@ -212,6 +218,9 @@ static void connection_destroy(struct http_connection *c)
     if (c->next != NULL) {
         c->next->previous = c->previous;
     }
+    /* At the limit libmicrohttpd listens again only when it runs once more. */
+    s->is_readable = s->is_readable || s->connection_count >= s->limits.connections;
+    s->connection_count--;
     mem_free(c);
 }
 
@@ -743,7 +752,8 @@ void http_server_drain(struct http_server *s)
     (void)MHD_run(s->daemon); /* accepts what is in the backlog */
     (void)MHD_quiesce_daemon(s->daemon);
     for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
-        if (c->request == NULL && c->phase == PHASE_IDLE) {
+        bool is_silent = c->phase == PHASE_HEAD && !has_said_something(c->gone_io.fd);
+        if (c->request == NULL && (c->phase == PHASE_IDLE || is_silent)) {
             (void)shutdown(c->gone_io.fd, SHUT_RDWR);
         }
     }

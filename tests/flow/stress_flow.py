@@ -1,0 +1,283 @@
+"""Reload, drain and disconnects under load: nothing that was accepted is lost."""
+import json
+import random
+import re
+import signal
+import socket
+import threading
+import time
+
+from expert import DONE, Expert, completion, send_reply, token_event
+from gateway import BINARY, Gateway
+from wire import Conn, Failure, Reply, exchange, request_bytes
+
+GOOD = completion("fine")
+IS_SANITIZED = any(word in BINARY for word in ("asan", "tsan"))
+
+
+def _body(model, text, stream=False):
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    if stream:
+        body["stream"] = True
+    return json.dumps(body).encode()
+
+
+def _chat(gateway, model="main", text="hi", stream=False):
+    return exchange(gateway.port, "POST", "/v1/chat/completions", [], _body(model, text, stream))
+
+
+def test_reloads_under_load_fail_no_request():
+    def config(turn):
+        return (f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2}}\n"
+                f"experts:\n  main: {{url: {expert.url}, title: 'turn {turn}'}}\n"
+                f"  extra-{turn}: {{url: {expert.url}}}\n")
+
+    failures, over, served = [], threading.Event(), []
+
+    def client(gateway):
+        conn = Conn.open(gateway.port)
+        while not over.is_set():
+            try:
+                conn.send(request_bytes("POST", "/v1/chat/completions", [], _body("main", "hi")))
+                reply = Reply(conn)
+                if reply.status != 200 or reply.body() != GOOD:
+                    failures.append(f"{reply.status} {reply.body()[:200]!r}")
+                served.append(1)
+            except (Failure, OSError) as error:
+                failures.append(repr(error))
+                return
+        conn.close()
+
+    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
+        gateway = Gateway(config(0))
+        try:
+            threads = [threading.Thread(target=client, args=(gateway,)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for turn in range(1, 21):
+                gateway.write_config(config(turn))
+                gateway.signal(signal.SIGHUP)
+                gateway.wait_output(rf"reloaded, generation {turn + 1}\b")
+                names = exchange(gateway.port, "GET", "/v1/models").body()
+                assert f"extra-{turn}".encode() in names, names
+            over.set()
+            for thread in threads:
+                thread.join()
+        finally:
+            over.set()
+            gateway.stop()
+    assert not failures, f"{len(failures)} of {len(served)}: {failures[:3]}"
+    assert len(served) > 100, f"only {len(served)} requests during 20 reloads"
+
+
+def test_large_configuration_reloads_quickly():
+    """1,000 lines in less than 100 ms (the design's figure)."""
+    lines = ["experts:"]
+    for i in range(900):
+        lines.append(f"  expert-{i}: {{url: 'http://127.0.0.1:9/v{i}', context: {1000 + i}}}")
+    lines.append("categories:")
+    for i in range(100):
+        name = f"category-{i}" if i else "general"
+        lines.append(f"  {name}: {{experts: [{{expert: expert-{i}, score: 0.5}}]}}")
+    gateway = Gateway("\n".join(lines) + "\n")
+    try:
+        gateway.signal(signal.SIGHUP)
+        took_us = int(gateway.wait_output(r"reloaded, generation 2, in (\d+) us").group(1))
+        limit_us = 100_000 * (10 if IS_SANITIZED else 1)
+        assert took_us < limit_us, f"it took {took_us} us"
+    finally:
+        gateway.stop()
+
+
+def test_drain_loses_no_accepted_request():
+    count = 50
+    all_here = threading.Barrier(count + 1, timeout=30)
+    draining = threading.Event()
+
+    def handle(conn, head, body):
+        all_here.wait()
+        draining.wait(30)
+        return send_reply(conn, GOOD)
+
+    statuses = []
+    with Expert(handle) as expert:
+        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        try:
+            threads = [threading.Thread(target=lambda: statuses.append(_chat(gateway).status))
+                       for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            all_here.wait()
+            gateway.signal(signal.SIGTERM)
+            gateway.wait_output(r"(?i)drain")
+            draining.set()
+            for thread in threads:
+                thread.join()
+            assert gateway.wait_exit() == 0
+        finally:
+            draining.set()
+            gateway.stop()
+    assert statuses == [200] * count, statuses
+
+
+def test_clients_that_leave_anywhere_leave_nothing_behind():
+    """300 clients leave at random points of requests and streams; the expert's connections end,
+    and so does what the gateway counts as in flight."""
+    events = [token_event(f"{i} " * 50) for i in range(50)]
+    open_streams = [0]
+    lock = threading.Lock()
+
+    def handle(conn, head, body):
+        with lock:
+            open_streams[0] += 1
+        try:
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                      b"Transfer-Encoding: chunked\r\n\r\n")
+            for event in events:
+                conn.send(b"%x\r\n%s\r\n" % (len(event), event))
+                try:
+                    conn.fill(time.monotonic() + 0.005)  # a pause that ends when the gateway leaves
+                    return False
+                except Failure:
+                    continue
+            conn.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(DONE), DONE))
+            return True
+        finally:
+            with lock:
+                open_streams[0] -= 1
+
+    def client(gateway, seed):
+        chance = random.Random(seed)
+        request = request_bytes("POST", "/v1/chat/completions", [], _body("main", "hi", True))
+        conn = Conn.open(gateway.port)
+        try:
+            if chance.random() < 0.3:
+                conn.send(request[:chance.randrange(len(request))])
+            else:
+                conn.send(request)
+                for _ in range(chance.randrange(6)):
+                    conn.fill()
+            if chance.random() < 0.5:
+                conn.reset()
+            elif chance.random() < 0.5:
+                conn.sock.shutdown(socket.SHUT_WR)
+                conn.rest()
+        except (OSError, Failure):
+            pass
+        finally:
+            conn.close()
+
+    with Expert(handle) as expert:
+        gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2}\n"
+                          f"experts:\n  main: {{url: {expert.url}}}\n")
+        try:
+            for start in range(0, 300, 30):
+                threads = [threading.Thread(target=client, args=(gateway, start + i))
+                           for i in range(30)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            deadline = time.monotonic() + 10
+            while open_streams[0] > 0 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert open_streams[0] == 0, f"{open_streams[0]} streams outlive their clients"
+            assert _chat(gateway, stream=True).status == 200
+        finally:
+            gateway.stop()
+
+
+def test_client_whose_last_bytes_and_goodbye_arrive_together():
+    """Data and end of the connection in one event: neither may hide the other."""
+    request = request_bytes("POST", "/v1/chat/completions", [], _body("main", "hi"))
+    body_at = request.index(b"\r\n\r\n") + 4
+    parts = {"nothing": b"", "half a head": request[:40], "a head": request[:body_at],
+             "half a body": request[:-5], "a whole request": request}
+    failures = []
+    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
+        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        try:
+            for name, part in parts.items():
+                for is_new in (False, True):  # the kernel's queue holds new ones meanwhile
+                    conn = Conn.open(gateway.port)
+                    if not is_new:
+                        conn.send(request_bytes("GET", "/healthz"))
+                        Reply(conn).body()
+                    gateway.signal(signal.SIGSTOP)
+                    if is_new:
+                        conn.close()
+                        conn = Conn.open(gateway.port)
+                    conn.send(part)
+                    conn.sock.shutdown(socket.SHUT_WR)
+                    gateway.signal(signal.SIGCONT)
+                    try:
+                        conn.rest(3)
+                    except Failure:
+                        failures.append(f"{name} ({'new' if is_new else 'kept'} connection) stays")
+                    conn.close()
+            assert not failures, "; ".join(failures)
+        finally:
+            gateway.stop()
+
+
+def test_connections_above_the_limit_wait_or_are_refused():
+    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
+        gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, "
+                          "limits: {connections: 5}}\n"
+                          f"experts:\n  main: {{url: {expert.url}}}\n")
+        try:
+            held = [Conn.open(gateway.port) for _ in range(5)]
+            for conn in held:
+                conn.send(request_bytes("GET", "/healthz"))
+                assert Reply(conn).status == 200
+            extra = Conn.open(gateway.port)
+            try:
+                extra.send(request_bytes("GET", "/healthz"))
+                extra.fill(time.monotonic() + 0.3)
+            except (Failure, OSError):
+                pass
+            assert not extra.received.startswith(b"HTTP/1.1 200"), "a sixth connection is served"
+            extra.close()
+            for conn in held:
+                conn.close()
+            deadline = time.monotonic() + 5
+            status = None
+            while status != 200 and time.monotonic() < deadline:
+                try:
+                    status = _chat(gateway).status
+                except (Failure, OSError):
+                    time.sleep(0.02)
+            assert status == 200, "connections that ended still count"
+        finally:
+            gateway.stop()
+
+
+def test_memory_comes_back_to_earth():
+    """2,000 requests of 100 kB leave no more than a few megabytes behind."""
+    def rss_kb():
+        with open(f"/proc/{gateway.process.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+    def client():
+        conn = Conn.open(gateway.port)
+        request = request_bytes("POST", "/v1/chat/completions", [], _body("main", "x" * 100000))
+        for _ in range(250):
+            conn.send(request)
+            assert Reply(conn).body() == GOOD
+        conn.close()
+
+    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
+        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        try:
+            _chat(gateway)
+            before = rss_kb()
+            threads = [threading.Thread(target=client) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            grown = rss_kb() - before
+            assert grown < 12000 or IS_SANITIZED, f"it grew by {grown} kB"
+            assert expert.requests == 2001, expert.requests
+        finally:
+            gateway.stop()
