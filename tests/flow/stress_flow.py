@@ -60,6 +60,9 @@ def test_reloads_under_load_fail_no_request():
                 gateway.wait_output(rf"reloaded, generation {turn + 1}\b")
                 names = exchange(gateway.port, "GET", "/v1/models").body()
                 assert f"extra-{turn}".encode() in names, names
+                enough = len(served) + 10  # requests between two reloads
+                while len(served) < enough and not failures:
+                    time.sleep(0.002)
             over.set()
             for thread in threads:
                 thread.join()
@@ -67,7 +70,6 @@ def test_reloads_under_load_fail_no_request():
             over.set()
             gateway.stop()
     assert not failures, f"{len(failures)} of {len(served)}: {failures[:3]}"
-    assert len(served) > 100, f"only {len(served)} requests during 20 reloads"
 
 
 def test_large_configuration_reloads_quickly():

@@ -10,8 +10,10 @@ class Expert:
     """Calls handle(conn, head, body) for each request; it writes the reply and returns True to
     keep the connection. What it raises is kept in `errors`."""
 
-    def __init__(self, handle):
+    def __init__(self, handle, tls=None):
+        """tls: an SSLContext, or None to speak plainly."""
         self.handle = handle
+        self.tls = tls
         self.errors = []
         self.requests = 0
         self.connections = 0
@@ -43,10 +45,13 @@ class Expert:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._serve, args=(Conn(sock),), daemon=True).start()
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
-    def _serve(self, conn):
+    def _serve(self, sock):
+        conn = Conn(sock)
         try:
+            if self.tls is not None:
+                conn.sock = self.tls.wrap_socket(sock, server_side=True)
             while True:
                 conn.sock.settimeout(None)
                 if not conn.buffer:

@@ -23,6 +23,8 @@ def run_one(test):
         verdict, text = "skipped", str(skip)
     except (Failure, AssertionError) as failure:
         verdict, text = "FAILED", str(failure) or traceback.format_exc()
+        if isinstance(failure.__context__, (Failure, AssertionError)):  # the first of two
+            text = f"{failure.__context__}\n{text}"
     except Exception:  # a broken test is a failing test
         verdict, text = "FAILED", traceback.format_exc()
     return name, verdict, text, time.monotonic() - started
