@@ -274,6 +274,12 @@ static enum status name_everything(const struct build *b)
     return ST_OK;
 }
 
+/* Model names that clients reach something else by. */
+static bool means_something_else(struct str name)
+{
+    return str_eq(name, STR("auto")) || str_starts_with(name, STR("category/"));
+}
+
 static enum status build_experts(const struct build *b)
 {
     struct expert *experts = b->routes->experts.items;
@@ -282,8 +288,7 @@ static enum status build_experts(const struct build *b)
         if (st == ST_NO_MEMORY) {
             return st;
         }
-        if (str_eq(experts[i].id.name, STR("auto")) ||
-            str_starts_with(experts[i].id.name, STR("category/"))) {
+        if (means_something_else(experts[i].id.name)) {
             diags_add(b->reader->diags, DIAG_ERROR, b->file, experts[i].id.pos,
                       "an expert cannot be called \"%.*s\": that name means something else to "
                       "clients",
@@ -298,7 +303,7 @@ static void resolve_aliases(const struct build *b)
     struct routes *r = b->routes;
     for (size_t i = 0; i < r->aliases.count; i++) {
         struct alias *alias = &r->aliases.items[i];
-        if (str_eq(alias->name, STR("auto")) || routes_expert(r, alias->name) != NULL) {
+        if (means_something_else(alias->name) || routes_expert(r, alias->name) != NULL) {
             diags_add(b->reader->diags, DIAG_ERROR, b->file, alias->pos,
                       "alias \"%.*s\" has the name of something else", STR_ARG(alias->name));
         }
@@ -445,7 +450,7 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
 static void judge(const struct build *b, const struct route_test *test, const struct decision *d)
 {
     struct str category = d->category_name;
-    struct str expert = d->candidate_count > 0 ? d->candidates[0].name : STR("");
+    struct str expert = d->plan.count > 0 ? d->plan.experts[0]->id.name : STR("");
     struct str want_category = test->expect.category;
     struct str want_expert = test->expect.expert;
     bool is_right = (want_category.len == 0 || str_eq(category, want_category)) &&
