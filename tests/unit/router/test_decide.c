@@ -1,0 +1,289 @@
+/* The decision: who decides, which experts in which order, and what comes of unknown names. */
+#include "router/decide.h"
+#include "tests/support/routes_sample.h"
+#include "tests/support/test.h"
+
+#define CONF                                                                                       \
+    "experts:\n"                                                                                   \
+    "  small: {url: 'http://127.0.0.1:9/v1', context: 4000, capabilities: [tools]}\n"              \
+    "  med: {url: 'http://127.0.0.1:9/v1', price: {input: 100, output: 100}}\n"                    \
+    "  eyes: {url: 'http://127.0.0.1:9/v1', context: 4000, capabilities: [vision, json]}\n"        \
+    "aliases: {fast: [small, med], slow: [med, eyes, small]}\n"                                    \
+    "router: {model: conf/models/domains.edm, threshold: 0.6}\n"                                   \
+    "categories:\n"                                                                                \
+    "  general: {experts: [{expert: small, score: 0.5}, {expert: eyes, score: 0.6}]}\n"            \
+    "  medical: {experts: [{expert: small, score: 0.7}, {expert: med, score: 0.9}]}\n"             \
+    "rules:\n"                                                                                     \
+    "  - {name: secrets, when: {text: SECRET}, expert: small}\n"                                   \
+    "  - {name: xray, when: {text: XRAY}, category: medical}\n"                                    \
+    "  - {name: legacy, when: {model: gpt-4o}, category: general}\n"
+#define MEDICAL_TEXT "What is the right dose of amoxicillin for a child with an ear infection?"
+#define LAW_TEXT     "Does the statute of limitations for breach of contract start at the breach?"
+
+struct fixture {
+    struct routes_sample sample;
+    struct decide_scratch scratch;
+    struct arena *arena;
+    struct prompt prompt;
+    struct decision decision;
+};
+
+static void start(struct fixture *f, const char *yaml)
+{
+    if (routes_sample_load(&f->sample, yaml) != ST_OK) {
+        fail_msg("%s", f->sample.messages);
+    }
+    assert_int_equal(decide_scratch_init(&f->scratch), ST_OK);
+    f->arena = arena_create(4096, 1 << 20);
+    assert_non_null(f->arena);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    memset(&fixture, 0, sizeof fixture);
+    start(&fixture, CONF);
+    *state = &fixture;
+    return 0;
+}
+
+static void stop(struct fixture *f)
+{
+    decide_scratch_fini(&f->scratch);
+    arena_destroy(f->arena);
+    routes_sample_fini(&f->sample);
+}
+
+static int tear_down(void **state)
+{
+    stop(*state);
+    return 0;
+}
+
+static enum status ask(struct fixture *f, const char *model, const char *text)
+{
+    unsigned needs = f->prompt.needs;
+    int64_t max_tokens = f->prompt.max_tokens;
+    prompt_from_text(&f->prompt, str_from(model), str_from(text));
+    f->prompt.needs = needs;
+    f->prompt.max_tokens = max_tokens;
+    struct rule_facts facts = {&f->prompt, NULL, NULL};
+    return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
+}
+
+/* The plan as "a,b,c". */
+static struct str plan_text(struct fixture *f)
+{
+    struct str text = STR("");
+    for (size_t i = 0; i < f->decision.plan.count; i++) {
+        text = arena_printf(f->arena, "%.*s%s%.*s", STR_ARG(text), i == 0 ? "" : ",",
+                            STR_ARG(f->decision.plan.experts[i]->id.name));
+    }
+    return text;
+}
+
+static void names_decide_in_their_order(void **state)
+{
+    static const struct {
+        const char *model;
+        const char *text;
+        enum decide_source source;
+        const char *category;
+        const char *plan;
+    } cases[] = {
+        {"small", MEDICAL_TEXT, DECIDE_EXPERT, "", "small"},
+        {"fast", "hi", DECIDE_ALIAS, "", "small,med"},
+        {"slow", "hi", DECIDE_ALIAS, "", "med,eyes,small"},
+        {"category/medical", "hi", DECIDE_CATEGORY, "medical", "med,small"},
+        {"category/general", MEDICAL_TEXT, DECIDE_CATEGORY, "general", "eyes,small"},
+        {"auto", "the SECRET plan", DECIDE_RULE, "", "small"},
+        {"auto", "an XRAY please", DECIDE_RULE, "medical", "med,small"},
+        {"gpt-4o", MEDICAL_TEXT, DECIDE_RULE, "general", "eyes,small"},
+        {"small", "the SECRET plan", DECIDE_EXPERT, "", "small"},
+        {"auto", MEDICAL_TEXT, DECIDE_CLASSIFIER, "medical", "med,small"},
+        {"auto", LAW_TEXT, DECIDE_GENERAL, "general", "eyes,small"}, /* no category law */
+        {"auto", "asdf", DECIDE_CLASSIFIER, "general", "eyes,small"},
+        {"auto", "hm", DECIDE_GENERAL, "general", "eyes,small"},
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(ask(f, cases[i].model, cases[i].text), ST_OK);
+        if (f->decision.source != cases[i].source ||
+            !str_eq(f->decision.category_name, str_from(cases[i].category)) ||
+            !str_eq(plan_text(f), str_from(cases[i].plan))) {
+            fail_msg("%s, \"%s\": %s, \"%.*s\", %.*s", cases[i].model, cases[i].text,
+                     decide_source_text(f->decision.source), STR_ARG(f->decision.category_name),
+                     STR_ARG(plan_text(f)));
+        }
+    }
+}
+
+static void unknown_models_are_not_found(void **state)
+{
+    static const char *const models[] = {"gpt-5", "",      "category/", "category/law",
+                                         "AUTO",  "Small", "category",  "small "};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        assert_int_equal(ask(f, models[i], "hi"), ST_NOT_FOUND);
+    }
+}
+
+static void confidence_is_calibrated_or_one(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+    assert_true(f->decision.confidence > 0.999F && !f->decision.is_classified);
+    assert_int_equal(ask(f, "auto", MEDICAL_TEXT), ST_OK);
+    assert_true(f->decision.confidence >= 0.6F && f->decision.confidence <= 1.0F);
+    assert_true(f->decision.is_classified);
+    assert_int_equal(ask(f, "auto", "hm"), ST_OK);
+    assert_true(f->decision.confidence < 0.6F && f->decision.is_classified);
+}
+
+static void the_threshold_parts_category_and_general(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, CONF);
+
+    f.sample.routes.router.threshold = 0.0;
+    assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
+    float p = f.decision.confidence;
+    f.sample.routes.router.threshold = (double)p;
+    assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
+    assert_int_equal(f.decision.source, DECIDE_CLASSIFIER);
+    f.sample.routes.router.threshold = (double)p + 1e-6;
+    assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
+    assert_int_equal(f.decision.source, DECIDE_GENERAL);
+
+    stop(&f);
+}
+
+static void needs_drop_experts_and_say_why(void **state)
+{
+    struct fixture *f = *state;
+    f->prompt.needs = POLICY_VISION;
+
+    assert_int_equal(ask(f, "slow", "what is on this picture?"), ST_OK);
+
+    const struct policy_candidate *last = &f->decision.candidates[2];
+    test_assert_str(plan_text(f), STR("med,eyes"));
+    test_assert_str(last->name, STR("small"));
+    assert_string_equal(last->dropped_by, "capability");
+    assert_string_equal(last->reason, "the prompt needs vision, which the expert does not have");
+    assert_ptr_equal(f->decision.experts[2], routes_expert(&f->sample.routes, STR("small")));
+}
+
+static void no_expert_left_is_refused_with_all_reasons(void **state)
+{
+    struct fixture *f = *state;
+    f->prompt.max_tokens = 5000;
+
+    assert_int_equal(ask(f, "auto", "hm"), ST_INVALID);
+
+    assert_int_equal(f->decision.plan.count, 0);
+    assert_int_equal(f->decision.candidate_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(f->decision.candidates[i].dropped_by, "context");
+        assert_string_equal(f->decision.candidates[i].reason,
+                            "needs about 5001 tokens of context, the expert has 4000");
+    }
+}
+
+static void pinned_experts_are_held_to_the_policies(void **state)
+{
+    struct fixture *f = *state;
+    f->prompt.needs = POLICY_AUDIO;
+
+    assert_int_equal(ask(f, "small", "listen"), ST_INVALID);
+
+    assert_string_equal(f->decision.candidates[0].dropped_by, "capability");
+}
+
+static void cost_weighs_against_quality(void **state)
+{
+    struct fixture *f = *state;
+
+    f->sample.routes.policies.cost_weight = 0.01; /* 512 tokens of 100 USD a million: 5 cents */
+    assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+    test_assert_str(plan_text(f), STR("med,small"));
+    f->sample.routes.policies.cost_weight = 0.1;
+    assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+    test_assert_str(plan_text(f), STR("small,med"));
+    f->sample.routes.policies.cost_weight = 0.0;
+}
+
+static void without_a_classifier_auto_means_general(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, "experts: {e: {url: 'http://127.0.0.1:9/v1'}}\n"
+              "categories: {general: {experts: [{expert: e}]}}\n");
+
+    assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
+
+    assert_int_equal(f.decision.source, DECIDE_GENERAL);
+    assert_false(f.decision.is_classified);
+    stop(&f);
+}
+
+static void without_categories_auto_is_not_found(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, "experts: {e: {url: 'http://127.0.0.1:9/v1'}}\n");
+
+    assert_int_equal(ask(&f, "auto", "hi"), ST_NOT_FOUND);
+    assert_int_equal(ask(&f, "e", "hi"), ST_OK);
+
+    stop(&f);
+}
+
+static void the_plan_tries_as_many_as_the_policies_say(void **state)
+{
+    struct fixture *f = *state;
+    f->sample.routes.policies.attempts = 2;
+
+    assert_int_equal(ask(f, "slow", "hi"), ST_OK);
+
+    struct plan_outcome refused = {CALL_CONNECT_FAILED, 0, false};
+    assert_non_null(plan_first(&f->decision.plan));
+    assert_non_null(plan_next(&f->decision.plan, &refused));
+    assert_null(plan_next(&f->decision.plan, &refused));
+    f->sample.routes.policies.attempts = 3;
+}
+
+static void the_same_prompt_gives_the_same_decision(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(ask(f, "auto", MEDICAL_TEXT), ST_OK);
+    struct classifier_result first = f->decision.scores;
+    assert_int_equal(ask(f, "auto", LAW_TEXT), ST_OK);
+    assert_int_equal(ask(f, "auto", MEDICAL_TEXT), ST_OK);
+
+    assert_memory_equal(f->decision.scores.p, first.p, first.count * sizeof first.p[0]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(names_decide_in_their_order),
+        TEST(unknown_models_are_not_found),
+        TEST(confidence_is_calibrated_or_one),
+        cmocka_unit_test(the_threshold_parts_category_and_general),
+        TEST(needs_drop_experts_and_say_why),
+        TEST(no_expert_left_is_refused_with_all_reasons),
+        TEST(pinned_experts_are_held_to_the_policies),
+        TEST(cost_weighs_against_quality),
+        cmocka_unit_test(without_a_classifier_auto_means_general),
+        cmocka_unit_test(without_categories_auto_is_not_found),
+        TEST(the_plan_tries_as_many_as_the_policies_say),
+        TEST(the_same_prompt_gives_the_same_decision),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
