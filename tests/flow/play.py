@@ -22,6 +22,10 @@ KEY_MARK = "sk-secret"        # part of every key in a scenario
 PROMPT_MARK = "zebra-prompt"  # part of prompts whose privacy matters
 
 
+# The gateway serves experts at a numeric address with a client of its own, names through libcurl.
+EXPERT_HOST = os.environ.get("EXPERT_HOST", "127.0.0.1")
+
+
 def expect(claim, message):
     if not claim:
         raise Failure(message)
@@ -144,7 +148,7 @@ class Stage:
     def fill_in(self, text):
         """@NAME@ is the base URL of an expert, @root@ the project's folder."""
         for name, expert in self.experts.items():
-            text = text.replace(f"@{name}@", f"http://127.0.0.1:{expert.port}")
+            text = text.replace(f"@{name}@", f"http://{EXPERT_HOST}:{expert.port}")
         return text.replace("@root@", ROOT)
 
 
