@@ -36,6 +36,7 @@ enum phase { /* what the connection's timer waits for */
 
 struct http_connection {
     struct http_server *server;
+    struct MHD_Connection *mhd;
     struct loop_io gone_io;
     struct loop_timer timer;
     struct http_request *request; /* the one in work, or NULL */
@@ -103,6 +104,27 @@ static int64_t phase_limit_ms(const struct http_connection *c)
     return 0;
 }
 
+/* The release that we know inside out; 1.0 rewrote what the two uses of this look at. */
+static bool is_before_1_0(void)
+{
+    return MHD_VERSION < 0x01000000;
+}
+
+/* Ends a connection from outside. libmicrohttpd 0.9.75 misses an end that came together with the last
+ * bytes: its epoll gave the one edge for both, and a short read told it that there is no more (its 1.0
+ * looks again). A shutdown gives another edge, but not where the peer has reset the connection. So the
+ * socket is armed anew in its own epoll, with what it registers itself; for a suspended connection,
+ * which is not in there, that fails and its resume will do. */
+static void hang_up(struct http_connection *c)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLET,
+                                .data.ptr = c->mhd};
+    (void)shutdown(c->gone_io.fd, SHUT_RDWR);
+    if (is_before_1_0()) {
+        (void)epoll_ctl(c->server->daemon_io.fd, EPOLL_CTL_MOD, c->gone_io.fd, &event);
+    }
+}
+
 /* The only place where the phase changes. */
 static void enter(struct http_connection *c, enum phase phase)
 {
@@ -114,7 +136,7 @@ static void enter(struct http_connection *c, enum phase phase)
         return;
     }
     if (loop_timer_set(loop, &c->timer, loop_now_ms(loop) + limit) != ST_OK) {
-        (void)shutdown(c->gone_io.fd, SHUT_RDWR); /* without a deadline nobody may wait */
+        hang_up(c); /* without a deadline nobody may wait */
     }
 }
 
@@ -150,7 +172,7 @@ static void on_deadline(struct loop_timer *timer)
     if (is_waiting && has_said_something(c->gone_io.fd)) {
         send_timeout(c, c->phase == PHASE_HEAD ? PROBLEM_HEAD_TIMEOUT : PROBLEM_BODY_TIMEOUT);
     }
-    (void)shutdown(c->gone_io.fd, SHUT_RDWR); /* libmicrohttpd sees the end and cleans up */
+    hang_up(c);
 }
 
 static void wake_suspended(struct http_request *r)
@@ -172,9 +194,7 @@ static void on_client_gone(struct loop_io *io, uint32_t events)
     }
     c->is_gone = true;
     if (c->request == NULL) {
-        /* libmicrohttpd misses an end that came together with the last bytes: its epoll gave the one
-         * edge for both, and a short read tells it that there is no more. This gives another. */
-        (void)shutdown(io->fd, SHUT_RDWR);
+        hang_up(c);
     } else if (!c->request->is_aborted) {
         if (c->request->owner != NULL) {
             c->server->hooks.on_gone(c->request->owner);
@@ -183,13 +203,15 @@ static void on_client_gone(struct loop_io *io, uint32_t events)
     }
 }
 
-static struct http_connection *connection_create(struct http_server *s, int fd)
+static struct http_connection *connection_create(struct http_server *s, struct MHD_Connection *mhd,
+                                                 int fd)
 {
     struct http_connection *c = mem_zalloc(1, sizeof *c);
     if (c == NULL) {
         return NULL;
     }
     c->server = s;
+    c->mhd = mhd;
     c->gone_io = (struct loop_io){fd, on_client_gone};
     c->timer.on_due = on_deadline;
     c->is_watched = loop_add(s->loop, &c->gone_io, EPOLLRDHUP | EPOLLET) == ST_OK;
@@ -232,7 +254,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *context = connection_create(s, info->connect_fd);
+        *context = connection_create(s, mhd, info->connect_fd);
     } else if (*context != NULL) {
         connection_destroy(*context);
         *context = NULL;
@@ -268,11 +290,6 @@ struct head_check {
 /* libmicrohttpd before 1.0 takes a lone LF or CR for a line end, which others do not: RFC 9112 section
  * 2.2. It parses in place and writes one NUL over each byte of a line end, so that CR LF leaves two
  * NULs behind a value, and a lone LF or CR one. Folded lines are copied and fail this, too. */
-static bool parses_in_place(void)
-{
-    return MHD_VERSION < 0x01000000;
-}
-
 static bool ends_in_crlf(const char *end)
 {
     return end[0] == '\0' && end[1] == '\0';
@@ -293,7 +310,7 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     struct head_check *check = cls;
     http_guard_header(&check->guard, (struct str){name, name_size},
                       (struct str){value, value_size});
-    if (parses_in_place()) {
+    if (is_before_1_0()) {
         check_line_end(check, value + value_size);
     }
     return MHD_YES;
@@ -315,7 +332,7 @@ static void check_head(struct http_request *r, const char *version)
     struct head_check check = {.last_end = NULL};
     struct http_guard *guard = &check.guard;
     http_guard_start(guard, str_from(r->method), str_from(version));
-    if (parses_in_place()) {
+    if (is_before_1_0()) {
         check_line_end(&check, version + strlen(version));
     }
     (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_header, &check);
@@ -473,8 +490,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **state,
         s->hooks.on_close(r->owner);
     }
     enter(r->connection, PHASE_IDLE);
-    if (s->is_draining) {
-        (void)shutdown(r->connection->gone_io.fd, SHUT_RDWR); /* what was sent still arrives */
+    if (s->is_draining || r->connection->is_gone) {
+        hang_up(r->connection); /* what was sent still arrives */
     }
     request_destroy(r);
 }
@@ -622,7 +639,7 @@ void http_abort(struct http_request *r)
 {
     r->is_aborted = true;
     if (!r->is_suspended) {
-        (void)shutdown(r->connection->gone_io.fd, SHUT_RDWR);
+        hang_up(r->connection);
     }
     wake_suspended(r);
 }
@@ -754,7 +771,7 @@ void http_server_drain(struct http_server *s)
     for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
         bool is_silent = c->phase == PHASE_HEAD && !has_said_something(c->gone_io.fd);
         if (c->request == NULL && (c->phase == PHASE_IDLE || is_silent)) {
-            (void)shutdown(c->gone_io.fd, SHUT_RDWR);
+            hang_up(c);
         }
     }
     s->is_readable = true;
@@ -766,7 +783,7 @@ void http_server_abort(struct http_server *s)
         if (c->request != NULL) {
             http_abort(c->request);
         }
-        (void)shutdown(c->gone_io.fd, SHUT_RDWR);
+        hang_up(c);
     }
     s->is_readable = true;
 }

@@ -18,7 +18,8 @@ enum {
     LOG_FLUSH_BYTES = 32 * 1024,
     LOG_MAX_BYTES = 1024 * 1024,
     SERVES_PER_TURN = 8, /* before descriptors get their turn */
-    ABORT_TURNS = 200,   /* to close what is left at the end */
+    ABORT_WAIT_MS = 10,
+    ABORT_TURNS = 200, /* to close what is left at the end */
 };
 
 struct worker_thread {
@@ -115,13 +116,13 @@ static bool has_work(const struct worker *w)
            (w->admin != NULL && http_server_is_due(w->admin));
 }
 
-static void turn(struct worker *w)
+static void turn(struct worker *w, int64_t max_wait_ms)
 {
     int64_t wait = serve(w);
     for (int i = 0; i < SERVES_PER_TURN && has_work(w); i++) {
         wait = serve(w);
     }
-    (void)loop_turn(w->loop, has_work(w) ? 0 : wait);
+    (void)loop_turn(w->loop, has_work(w) ? 0 : shorter(wait, max_wait_ms));
     run_exchanges(w);
     metrics_set_gauges(w->counters, (int64_t)w->exchanges, w->snapshot->generation);
 }
@@ -137,7 +138,7 @@ static void *run(void *arg)
     struct worker_thread *t = arg;
     struct worker *w = &t->worker;
     while (!is_finished(w) && !t->is_over) {
-        turn(w);
+        turn(w, -1);
     }
     if (!is_finished(w)) {
         log_write(LOG_WARN, "worker", "drain deadline passed, %zu requests are cut", w->exchanges);
@@ -147,7 +148,7 @@ static void *run(void *arg)
         if (w->admin != NULL) {
             http_server_abort(w->admin);
         }
-        turn(w);
+        turn(w, ABORT_WAIT_MS);
     }
     flush_log(w);
     return NULL;
