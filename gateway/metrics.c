@@ -43,6 +43,7 @@ struct row { /* counts of one category */
  * page may be a few requests apart between numbers. */
 struct metrics_shard {
     _Atomic(struct row *) rows[METRICS_SLOTS];
+    struct row other; /* rows[METRICS_SLOT_OTHER]: there even when memory is short */
     struct histogram histograms[HISTOGRAMS];
     atomic_uint_fast64_t prompt_tokens;
     atomic_uint_fast64_t completion_tokens;
@@ -84,6 +85,9 @@ struct metrics *metrics_create(size_t shards)
         return NULL;
     }
     m->shard_count = shards;
+    for (size_t i = 0; i < shards; i++) {
+        atomic_init(&m->shards[i].rows[METRICS_SLOT_OTHER], &m->shards[i].other);
+    }
     names_init(&m->categories);
     names_init(&m->experts);
     return m;
@@ -95,6 +99,7 @@ void metrics_destroy(struct metrics *m)
         return;
     }
     for (size_t i = 0; i < m->shard_count; i++) {
+        atomic_store(&m->shards[i].rows[METRICS_SLOT_OTHER], NULL);
         for (size_t k = 0; k < METRICS_SLOTS; k++) {
             mem_free(atomic_load(&m->shards[i].rows[k]));
         }
@@ -111,7 +116,7 @@ struct metrics_shard *metrics_shard(struct metrics *m, size_t index)
 static unsigned char slot_of(struct names *names, struct str name)
 {
     size_t count = atomic_load(&names->count);
-    for (size_t i = METRICS_SLOT_OTHER + 1; i < count; i++) {
+    for (size_t i = METRICS_SLOT_OTHER; i < count; i++) {
         if (str_eq(str_from(names->items[i]), name)) {
             return (unsigned char)i;
         }
@@ -146,9 +151,10 @@ static struct row *row_of(struct metrics_shard *s, unsigned char category)
     struct row *row = atomic_load_explicit(&s->rows[category], memory_order_relaxed);
     if (row == NULL) {
         row = mem_zalloc(1, sizeof *row);
-        if (row != NULL) {
-            atomic_store(&s->rows[category], row);
+        if (row == NULL) {
+            return &s->other;
         }
+        atomic_store(&s->rows[category], row);
     }
     return row;
 }
@@ -156,9 +162,7 @@ static struct row *row_of(struct metrics_shard *s, unsigned char category)
 void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
 {
     struct row *row = row_of(s, event->category_slot);
-    if (row != NULL) {
-        add(&row->counts[event->expert_slot][event->outcome], 1);
-    }
+    add(&row->counts[event->expert_slot][event->outcome], 1);
     add(&s->prompt_tokens, (uint64_t)event->prompt_tokens);
     add(&s->completion_tokens, (uint64_t)event->completion_tokens);
     add(&s->cost_nano_usd, (uint64_t)event->cost_nano_usd);
