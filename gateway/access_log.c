@@ -106,6 +106,13 @@ static enum status open_target(struct access_log *log, struct str path)
     return log->fd < 0 ? ST_IO : ST_OK;
 }
 
+static void close_target(const struct access_log *log)
+{
+    if (log->owns_fd) {
+        (void)close(log->fd);
+    }
+}
+
 enum status access_log_open(struct str path, struct access_log **ret_log)
 {
     struct access_log *log = mem_zalloc(1, sizeof *log);
@@ -121,6 +128,7 @@ enum status access_log_open(struct str path, struct access_log **ret_log)
     log->loop = loop_create(clock_system());
     if (log->loop == NULL || pthread_create(&log->thread, NULL, run, log) != 0) {
         loop_destroy(log->loop);
+        close_target(log);
         mem_free(log);
         return ST_NO_MEMORY;
     }
@@ -136,9 +144,7 @@ void access_log_close(struct access_log *log)
     loop_post(log->loop, &log->end_task);
     (void)pthread_join(log->thread, NULL);
     loop_destroy(log->loop);
-    if (log->owns_fd) {
-        (void)close(log->fd);
-    }
+    close_target(log);
     mem_free(log);
 }
 
