@@ -76,6 +76,32 @@ static void slices_are_clamped(void **state)
     test_assert_str(str_slice(nothing, 1, 1), STR(""));
 }
 
+/* Against the plain definition, over texts of few letters, so that near misses abound. */
+static void find_agrees_with_looking_at_each_place(void **state)
+{
+    (void)state;
+    uint64_t seed = 11;
+    for (int round = 0; round < 20000; round++) {
+        char text[80];
+        seed = seed * 6364136223846793005U + 1442695040888963407U;
+        size_t len = (seed >> 33) % sizeof text;
+        for (size_t i = 0; i < len; i++) {
+            seed = seed * 6364136223846793005U + 1442695040888963407U;
+            text[i] = (char)('a' + (seed >> 60) % 3);
+        }
+        size_t needle_len = 1 + (seed >> 40) % 7;
+        struct str s = {text, len};
+        struct str needle = str_slice(STR("abcabcacbcab"), (seed >> 50) % 5, needle_len);
+
+        size_t want = 0;
+        while (want + needle.len <= len && memcmp(text + want, needle.ptr, needle.len) != 0) {
+            want++;
+        }
+
+        assert_int_equal(str_find(s, needle), want + needle.len <= len ? want : len);
+    }
+}
+
 static void find_gives_the_first_place_or_the_length(void **state)
 {
     (void)state;
@@ -339,6 +365,7 @@ int main(void)
         cmocka_unit_test(order_is_bytewise),
         cmocka_unit_test(prefixes_and_suffixes_are_found),
         cmocka_unit_test(slices_are_clamped),
+        cmocka_unit_test(find_agrees_with_looking_at_each_place),
         cmocka_unit_test(find_gives_the_first_place_or_the_length),
         cmocka_unit_test(trim_cuts_blanks_at_both_ends),
         cmocka_unit_test(split_cuts_at_each_separator),
