@@ -27,7 +27,8 @@ static struct due next_due(const struct call_watch *w)
     int64_t started_ms = w->call->started_us / 1000;
     struct due due = {w->total_due_ms, CALL_TOTAL_TIMEOUT};
     if (w->is_connecting) {
-        due = earlier(due, (struct due){started_ms + limits->connect_ms, CALL_CONNECT_TIMEOUT});
+        due = earlier(due,
+                      (struct due){w->connect_since_ms + limits->connect_ms, CALL_CONNECT_TIMEOUT});
     }
     if (w->call->first_byte_us == 0) {
         return earlier(due,
@@ -56,6 +57,7 @@ enum status call_watch_start(struct call_watch *watch, struct loop *loop, const 
     watch->timer.on_due = on_timer;
     watch->total_due_ms = call->started_us / 1000 + call->request.expert->deadlines.total_ms;
     watch->last_byte_ms = 0;
+    watch->is_connecting = false;
     watch->is_paused = false;
     return loop_timer_set(loop, &watch->timer, next_due(watch).at_ms);
 }
@@ -65,12 +67,26 @@ void call_watch_stop(struct call_watch *watch)
     loop_timer_cancel(watch->loop, &watch->timer);
 }
 
+/* For deadlines that may be due before what the timer is set to. */
+static void move_timer(struct call_watch *watch)
+{
+    enum status st = loop_timer_set(watch->loop, &watch->timer, next_due(watch).at_ms);
+    ASSERT(st == ST_OK); /* moving a timer that is set needs no memory */
+}
+
+void call_watch_connecting(struct call_watch *watch)
+{
+    if (!watch->is_connecting) {
+        watch->is_connecting = true;
+        watch->connect_since_ms = now_ms(watch);
+    }
+    move_timer(watch);
+}
+
 void call_watch_byte(struct call_watch *watch, bool is_first)
 {
     watch->last_byte_ms = loop_now_ms(watch->loop);
     if (is_first) {
-        /* idle_ms may be due before what was set for the first byte */
-        enum status st = loop_timer_set(watch->loop, &watch->timer, next_due(watch).at_ms);
-        ASSERT(st == ST_OK); /* moving a timer that is set needs no memory */
+        move_timer(watch); /* idle_ms */
     }
 }

@@ -16,7 +16,8 @@ struct call_watch {
     struct loop_timer timer;
     int64_t total_due_ms;
     int64_t last_byte_ms;
-    bool is_connecting; /* set by the owner: connect_ms counts */
+    int64_t connect_since_ms;
+    bool is_connecting; /* connect_ms counts: call_watch_connecting, cleared by the owner */
     bool is_paused;     /* set by the owner: the client is slow, not the expert */
 };
 
@@ -26,6 +27,9 @@ MUST_CHECK enum status
 call_watch_start(struct call_watch *watch, struct loop *loop, const struct call *call,
                  void (*on_late)(struct call_watch *watch, enum call_outcome outcome));
 void call_watch_stop(struct call_watch *watch);
+
+/* A connection is being made, from now on unless one was already. */
+void call_watch_connecting(struct call_watch *watch);
 
 /* Bytes of the body came. is_first: the first ones. */
 void call_watch_byte(struct call_watch *watch, bool is_first);

@@ -359,7 +359,7 @@ static enum status connect_next(struct http1_call *hc)
         hc->pool->refs++;
         hc->connection = c;
         hc->is_connecting = true;
-        hc->watch.is_connecting = true;
+        call_watch_connecting(&hc->watch);
         set_events(c, EPOLLOUT);
         return ST_OK;
     }
