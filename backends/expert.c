@@ -61,7 +61,8 @@ static enum status decode_price(struct key_reader *reader, const struct yaml_nod
 {
     struct expert_price *price = field;
     enum status st = keys_decode(&price_keys, reader, node, price);
-    if (st == ST_OK && yaml_get(node, STR("cached_input")) == NULL) {
+    const struct yaml_node *cached = yaml_get(node, STR("cached_input"));
+    if (st == ST_OK && (cached == NULL || yaml_is_null(cached))) {
         price->cached_input = price->input;
     }
     price->is_set = true;
@@ -242,12 +243,27 @@ static void complain(struct key_reader *reader, struct str file, const struct ex
               message);
 }
 
+/* HOST, HOST:PORT or [HOST]:PORT. The host itself is for the resolver to judge. */
+static bool check_authority(struct str authority)
+{
+    bool is_bracketed = str_starts_with(authority, STR("["));
+    size_t host = str_find_char(authority, is_bracketed ? ']' : ':');
+    struct str rest = str_slice(authority, host + (is_bracketed ? 1 : 0), authority.len);
+    if (host < (is_bracketed ? 2 : 1) || (is_bracketed && host == authority.len)) {
+        return false;
+    }
+    int64_t port = 0;
+    return rest.len == 0 ||
+           (rest.ptr[0] == ':' && str_to_int(str_slice(rest, 1, rest.len), &port) == ST_OK &&
+            port >= 1 && port <= 65535);
+}
+
 static bool check_url(struct str url)
 {
     size_t scheme = str_starts_with(url, STR("http://"))    ? 7
                     : str_starts_with(url, STR("https://")) ? 8
                                                             : 0;
-    if (scheme == 0 || url.len == scheme || url.len > 2000) {
+    if (scheme == 0 || url.len > 2000) {
         return false;
     }
     for (size_t i = 0; i < url.len; i++) {
@@ -256,7 +272,8 @@ static bool check_url(struct str url)
             return false;
         }
     }
-    return url.ptr[scheme] != '/';
+    struct str rest = str_slice(url, scheme, url.len);
+    return check_authority(str_slice(rest, 0, str_find_char(rest, '/')));
 }
 
 static bool check_header_value(struct str value)

@@ -1,0 +1,307 @@
+/* Experts: what their block of the configuration becomes, and what is refused. */
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/expert.h"
+#include "base/yaml.h"
+#include "tests/support/test.h"
+
+struct fixture {
+    struct arena *arena;
+    struct diags diags;
+    struct expert expert;
+};
+
+/* Decodes and builds the expert "e" from a flow mapping's inside. */
+static enum status load(struct fixture *f, const char *members)
+{
+    struct yaml_node *root = NULL;
+    f->arena = arena_create(4096, 1 << 20);
+    assert_non_null(f->arena);
+    diags_init(&f->diags, f->arena);
+    memset(&f->expert, 0, sizeof f->expert);
+    struct key_reader reader = {f->arena, &f->diags, STR(".")};
+    struct str text = arena_printf(f->arena, "{%s}", members);
+    enum status st = yaml_parse(text, STR("c.yaml"), f->arena, &f->diags, &root);
+    if (st == ST_OK) {
+        st = keys_decode(&expert_keys, &reader, root, &f->expert);
+    }
+    f->expert.id = (struct key_id){STR("e"), {3, 5}};
+    return st == ST_OK ? expert_build(&f->expert, 4, &reader, STR("c.yaml")) : st;
+}
+
+static void stop(struct fixture *f)
+{
+    expert_fini(&f->expert);
+    arena_destroy(f->arena);
+}
+
+static struct expert *load_ok(struct fixture *f, const char *members)
+{
+    enum status st = load(f, members);
+    if (st != ST_OK) {
+        fail_msg("{%s}: %s, %.*s", members, status_text(st),
+                 STR_ARG(f->diags.count > 0 ? f->diags.items[0].message : STR("")));
+    }
+    return &f->expert;
+}
+
+static void check_refused(const char *members, const char *message)
+{
+    struct fixture f;
+    enum status st = load(&f, members);
+    struct str got = f.diags.count > 0 ? f.diags.items[0].message : STR("");
+    if (st != ST_INVALID || str_find(got, str_from(message)) == got.len) {
+        fail_msg("{%s}: %s, \"%.*s\"", members, status_text(st), STR_ARG(got));
+    }
+    stop(&f);
+}
+
+static void an_expert_with_a_url_has_sane_defaults(void **state)
+{
+    struct fixture f;
+    (void)state;
+
+    const struct expert *e = load_ok(&f, "url: 'https://med.example/v1'");
+
+    test_assert_str(e->model, STR("e"));
+    assert_int_equal(e->index, 4);
+    assert_false(expert_is_local(e));
+    assert_false(e->price.is_set);
+    assert_int_equal(e->capabilities, EXPERT_TOOLS | EXPERT_JSON | EXPERT_VISION | EXPERT_AUDIO);
+    assert_int_equal(e->deadlines.connect_ms, 1000);
+    assert_int_equal(e->reply_bytes, 8 << 20);
+    assert_null(e->kernel);
+    stop(&f);
+}
+
+static void urls_must_be_whole_and_plain(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "med.example",
+        "ftp://med.example/v1",
+        "http://",
+        "https:///v1",
+        "http://:8080/v1",
+        "http://[]/v1",
+        "http://[::1/v1",
+        "http://[::1]8080/v1",
+        "http://med.example:/v1",
+        "http://med.example:0/v1",
+        "http://med.example:65536/v1",
+        "http://med.example:80x/v1",
+        "http://user@med.example/v1",
+        "http://med.example/v1?x=1",
+        "http://med.example/v1#x",
+        "http://med example/v1",
+        "http://med.example\\v1",
+        "http://m\xc3\xa9t.example/v1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: '%s'", bad[i]);
+        check_refused(members, bad[i][0] == '\0' ? "expert \"e\" needs a url or a kernel"
+                                                 : "expert \"e\" needs a url like https://");
+    }
+}
+
+static void slashes_at_the_end_of_a_url_go(void **state)
+{
+    static const char *const good[][2] = {
+        {"http://127.0.0.1:8000/v1//", "http://127.0.0.1:8000/v1"},
+        {"http://[::1]:1/", "http://[::1]:1"},
+        {"https://med.example", "https://med.example"},
+        {"https://med.example:65535/a/b", "https://med.example:65535/a/b"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct fixture f;
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: '%s'", good[i][0]);
+        test_assert_str(load_ok(&f, members)->url, str_from(good[i][1]));
+        stop(&f);
+    }
+}
+
+static void an_expert_has_a_url_or_a_kernel(void **state)
+{
+    (void)state;
+    check_refused("", "expert \"e\" needs a url or a kernel");
+    check_refused("url: 'http://h/v1', kernel: echo", "expert \"e\" has both a url and a kernel");
+    check_refused("kernel: nothing", "\"kernel\" must be one of ");
+    check_refused("kernel: {echo: {}, calc: {}}", "\"kernel\" must be one of ");
+    check_refused("kernel: [echo]", "\"kernel\" must be one of ");
+}
+
+static void kernels_are_local_and_urls_remote_unless_told(void **state)
+{
+    static const struct {
+        const char *members;
+        bool is_local;
+    } cases[] = {
+        {"kernel: echo", true},
+        {"kernel: {echo: null}", true},
+        {"url: 'http://127.0.0.1:9/v1'", false},
+        {"url: 'http://127.0.0.1:9/v1', locality: local", true},
+        {"kernel: echo, locality: remote", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        assert_int_equal(expert_is_local(load_ok(&f, cases[i].members)), cases[i].is_local);
+        stop(&f);
+    }
+}
+
+static void near_experts_are_numeric_and_without_tls(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_near;
+    } cases[] = {
+        {"http://127.0.0.1:8000/v1", true},     {"http://localhost/v1", true},
+        {"http://[::1]:8000/v1", true},         {"http://10.1.2.3", true},
+        {"https://127.0.0.1/v1", false},        {"http://med.example/v1", false},
+        {"http://127.0.0.1.example/v1", false}, {"http://127.1/v1", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: '%s'", cases[i].url);
+        if (load_ok(&f, members)->is_near != cases[i].is_near) {
+            fail_msg("%s", cases[i].url);
+        }
+        stop(&f);
+    }
+}
+
+static void capabilities_are_all_unless_declared(void **state)
+{
+    static const struct {
+        const char *members;
+        unsigned capabilities;
+        bool is_declared;
+    } cases[] = {
+        {"kernel: echo", 15, false},
+        {"kernel: echo, capabilities: null", 15, false},
+        {"kernel: echo, capabilities: []", 0, true},
+        {"kernel: echo, capabilities: vision", EXPERT_VISION, true},
+        {"kernel: echo, capabilities: [tools, json, tools]", EXPERT_TOOLS | EXPERT_JSON, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        const struct expert *e = load_ok(&f, cases[i].members);
+        if (e->capabilities != cases[i].capabilities ||
+            e->declares_capabilities != cases[i].is_declared) {
+            fail_msg("{%s}: %x", cases[i].members, e->capabilities);
+        }
+        stop(&f);
+    }
+    check_refused("kernel: echo, capabilities: [tols]", "the unknown capability \"tols\"");
+}
+
+static void keys_go_into_a_header_and_must_fit_there(void **state)
+{
+    struct fixture f;
+    (void)state;
+    test_assert_str(load_ok(&f, "url: 'http://h/v1', key: 'sk-1 2~'")->key, STR("sk-1 2~"));
+    stop(&f);
+    check_refused("url: 'http://h/v1', key: \"a\\r\\nX: y\"", "has a key with control characters");
+    check_refused("url: 'http://h/v1', key: \"a\\x7f\"", "has a key with control characters");
+}
+
+static void cached_tokens_cost_as_fresh_ones_unless_told(void **state)
+{
+    static const struct {
+        const char *price;
+        int64_t cached_input; /* nano-USD per million */
+    } cases[] = {
+        {"{input: 0.6, output: 2.4}", 600000000},
+        {"{input: 0.6, output: 2.4, cached_input: null}", 600000000},
+        {"{input: 0.6, cached_input: 0.06}", 60000000},
+        {"{input: 0.6, cached_input: 0}", 0},
+        {"{}", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        char members[128];
+        (void)snprintf(members, sizeof members, "kernel: echo, price: %s", cases[i].price);
+        const struct expert *e = load_ok(&f, members);
+        assert_true(e->price.is_set);
+        if (e->price.cached_input != cases[i].cached_input) {
+            fail_msg("%s: %lld", cases[i].price, (long long)e->price.cached_input);
+        }
+        stop(&f);
+    }
+}
+
+static void costs_are_exact_and_rounded_up(void **state)
+{
+    static const struct {
+        struct expert_price price; /* nano-USD per million */
+        int64_t prompt;
+        int64_t cached;
+        int64_t completion;
+        int64_t nano_usd;
+    } cases[] = {
+        {{600000000, 2400000000, 60000000, true}, 0, 0, 0, 0},
+        {{600000000, 2400000000, 60000000, true}, 1000, 0, 100, 600000 + 240000},
+        {{600000000, 2400000000, 60000000, true}, 1000, 400, 100, 360000 + 24000 + 240000},
+        {{600000000, 2400000000, 60000000, true}, 10, 40, 0, 2400},
+        {{1, 0, 0, true}, 1, 0, 0, 1},           /* a millionth of a nano-USD */
+        {{1, 1, 1, true}, 500000, 0, 500000, 1}, /* exactly one */
+        {{1, 1, 1, true}, 500000, 0, 500001, 2},
+        {{INT64_MAX, INT64_MAX, 0, true}, INT64_MAX, 0, INT64_MAX, INT64_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expert e = {.price = cases[i].price};
+        int64_t got =
+            expert_cost_nano_usd(&e, cases[i].prompt, cases[i].cached, cases[i].completion);
+        if (got != cases[i].nano_usd) {
+            fail_msg("case %zu: %lld", i, (long long)got);
+        }
+    }
+}
+
+static void serials_are_never_reused(void **state)
+{
+    struct fixture a;
+    struct fixture b;
+    (void)state;
+
+    uint64_t first = load_ok(&a, "kernel: echo")->serial;
+    stop(&a);
+    uint64_t second = load_ok(&b, "kernel: echo")->serial;
+    stop(&b);
+
+    assert_true(second > first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_expert_with_a_url_has_sane_defaults),
+        cmocka_unit_test(urls_must_be_whole_and_plain),
+        cmocka_unit_test(slashes_at_the_end_of_a_url_go),
+        cmocka_unit_test(an_expert_has_a_url_or_a_kernel),
+        cmocka_unit_test(kernels_are_local_and_urls_remote_unless_told),
+        cmocka_unit_test(near_experts_are_numeric_and_without_tls),
+        cmocka_unit_test(capabilities_are_all_unless_declared),
+        cmocka_unit_test(keys_go_into_a_header_and_must_fit_there),
+        cmocka_unit_test(cached_tokens_cost_as_fresh_ones_unless_told),
+        cmocka_unit_test(costs_are_exact_and_rounded_up),
+        cmocka_unit_test(serials_are_never_reused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
