@@ -116,21 +116,23 @@ static bool has_work(const struct worker *w)
            (w->admin != NULL && http_server_is_due(w->admin));
 }
 
+static bool is_finished(const struct worker *w)
+{
+    return w->is_draining && w->exchanges == 0 && http_server_is_empty(w->server) &&
+           (w->admin == NULL || http_server_is_empty(w->admin));
+}
+
 static void turn(struct worker *w, int64_t max_wait_ms)
 {
     int64_t wait = serve(w);
     for (int i = 0; i < SERVES_PER_TURN && has_work(w); i++) {
         wait = serve(w);
     }
-    (void)loop_turn(w->loop, has_work(w) ? 0 : shorter(wait, max_wait_ms));
+    /* When the last connection has just ended, nothing would wake a finished worker. */
+    bool is_idle = !has_work(w) && !is_finished(w);
+    (void)loop_turn(w->loop, is_idle ? shorter(wait, max_wait_ms) : 0);
     run_exchanges(w);
     metrics_set_gauges(w->counters, (int64_t)w->exchanges, w->snapshot->generation);
-}
-
-static bool is_finished(const struct worker *w)
-{
-    return w->is_draining && w->exchanges == 0 && http_server_is_empty(w->server) &&
-           (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
 static void *run(void *arg)

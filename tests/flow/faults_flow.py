@@ -100,8 +100,8 @@ def test_every_fault_of_a_reply():
     failures = []
     with Expert(handle) as expert:
         gateway = Gateway(
-            f"experts:\n  main: {{url: {expert.url}, deadlines: {{first_token_ms: 300, "
-            "idle_ms: 300}}\npolicies: {attempts: 1}\n")
+            f"experts:\n  main: {{url: {expert.url}, deadlines: {{first_token_ms: 1500, "
+            "idle_ms: 1500}}\npolicies: {attempts: 1}\n")
         try:
             for name, (_, _, statuses) in REPLIES.items():
                 reply = _chat(gateway, "main", name)
