@@ -250,5 +250,12 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
             st = ST_INVALID;
         }
     }
+    if (conf->server.listen.port != 0 && conf->server.listen.port == conf->server.admin.port &&
+        str_eq(conf->server.listen.host, conf->server.admin.host)) {
+        diags_add(reader->diags, DIAG_ERROR, root->file, server == NULL ? root->pos : server->pos,
+                  "\"listen\" and \"admin\" are the same address, \"%.*s\"",
+                  STR_ARG(conf->server.listen.text));
+        st = ST_INVALID;
+    }
     return st;
 }

@@ -453,6 +453,11 @@ static void judge(const struct build *b, const struct route_test *test, const st
     struct str expert = d->plan.count > 0 ? d->plan.experts[0]->id.name : STR("");
     struct str want_category = test->expect.category;
     struct str want_expert = test->expect.expert;
+    if (want_category.len == 0 && want_expert.len == 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, test->id.pos,
+                  "this test expects nothing: name a category or an expert under \"expect\"");
+        return;
+    }
     bool is_right = (want_category.len == 0 || str_eq(category, want_category)) &&
                     (want_expert.len == 0 || str_eq(expert, want_expert));
     if (!is_right) {

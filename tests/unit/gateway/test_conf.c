@@ -93,6 +93,13 @@ static void addresses_beyond_this_machine_are_refused(void **state)
     }
 }
 
+static void both_listeners_on_one_port_are_refused(void **state)
+{
+    (void)state;
+    check_refused("listen: '127.0.0.1:7000', admin: '127.0.0.1:7000'",
+                  "\"listen\" and \"admin\" are the same address, \"127.0.0.1:7000\"");
+}
+
 static void workers_are_a_number_or_auto(void **state)
 {
     static const char *const texts[] = {"0", "257", "-1", "many", "[1]", "1.5"};
@@ -115,6 +122,7 @@ int main(void)
         cmocka_unit_test(addresses_are_taken_apart),
         cmocka_unit_test(addresses_that_are_none_are_refused),
         cmocka_unit_test(addresses_beyond_this_machine_are_refused),
+        cmocka_unit_test(both_listeners_on_one_port_are_refused),
         cmocka_unit_test(workers_are_a_number_or_auto),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,9 @@ static void a_test_that_fails_refuses_the_file(void **state)
          "categories: {general: {experts: [{expert: tiny}]}}\n"
          "tests: [{prompt: hi, expect: {expert: tiny}}]\n",
          "3:9: this test fails"},
+        {EXPERTS "categories: {general: {experts: [{expert: small-8b}]}}\n"
+                 "tests: [{prompt: hi}]\n",
+         "5:9: this test expects nothing"},
     };
     (void)state;
     CHECK(cases);
