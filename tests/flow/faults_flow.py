@@ -228,7 +228,8 @@ def test_self_signed_expert_is_not_trusted():
 
     with Expert(handle, tls=context) as expert:
         gateway = Gateway("experts:\n  main: {url: '"
-                          f"{expert.url.replace('http:', 'https:')}', key: sk-secret-1}}\n"
+                          f"{expert.url.replace('http:', 'https:')}', key: sk-secret-1, "
+                          "deadlines: {connect_ms: 10000}}\n"
                           "policies: {attempts: 1}\n")
         try:
             reply = _chat(gateway, "main", "hi")
