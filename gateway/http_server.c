@@ -113,15 +113,21 @@ static bool is_before_1_0(void)
 /* Ends a connection from outside. libmicrohttpd 0.9.75 misses an end that came together with the last
  * bytes: its epoll gave the one edge for both, and a short read told it that there is no more (its 1.0
  * looks again). A shutdown gives another edge, but not where the peer has reset the connection. So the
- * socket is armed anew in its own epoll, with what it registers itself; for a suspended connection,
- * which is not in there, that fails and its resume will do. */
+ * socket is armed anew in its own epoll, with what it registers itself. A suspended connection is not
+ * in there, and its resume will do. Nor is one that was resumed only to break off its reply: closed for
+ * libmicrohttpd, and forgotten until its time-out unless an event reminds it. */
 static void hang_up(struct http_connection *c)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLET,
                                 .data.ptr = c->mhd};
     (void)shutdown(c->gone_io.fd, SHUT_RDWR);
-    if (is_before_1_0()) {
-        (void)epoll_ctl(c->server->daemon_io.fd, EPOLL_CTL_MOD, c->gone_io.fd, &event);
+    if (!is_before_1_0()) {
+        return;
+    }
+    int epoll_fd = c->server->daemon_io.fd;
+    bool is_absent = epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->gone_io.fd, &event) != 0;
+    if (is_absent && c->request == NULL) {
+        (void)epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->gone_io.fd, &event);
     }
 }
 
@@ -489,11 +495,12 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **state,
         }
         s->hooks.on_close(r->owner);
     }
-    enter(r->connection, PHASE_IDLE);
-    if (s->is_draining || r->connection->is_gone) {
-        hang_up(r->connection); /* what was sent still arrives */
-    }
+    struct http_connection *c = r->connection;
     request_destroy(r);
+    enter(c, PHASE_IDLE);
+    if (s->is_draining || c->is_gone || code != MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        hang_up(c); /* what was sent still arrives */
+    }
 }
 
 /* ---------------------------------------------------------------- replies */

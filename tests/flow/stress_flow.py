@@ -1,5 +1,6 @@
 """Reload, drain and disconnects under load: nothing that was accepted is lost."""
 import json
+import os
 import random
 import re
 import signal
@@ -220,6 +221,38 @@ def test_client_whose_last_bytes_and_goodbye_arrive_together():
             assert not failures, "; ".join(failures)
         finally:
             gateway.stop()
+
+
+def test_broken_streams_leave_no_descriptor():
+    """Streams that are broken off, 400 of them: their connections are closed for good, on both
+    sides, long before any time-out."""
+    def descriptors():
+        return len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+
+    def client():
+        request = request_bytes("POST", "/v1/chat/completions", [("Connection", "close")],
+                                _body("cuts", "hi", True))
+        for _ in range(50):
+            conn = Conn.open(gateway.port)
+            conn.send(request)
+            assert b"[DONE]" not in conn.rest()
+            conn.close()
+
+    gateway = Gateway("experts:\n"
+                      "  cuts: {kernel: {echo: {text: 'one two three', faults: [cut@2]}}}\n")
+    try:
+        before = descriptors()
+        threads = [threading.Thread(target=client) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        deadline = time.monotonic() + 3
+        while descriptors() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert descriptors() <= before, f"{descriptors() - before} descriptors are left"
+    finally:
+        gateway.stop()
 
 
 def test_connections_above_the_limit_wait_or_are_refused():
