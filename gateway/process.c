@@ -259,7 +259,7 @@ static void reload(struct process *p)
         st = snapshot_count(fresh, p->metrics);
     }
     for (size_t i = 0; st == ST_OK && i < p->started; i++) {
-        st = worker_switch(p->workers[i], fresh);
+        worker_switch(p->workers[i], fresh);
     }
     metrics_count_reload(p->metrics, st != ST_OK);
     if (st != ST_OK) {

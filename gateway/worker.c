@@ -3,6 +3,7 @@
 #include "gateway/worker.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -31,10 +32,11 @@ struct worker_thread {
     bool is_over; /* drain deadline passed */
 };
 
-struct switch_task {
+struct switch_task { /* on the stack of the thread that waits for it */
     struct loop_task task;
     struct worker *worker;
     struct snapshot *snapshot;
+    sem_t done;
 };
 
 /* ---------------------------------------------------------------- log lines */
@@ -165,20 +167,18 @@ static void on_switch(struct loop_task *task)
     transport_forget_idle(w->transport);
     snapshot_unref(w->snapshot);
     w->snapshot = s->snapshot;
-    mem_free(s);
+    (void)sem_post(&s->done); /* cannot overflow */
 }
 
-enum status worker_switch(struct worker_thread *t, struct snapshot *snapshot)
+void worker_switch(struct worker_thread *t, struct snapshot *snapshot)
 {
-    struct switch_task *s = mem_zalloc(1, sizeof *s);
-    if (s == NULL) {
-        return ST_NO_MEMORY;
+    struct switch_task s = {
+        .task.run = on_switch, .worker = &t->worker, .snapshot = snapshot_ref(snapshot)};
+    (void)sem_init(&s.done, 0, 0); /* cannot fail for a value of 0 */
+    loop_post(t->worker.loop, &s.task);
+    while (sem_wait(&s.done) != 0) { /* interrupted */
     }
-    s->task.run = on_switch;
-    s->worker = &t->worker;
-    s->snapshot = snapshot_ref(snapshot);
-    loop_post(t->worker.loop, &s->task);
-    return ST_OK;
+    (void)sem_destroy(&s.done);
 }
 
 static void on_drain_deadline(struct loop_timer *timer)

@@ -55,8 +55,9 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
 MUST_CHECK enum status worker_start(const struct worker_setup *setup,
                                     struct worker_thread **ret_thread);
 
-/* Any thread: from its next turn on, new requests get this snapshot. ST_NO_MEMORY. */
-MUST_CHECK enum status worker_switch(struct worker_thread *t, struct snapshot *snapshot);
+/* Gives new requests this snapshot, and returns when the worker has taken it. By the thread that
+ * starts and drains workers: it waits for the worker's current turn to end. */
+void worker_switch(struct worker_thread *t, struct snapshot *snapshot);
 
 /* Any thread: stop accepting, finish what runs, at most drain_ms, then end. Once. */
 void worker_drain(struct worker_thread *t, int64_t drain_ms);
