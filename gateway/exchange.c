@@ -92,12 +92,15 @@ static void destroy(struct exchange *x)
     mem_free(x);
 }
 
-/* The one way out for a client that left: the call ends at once, the rest is only book-keeping. */
+/* The one way out for a client that left, or whose body came too late: the call ends at once, the rest
+ * is only book-keeping. */
 static void leave(struct exchange *x)
 {
+    bool is_late = x->problem == PROBLEM_BODY_TIMEOUT; /* the server has said so on the wire */
     exchange_drop_call(x);
-    x->outcome = METRICS_CANCELLED;
-    x->reason = "the client left";
+    x->outcome = is_late ? METRICS_CLIENT_ERROR : METRICS_CANCELLED;
+    x->reason = is_late ? problem_code(x->problem) : "the client left";
+    x->http_status = is_late ? problem_status(x->problem) : x->http_status;
     exchange_go(x, EX_FINISH);
 }
 
@@ -259,7 +262,11 @@ static void on_body(void *owner)
 static void on_gone(void *owner)
 {
     struct exchange *x = owner;
+    const char *why = "";
     x->is_gone = true;
+    if (x->http != NULL && http_request_problem(x->http, &why) == PROBLEM_BODY_TIMEOUT) {
+        x->problem = PROBLEM_BODY_TIMEOUT;
+    }
     exchange_wake(x);
 }
 

@@ -175,6 +175,9 @@ static void on_deadline(struct loop_timer *timer)
 {
     struct http_connection *c = CONTAINER_OF(timer, struct http_connection, timer);
     bool is_waiting = c->phase == PHASE_HEAD || c->phase == PHASE_BODY;
+    if (c->phase == PHASE_BODY && c->request != NULL) {
+        c->request->problem = PROBLEM_BODY_TIMEOUT; /* so that its owner knows who ended it */
+    }
     if (is_waiting && has_said_something(c->gone_io.fd)) {
         send_timeout(c, c->phase == PHASE_HEAD ? PROBLEM_HEAD_TIMEOUT : PROBLEM_BODY_TIMEOUT);
     }
