@@ -203,7 +203,8 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        ROWS = 1 + ROUTES_ROW_COUNT
+        OWN_ROWS = 2,
+        ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
     static struct key rows[ROWS];
@@ -215,9 +216,15 @@ const struct keys *conf_keys(void)
                                .offset = offsetof(struct conf, server),
                                .sentence = "how the gateway listens and what it allows",
                                .block = &server_keys};
+        rows[1] =
+            (struct key){.name = "state",
+                         .type = KEY_BLOCK,
+                         .offset = offsetof(struct conf, state),
+                         .sentence = "what outlives the process; without it nothing is stored",
+                         .block = &state_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
-            rows[1 + i] = routes_rows[i];
-            rows[1 + i].offset += offsetof(struct conf, routes);
+            rows[OWN_ROWS + i] = routes_rows[i];
+            rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);
         }
     }
     return &keys;

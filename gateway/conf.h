@@ -1,10 +1,12 @@
-/* The configuration file: the `server` block and the routing tables, as one root table of keys. */
+/* The configuration file: the `server` and `state` blocks and the routing tables, as one root table of
+ * keys. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/keys.h"
+#include "gateway/state.h"
 #include "router/routes.h"
 
 struct conf_limits {
@@ -42,6 +44,7 @@ struct conf_server {
 
 struct conf {
     struct conf_server server;
+    struct state_settings state;
     struct routes routes;
 };
 

@@ -5,6 +5,7 @@
 #include "base/json_write.h"
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
+#include "gateway/state.h"
 #include "gateway/worker.h"
 
 struct model_entry { /* what stands in the list of models */
@@ -121,11 +122,16 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
 {
     struct worker *w = x->worker;
     enum status st = metrics_write(w->metrics, out);
-    return st == ST_OK ? buf_printf(out,
-                                    "# HELP expertd_access_log_dropped_total Batches of lines that "
-                                    "did not fit.\n"
-                                    "# TYPE expertd_access_log_dropped_total counter\n"
-                                    "expertd_access_log_dropped_total %" PRIu64 "\n",
-                                    access_log_dropped(w->access_log))
-                       : st;
+    if (st == ST_OK) {
+        st = buf_printf(
+            out,
+            "# HELP expertd_access_log_dropped_total Batches of lines that did not fit.\n"
+            "# TYPE expertd_access_log_dropped_total counter\n"
+            "expertd_access_log_dropped_total %" PRIu64 "\n",
+            access_log_dropped(w->access_log));
+    }
+    if (st == ST_OK && w->state != NULL) {
+        st = state_write_metrics(w->state, out);
+    }
+    return st;
 }

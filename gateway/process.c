@@ -20,6 +20,7 @@
 #include "gateway/access_log.h"
 #include "gateway/metrics.h"
 #include "gateway/snapshot.h"
+#include "gateway/state.h"
 #include "gateway/worker.h"
 
 enum {
@@ -33,6 +34,7 @@ struct process {
     struct metrics *metrics;
     struct access_log *access_log;
     struct kernel_pool *kernels;
+    struct state *state; /* NULL: nothing is stored */
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -161,6 +163,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .kernels = p->kernels,
         .metrics = p->metrics,
         .access_log = p->access_log,
+        .state = p->state,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
     if (setup.listen_fd < 0) {
@@ -204,6 +207,21 @@ static enum status start_workers(struct process *p)
     return ST_OK;
 }
 
+static enum status open_state(struct process *p)
+{
+    const struct state_settings *settings = &p->snapshot->conf.state;
+    char why[DB_WHY_BYTES];
+    if (settings->path.len == 0) {
+        return ST_OK;
+    }
+    enum status st = state_open(settings, &p->state, why);
+    if (st != ST_OK) {
+        log_write(LOG_ERROR, "process", "cannot use the state file \"%.*s\": %s",
+                  STR_ARG(settings->path), why);
+    }
+    return st;
+}
+
 static enum status start(struct process *p)
 {
     enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
@@ -229,7 +247,17 @@ static enum status start(struct process *p)
                       STR_ARG(server->access_log));
         }
     }
+    if (st == ST_OK) {
+        st = open_state(p);
+    }
     return st == ST_OK ? start_workers(p) : st;
+}
+
+static bool is_same_state(const struct state_settings *old, const struct state_settings *new)
+{
+    return str_eq(old->path, new->path) && old->durability == new->durability &&
+           old->interval_ms == new->interval_ms && old->queue == new->queue &&
+           old->recent_bytes == new->recent_bytes;
 }
 
 /* What a reload cannot change is said, not ignored. */
@@ -269,6 +297,11 @@ static void reload(struct process *p)
         return;
     }
     warn_of_fixed(&p->snapshot->conf.server, &fresh->conf.server);
+    if (!is_same_state(&p->snapshot->conf.state, &fresh->conf.state)) {
+        log_write(
+            LOG_WARN, "process",
+            "state changes at the next start, not by a reload: the running server keeps its file");
+    }
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
     log_write(LOG_INFO, "process", "reloaded, generation %" PRIu64 ", in %" PRId64 " us",
@@ -284,6 +317,7 @@ static void stop(struct process *p)
         worker_join(p->workers[i]);
     }
     mem_free(p->workers);
+    state_close(p->state);
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);
     metrics_destroy(p->metrics);

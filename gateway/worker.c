@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/exchange.h"
+#include "gateway/state.h"
 
 enum {
     LOG_FLUSH_MS = 200,
@@ -120,8 +121,8 @@ static bool has_work(const struct worker *w)
 
 static bool is_finished(const struct worker *w)
 {
-    return w->is_draining && w->exchanges == 0 && http_server_is_empty(w->server) &&
-           (w->admin == NULL || http_server_is_empty(w->admin));
+    return w->is_draining && w->exchanges == 0 && w->state_jobs == 0 &&
+           http_server_is_empty(w->server) && (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
 static void turn(struct worker *w, int64_t max_wait_ms)
@@ -154,8 +155,30 @@ static void *run(void *arg)
         }
         turn(w, ABORT_WAIT_MS);
     }
+    while (w->state_jobs > 0) { /* their completions come through this loop */
+        turn(w, ABORT_WAIT_MS);
+    }
     flush_log(w);
     return NULL;
+}
+
+/* ---------------------------------------------------------------- state */
+
+enum status worker_submit(struct worker *w, struct state_job *job)
+{
+    if (w->state == NULL) {
+        return ST_CLOSED;
+    }
+    job->loop = w->loop;
+    enum status st = state_submit(w->state, job);
+    w->state_jobs += st == ST_OK;
+    return st;
+}
+
+void worker_forget_job(struct worker *w)
+{
+    ASSERT(w->state_jobs > 0);
+    w->state_jobs--;
 }
 
 /* ---------------------------------------------------------------- reload, drain */
@@ -242,6 +265,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->metrics = setup->metrics;
     w->counters = metrics_shard(setup->metrics, setup->index);
     w->access_log = setup->access_log;
+    w->state = setup->state;
     w->snapshot = snapshot_ref(setup->snapshot);
     w->log_timer.on_due = on_log_due;
     buf_init(&w->log_lines, LOG_MAX_BYTES);

@@ -16,6 +16,8 @@
 
 struct exchange;
 struct kernel_pool;
+struct state;
+struct state_job;
 struct transport;
 struct worker_thread;
 
@@ -29,11 +31,13 @@ struct worker {
     struct metrics *metrics;        /* the process's */
     struct metrics_shard *counters; /* this worker's */
     struct access_log *access_log;  /* the process's */
+    struct state *state;            /* the process's; NULL: nothing is stored */
     struct snapshot *snapshot;      /* a reference: what new requests get */
     struct decide_scratch scratch;
     struct exchange *runnable_first;
     struct exchange *runnable_last;
-    size_t exchanges; /* alive */
+    size_t exchanges;  /* alive */
+    size_t state_jobs; /* handed over, not done */
     struct buf log_lines;
     struct loop_timer log_timer;
     uint64_t id_state; /* of the generator of request ids */
@@ -49,6 +53,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct kernel_pool *kernels;
     struct metrics *metrics;
     struct access_log *access_log;
+    struct state *state; /* NULL: nothing is stored */
 };
 
 /* Starts the thread. ST_NO_MEMORY. */
@@ -68,3 +73,9 @@ void worker_join(struct worker_thread *t);
 /* For the exchange. */
 void worker_log_line(struct worker *w, struct str line);
 void worker_enqueue(struct worker *w, struct exchange *x); /* marks it runnable */
+
+/* Hands a job to the state file; its done runs on this worker and must call worker_forget_job. The
+ * worker does not end before. ST_CLOSED: nothing is stored; ST_TOO_BIG: too much waits already; in
+ * both the job stays the caller's. */
+MUST_CHECK enum status worker_submit(struct worker *w, struct state_job *job);
+void worker_forget_job(struct worker *w);
