@@ -1,13 +1,8 @@
 /* See prompts.h. */
 #include "router/prompts.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/json_scan.h"
 
 /* The decoded text. `decoded` has room for the whole line, so that it never moves. */
@@ -121,27 +116,12 @@ enum status prompts_scan(struct str text, struct str file, struct diags *diags,
 
 enum status prompts_read(const char *path, struct diags *diags, prompts_fn on_prompt, void *ctx)
 {
-    struct str file = str_from(path);
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
-        if (fd >= 0) {
-            (void)close(fd); /* nothing was written */
-        }
-        return ST_IO;
+    struct str text;
+    enum status st = file_map(path, diags, &text);
+    if (st != ST_OK) {
+        return st;
     }
-    size_t size = (size_t)info.st_size;
-    void *map = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    (void)close(fd); /* nothing was written */
-    if (size == 0) {
-        return ST_OK;
-    }
-    if (map == MAP_FAILED) {
-        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be mapped");
-        return ST_IO;
-    }
-    enum status st = prompts_scan((struct str){map, size}, file, diags, on_prompt, ctx);
-    (void)munmap(map, size); /* was mapped above */
+    st = prompts_scan(text, str_from(path), diags, on_prompt, ctx);
+    file_unmap(text);
     return st;
 }
