@@ -3,18 +3,21 @@
 #include "gateway/cmd_eval.h"
 
 #include <getopt.h>
-#include <math.h>
 #include <time.h>
 
 #include "base/buf.h"
 #include "gateway/snapshot.h"
+#include "router/centroid.h"
 #include "router/classifier.h"
 #include "router/eval.h"
+#include "router/eval_table.h"
+#include "router/eval_write.h"
 #include "router/prompts.h"
 
 enum {
     FILES_MAX = 64,
-    JSON_MAX = 4 * 1024 * 1024,
+    TEXT_MAX = 16 * 1024 * 1024,
+    SVG_MAX = 4 * 1024 * 1024,
     DIAG_ARENA_BYTES = 16384,
     DIAG_ARENA_MAX = 1024 * 1024,
     EXIT_USAGE = 2,
@@ -29,23 +32,43 @@ static const char help[] =
     "Scores rows {\"text\", \"label\", \"accept\": [...]?, \"ood\": 1?} and prints, per file and "
     "pooled,\n"
     "n, accuracy, accuracy_accept (label or any accepted one), macro_f1, ece,\n"
-    "coverage_at_precision_90, auroc_ood, us_per_prompt_p50, us_per_prompt_p99; what they mean:\n"
-    "docs/classifier.md.\n"
+    "coverage_at_precision_90, auroc_ood, us_per_prompt_p50, us_per_prompt_p99, and baselines; for\n"
+    "all files also tables by source and language, out-of-scope scores, reliability, coverage and\n"
+    "precision, labels, confusion. What they mean: docs/classifier.md.\n"
     "\n"
     "  -c, --config FILE a configuration: its weights, threshold and general category\n"
     "  --model FILE      weights, without a configuration\n"
     "  --data FILE       a file of rows; may be given several times\n"
     "  --threshold P     below it the category is the general one (0.55)\n"
     "  --general LABEL   the label that means no expert (general)\n"
+    "  --baseline-train FILE  rows to fit the centroid baseline to; may be given several times\n"
+    "  --svg FILE        a picture of all files together\n"
     "  --json            one JSON object instead of text\n"
     "  --help\n";
 
 struct scoring {
     FILE *out;
+    const struct cmd_eval_request *request;
     const struct classifier *classifier;
     struct classifier_scratch *scratch;
-    struct eval *eval;
+    struct eval_labels labels;
+    struct centroid *centroid; /* NULL: no such baseline */
+    struct eval *eval;         /* of the file at hand */
+    struct eval *pooled;
+    struct eval_table *sources;
+    struct eval_table *languages;
+    struct buf text; /* what will be printed */
 };
+
+static struct str file_name(struct str path)
+{
+    for (size_t i = path.len; i > 0; i--) {
+        if (path.ptr[i - 1] == '/') {
+            return str_slice(path, i, path.len);
+        }
+    }
+    return path;
+}
 
 static double now_us(void)
 {
@@ -54,84 +77,166 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+static enum status add(struct eval *e, const struct prompts_row *prompt,
+                       const struct classifier_result *result, double us, size_t centroid)
+{
+    enum status st = e != NULL ? eval_add(e, prompt, result, us) : ST_NO_MEMORY;
+    if (st == ST_OK && centroid < result->count) {
+        eval_add_centroid(e, centroid);
+    }
+    return st;
+}
+
 static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
-    struct scoring *scoring = ctx;
+    struct scoring *s = ctx;
     struct classifier_segment segment = {prompt->text, 1.0F};
     struct classifier_result result;
     double start = now_us();
-    classifier_score(scoring->classifier, scoring->scratch, &segment, 1, &result);
-    return eval_add(scoring->eval, prompt, &result, now_us() - start);
+    classifier_score(s->classifier, s->scratch, &segment, 1, &result);
+    double us = now_us() - start;
+    size_t centroid = s->centroid != NULL ? centroid_best(s->centroid, prompt->text) : SIZE_MAX;
+    struct eval *places[] = {
+        s->eval,
+        eval_table_find(s->sources, prompts_family(prompt->source)),
+        eval_table_find(s->languages, prompt->lang),
+    };
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < sizeof places / sizeof places[0]; i++) {
+        st = add(places[i], prompt, &result, us, centroid);
+    }
+    return st;
 }
 
-static void print_confusion(const struct classifier *c, const struct eval *e, FILE *out)
+static enum status on_baseline(void *ctx, const struct prompts_row *prompt)
 {
-    size_t count = classifier_label_count(c);
-    (void)fprintf(out, "\n%-18s", "row: truth");
-    for (size_t i = 0; i < count; i++) {
-        struct str label = str_slice(classifier_label(c, i), 0, 6);
-        (void)fprintf(out, " %6.*s", STR_ARG(label));
-    }
-    (void)fprintf(out, "\n");
-    for (size_t i = 0; i < count; i++) {
-        (void)fprintf(out, "%-18.*s", STR_ARG(classifier_label(c, i)));
-        for (size_t j = 0; j < count; j++) {
-            (void)fprintf(out, " %6zu", eval_confusion(e, i, j));
+    struct scoring *s = ctx;
+    for (size_t i = 0; !prompt->is_ood && i < s->labels.count; i++) {
+        if (str_eq(s->labels.names[i], prompt->label)) {
+            return centroid_add(s->centroid, prompt->text, i);
         }
-        (void)fprintf(out, "\n");
     }
+    return ST_OK; /* nothing that the classifier could say */
 }
 
-static void print_report(struct str name, const struct eval_report *r, FILE *out)
-{
-    (void)fprintf(out, "%.*s\n", STR_ARG(name));
-    (void)fprintf(out, "  n %zu   ood rows %zu   majority %.4f\n", r->n, r->n_ood, r->majority);
-    (void)fprintf(out, "  accuracy %.4f   accuracy_accept %.4f   macro_f1 %.4f   ece %.4f\n",
-                  r->accuracy, r->accuracy_accept, r->macro_f1, r->ece);
-    (void)fprintf(out, "  coverage_at_precision_90 %.4f   ", r->coverage_at_precision_90);
-    if (isnan(r->auroc_ood)) {
-        (void)fprintf(out, "auroc_ood -\n");
-    } else {
-        (void)fprintf(out, "auroc_ood %.4f\n", r->auroc_ood);
-    }
-    (void)fprintf(out, "  mean_confidence %.4f   below the threshold %.4f   accuracy_routed %.4f\n",
-                  r->mean_confidence, r->share_below_threshold, r->accuracy_routed);
-    (void)fprintf(out, "  us_per_prompt_p50 %.1f   us_per_prompt_p99 %.1f\n", r->us_per_prompt_p50,
-                  r->us_per_prompt_p99);
-}
-
-/* One file into `pooled`, printed or appended to json. */
-static enum status run_file(struct scoring *scoring, const struct cmd_eval_request *request,
-                            const char *path, struct diags *diags, struct buf *json)
-{
-    enum status st = prompts_read(path, diags, on_prompt, scoring);
-    struct eval_report report;
-    if (st != ST_OK) {
-        return st;
-    }
-    eval_finish(scoring->eval, &report);
-    if (!request->is_json) {
-        print_report(str_from(path), &report, scoring->out);
-        return ST_OK;
-    }
-    st = json->len > 0 ? buf_append_char(json, ',') : ST_OK;
-    return st == ST_OK ? eval_write_json(scoring->eval, &report, str_from(path), json) : st;
-}
-
-static enum status run_files(struct scoring *scoring, const struct cmd_eval_request *request,
-                             struct eval *pooled, struct diags *diags, struct buf *json)
+static enum status fit_centroid(struct scoring *s, struct diags *diags)
 {
     enum status st = ST_OK;
-    for (size_t i = 0; st == ST_OK && i < request->file_count; i++) {
-        scoring->eval = eval_create(scoring->classifier, request->threshold, request->general);
-        if (scoring->eval == NULL) {
+    s->centroid = centroid_create(s->labels.count);
+    if (s->centroid == NULL) {
+        return ST_NO_MEMORY;
+    }
+    for (size_t i = 0; st == ST_OK && i < s->request->baseline_count; i++) {
+        st = prompts_read(s->request->baseline_files[i], diags, on_baseline, s);
+    }
+    return st == ST_OK ? centroid_fit(s->centroid) : st;
+}
+
+/* One file into the pool, reported. */
+static enum status run_file(struct scoring *s, const char *path, struct diags *diags, bool is_first)
+{
+    struct eval_report report;
+    enum status st = prompts_read(path, diags, on_prompt, s);
+    if (st == ST_OK) {
+        st = eval_finish(s->eval, &report);
+    }
+    if (st == ST_OK && s->request->is_json && !is_first) {
+        st = buf_append_char(&s->text, ',');
+    }
+    if (st == ST_OK) {
+        st = s->request->is_json ? eval_write_json(s->eval, &report, str_from(path), &s->text)
+                                 : eval_write_text(&report, str_from(path), &s->text);
+    }
+    return st == ST_OK ? eval_merge(s->pooled, s->eval) : st;
+}
+
+static enum status run_files(struct scoring *s, struct diags *diags)
+{
+    enum status st = s->request->is_json ? buf_append(&s->text, STR("{\"files\":[")) : ST_OK;
+    for (size_t i = 0; st == ST_OK && i < s->request->file_count; i++) {
+        s->eval = eval_create(&s->labels, s->request->threshold, s->request->general);
+        if (s->eval == NULL) {
             return ST_NO_MEMORY;
         }
-        st = run_file(scoring, request, request->files[i], diags, json);
-        if (st == ST_OK) {
-            st = eval_merge(pooled, scoring->eval);
-        }
-        eval_destroy(scoring->eval);
+        st = run_file(s, s->request->files[i], diags, i == 0);
+        eval_destroy(s->eval);
+    }
+    return st;
+}
+
+static enum status pool_json(struct scoring *s, const struct eval_report *report)
+{
+    enum status st = buf_append(&s->text, STR("],\"pooled\":"));
+    if (st == ST_OK) {
+        st = eval_write_json(s->pooled, report, STR("pooled"), &s->text);
+    }
+    if (st == ST_OK) {
+        st = buf_append(&s->text, STR(",\"sources\":"));
+    }
+    if (st == ST_OK) {
+        st = eval_write_table_json(s->sources, &s->text);
+    }
+    if (st == ST_OK) {
+        st = buf_append(&s->text, STR(",\"languages\":"));
+    }
+    if (st == ST_OK) {
+        st = eval_write_table_json(s->languages, &s->text);
+    }
+    return st == ST_OK ? buf_append(&s->text, STR("}\n")) : st;
+}
+
+static enum status pool_text(struct scoring *s, const struct eval_report *report)
+{
+    enum status st = eval_write_text(report, STR("pooled"), &s->text);
+    if (st == ST_OK) {
+        st = eval_write_table_text(s->sources, STR("source"), &s->text);
+    }
+    if (st == ST_OK) {
+        st = eval_write_table_text(s->languages, STR("language"), &s->text);
+    }
+    return st == ST_OK ? eval_write_details(s->pooled, report, &s->text) : st;
+}
+
+static enum status save_svg(struct scoring *s, const struct eval_report *report,
+                            struct diags *diags)
+{
+    struct buf svg;
+    buf_init(&svg, SVG_MAX);
+    struct str name = s->request->file_count == 1 ? str_from(s->request->files[0]) : STR("pooled");
+    enum status st = eval_write_svg(s->pooled, report, file_name(name), &svg);
+    FILE *file = st == ST_OK ? fopen(s->request->svg, "we") : NULL;
+    if (st == ST_OK) {
+        bool is_written = file != NULL && fwrite(buf_str(&svg).ptr, svg.len, 1, file) == 1;
+        is_written = (file == NULL || fclose(file) == 0) && is_written;
+        st = is_written ? ST_OK : ST_IO;
+    }
+    if (st == ST_IO) {
+        diags_add(diags, DIAG_ERROR, str_from(s->request->svg), (struct pos){0, 0},
+                  "cannot be written");
+    }
+    buf_fini(&svg);
+    return st;
+}
+
+/* Everything in s has been created. */
+static enum status run_all(struct scoring *s, struct diags *diags)
+{
+    struct eval_report report;
+    enum status st = s->request->baseline_count > 0 ? fit_centroid(s, diags) : ST_OK;
+    if (st == ST_OK) {
+        st = run_files(s, diags);
+    }
+    if (st == ST_OK) {
+        st = eval_finish(s->pooled, &report);
+    }
+    if (st == ST_OK) {
+        st = s->request->is_json ? pool_json(s, &report) : pool_text(s, &report);
+    }
+    if (st == ST_OK && s->request->svg != NULL) {
+        st = save_svg(s, &report, diags);
+    }
+    if (st == ST_OK) {
+        (void)fprintf(s->out, "%.*s", STR_ARG(buf_str(&s->text)));
     }
     return st;
 }
@@ -139,31 +244,22 @@ static enum status run_files(struct scoring *scoring, const struct cmd_eval_requ
 enum status cmd_eval_run(const struct classifier *c, const struct cmd_eval_request *request,
                          struct diags *diags, FILE *out)
 {
-    struct scoring scoring = {.out = out, .classifier = c, .scratch = classifier_scratch_create()};
-    struct eval *pooled = eval_create(c, request->threshold, request->general);
-    struct buf json;
-    buf_init(&json, JSON_MAX);
-    enum status st = ST_NO_MEMORY;
-    if (scoring.scratch != NULL && pooled != NULL) {
-        st = run_files(&scoring, request, pooled, diags, &json);
-    }
-    if (st == ST_OK) {
-        struct eval_report report;
-        eval_finish(pooled, &report);
-        struct str name = STR("pooled");
-        if (request->is_json) {
-            (void)fprintf(out, "{\"files\":[%.*s],\"pooled\":", STR_ARG(buf_str(&json)));
-            buf_reset(&json);
-            st = eval_write_json(pooled, &report, name, &json);
-            (void)fprintf(out, "%.*s}\n", STR_ARG(buf_str(&json)));
-        } else {
-            print_report(name, &report, out);
-            print_confusion(c, pooled, out);
-        }
-    }
-    buf_fini(&json);
-    eval_destroy(pooled);
-    classifier_scratch_destroy(scoring.scratch);
+    struct scoring s = {.out = out, .request = request, .classifier = c};
+    eval_labels_of(c, &s.labels);
+    s.scratch = classifier_scratch_create();
+    s.pooled = eval_create(&s.labels, request->threshold, request->general);
+    s.sources = eval_table_create(&s.labels, request->threshold, request->general);
+    s.languages = eval_table_create(&s.labels, request->threshold, request->general);
+    buf_init(&s.text, TEXT_MAX);
+    bool is_ready =
+        s.scratch != NULL && s.pooled != NULL && s.sources != NULL && s.languages != NULL;
+    enum status st = is_ready ? run_all(&s, diags) : ST_NO_MEMORY;
+    buf_fini(&s.text);
+    centroid_destroy(s.centroid);
+    eval_table_destroy(s.sources);
+    eval_table_destroy(s.languages);
+    eval_destroy(s.pooled);
+    classifier_scratch_destroy(s.scratch);
     return st;
 }
 
@@ -173,6 +269,8 @@ enum option_id { /* values for getopt_long */
     OPTION_DATA,
     OPTION_THRESHOLD,
     OPTION_GENERAL,
+    OPTION_BASELINE,
+    OPTION_SVG,
     OPTION_JSON,
     OPTION_HELP,
 };
@@ -183,6 +281,8 @@ static const struct option options[] = {
     {"data", required_argument, NULL, OPTION_DATA},
     {"threshold", required_argument, NULL, OPTION_THRESHOLD},
     {"general", required_argument, NULL, OPTION_GENERAL},
+    {"baseline-train", required_argument, NULL, OPTION_BASELINE},
+    {"svg", required_argument, NULL, OPTION_SVG},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -192,6 +292,7 @@ struct arguments {
     const char *config;
     const char *model;
     const char *files[FILES_MAX];
+    const char *baseline_files[FILES_MAX];
     struct cmd_eval_request request;
     bool wants_help;
 };
@@ -199,8 +300,10 @@ struct arguments {
 /* False: the usage is to be printed. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
-    a->request = (struct cmd_eval_request){
-        .threshold = default_threshold, .general = STR("general"), .files = a->files};
+    a->request = (struct cmd_eval_request){.threshold = default_threshold,
+                                           .general = STR("general"),
+                                           .files = a->files,
+                                           .baseline_files = a->baseline_files};
     optind = 1;
     for (int found = getopt_long(argc, argv, "c:", options, NULL); found != -1;
          found = getopt_long(argc, argv, "c:", options, NULL)) {
@@ -224,6 +327,15 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             break;
         case OPTION_GENERAL:
             a->request.general = str_from(optarg);
+            break;
+        case OPTION_BASELINE:
+            if (a->request.baseline_count == FILES_MAX) {
+                return false;
+            }
+            a->baseline_files[a->request.baseline_count++] = optarg;
+            break;
+        case OPTION_SVG:
+            a->request.svg = optarg;
             break;
         case OPTION_JSON:
             a->request.is_json = true;

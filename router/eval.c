@@ -5,30 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_write.h"
+#include "base/assert.h"
 #include "base/mem.h"
+#include "router/softmax.h"
 
 enum {
-    BINS = 15,
     NO_LABEL = CLASSIFIER_LABELS_MAX, /* a label that the classifier does not have */
 };
 
 static const double wanted_precision = 0.90;
 
+static const char *const score_names[EVAL_SCORES] = {
+    [EVAL_UNCERTAINTY] = "uncertainty", [EVAL_ENTROPY] = "entropy",
+    [EVAL_MAX_P] = "max_probability",   [EVAL_EXPERT_P] = "expert_probability",
+    [EVAL_UNKNOWN] = "unknown",         [EVAL_ENERGY] = "energy",
+};
+
 struct verdict { /* of one row */
     uint8_t truth;
     uint8_t answer;
+    uint8_t centroid; /* NO_LABEL + 1: no answer */
+    uint8_t right;    /* how many labels would be accepted */
     bool is_ood;
     bool is_accepted;
+    bool is_centroid_accepted;
     bool is_accepted_routed;
     bool is_below;
     float confidence;
-    float uncertainty;
+    float scores[EVAL_SCORES];
+    uint64_t accepted;
     double us;
 };
 
 struct eval {
-    const struct classifier *classifier;
+    struct eval_labels labels;
     double threshold;
     size_t general; /* NO_LABEL: none */
     struct verdict *verdicts;
@@ -37,28 +47,26 @@ struct eval {
     size_t confusion[CLASSIFIER_LABELS_MAX + 1][CLASSIFIER_LABELS_MAX];
 };
 
-static size_t index_of(const struct classifier *c, struct str label)
+static size_t index_of(const struct eval_labels *labels, struct str label)
 {
-    for (size_t i = 0; i < classifier_label_count(c); i++) {
-        if (str_eq(classifier_label(c, i), label)) {
+    for (size_t i = 0; i < labels->count; i++) {
+        if (str_eq(labels->names[i], label)) {
             return i;
         }
     }
     return NO_LABEL;
 }
 
-static bool is_right(const struct eval *e, const struct prompts_row *prompt, size_t answer)
+/* The labels that a row accepts, its own among them. */
+static uint64_t accepted_of(const struct eval *e, const struct prompts_row *prompt)
 {
-    struct str label = classifier_label(e->classifier, answer);
-    if (str_eq(label, prompt->label)) {
-        return true;
+    uint64_t accepted = 0;
+    for (size_t i = 0; i <= prompt->accept_count; i++) {
+        struct str label = i < prompt->accept_count ? prompt->accept[i] : prompt->label;
+        size_t index = index_of(&e->labels, label);
+        accepted |= index < NO_LABEL ? (uint64_t)1 << index : 0;
     }
-    for (size_t i = 0; i < prompt->accept_count; i++) {
-        if (str_eq(label, prompt->accept[i])) {
-            return true;
-        }
-    }
-    return false;
+    return accepted;
 }
 
 static enum status reserve(struct eval *e, size_t more)
@@ -90,13 +98,6 @@ static int by_confidence(const void *left, const void *right) /* surest first */
     return (a->confidence < b->confidence) - (a->confidence > b->confidence);
 }
 
-static int by_uncertainty(const void *left, const void *right)
-{
-    const struct verdict *a = left;
-    const struct verdict *b = right;
-    return (a->uncertainty > b->uncertainty) - (a->uncertainty < b->uncertainty);
-}
-
 static void sort(struct eval *e, int (*order)(const void *, const void *))
 {
     if (e->count > 0) {
@@ -106,13 +107,6 @@ static void sort(struct eval *e, int (*order)(const void *, const void *))
 
 static void count_right(const struct eval *e, struct eval_report *r)
 {
-    size_t labels[CLASSIFIER_LABELS_MAX + 1] = {0};
-    double gap[BINS] = {0};
-    double right = 0.0;
-    double accepted = 0.0;
-    double routed = 0.0;
-    double below = 0.0;
-    double confidence = 0.0;
     for (size_t i = 0; i < e->count; i++) {
         const struct verdict *v = &e->verdicts[i];
         r->n_ood += v->is_ood;
@@ -120,56 +114,88 @@ static void count_right(const struct eval *e, struct eval_report *r)
             continue;
         }
         r->n++;
-        labels[v->truth]++;
-        right += v->truth == v->answer;
-        accepted += v->is_accepted;
-        routed += v->is_accepted_routed;
-        below += v->is_below;
-        confidence += (double)v->confidence;
-        int bin = (int)(v->confidence * (float)BINS);
-        gap[bin < BINS ? bin : BINS - 1] += (double)v->confidence - (v->is_accepted ? 1.0 : 0.0);
+        r->accuracy += v->truth == v->answer;
+        r->accuracy_accept += v->is_accepted;
+        r->accuracy_routed += v->is_accepted_routed;
+        r->share_below_threshold += v->is_below;
+        r->mean_confidence += (double)v->confidence;
+        int bin = (int)(v->confidence * (float)EVAL_BINS);
+        struct eval_bin *at = &r->bins[bin < EVAL_BINS ? bin : EVAL_BINS - 1];
+        at->n++;
+        at->confidence += (double)v->confidence;
+        at->accepted += v->is_accepted;
     }
     double n = r->n > 0 ? (double)r->n : 1.0;
-    for (int i = 0; i < BINS; i++) {
-        r->ece += fabs(gap[i]) / n;
+    for (int i = 0; i < EVAL_BINS; i++) {
+        r->ece += fabs(r->bins[i].confidence - r->bins[i].accepted) / n;
     }
-    size_t most = 0;
-    for (size_t i = 0; i <= CLASSIFIER_LABELS_MAX; i++) {
-        most = labels[i] > most ? labels[i] : most;
-    }
-    r->accuracy = right / n;
-    r->accuracy_accept = accepted / n;
-    r->mean_confidence = confidence / n;
-    r->accuracy_routed = routed / n;
-    r->share_below_threshold = below / n;
-    r->majority = (double)most / n;
+    r->accuracy /= n;
+    r->accuracy_accept /= n;
+    r->accuracy_routed /= n;
+    r->share_below_threshold /= n;
+    r->mean_confidence /= n;
 }
 
-static double f1_of(const struct eval *e, size_t label, size_t rows)
-{
-    size_t answers = 0;
-    for (size_t truth = 0; truth <= CLASSIFIER_LABELS_MAX; truth++) {
-        answers += e->confusion[truth][label];
-    }
-    return 2.0 * (double)e->confusion[label][label] / (double)(answers + rows);
-}
+/* F1 per label, summed over those with rows. */
+struct f1 {
+    size_t rows[CLASSIFIER_LABELS_MAX + 1];
+    size_t answers[CLASSIFIER_LABELS_MAX + 2];
+    size_t right[CLASSIFIER_LABELS_MAX + 1];
+};
 
-static double macro_f1(const struct eval *e)
+static double macro_f1(const struct f1 *f, size_t count)
 {
-    size_t count = classifier_label_count(e->classifier);
     double sum = 0.0;
     size_t labels = 0;
-    for (size_t label = 0; label < count; label++) {
-        size_t rows = 0;
-        for (size_t answer = 0; answer < count; answer++) {
-            rows += e->confusion[label][answer];
-        }
-        if (rows > 0) {
-            sum += f1_of(e, label, rows);
+    for (size_t i = 0; i < count; i++) {
+        if (f->rows[i] > 0) {
+            sum += 2.0 * (double)f->right[i] / (double)(f->answers[i] + f->rows[i]);
             labels++;
         }
     }
     return labels > 0 ? sum / (double)labels : 0.0;
+}
+
+static void count_baselines(const struct eval *e, struct eval_report *r)
+{
+    struct f1 ours = {0};
+    struct f1 centroid = {0};
+    size_t told = 0;
+    double centroid_accepted = 0.0;
+    double centroid_right = 0.0;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct verdict *v = &e->verdicts[i];
+        if (v->is_ood) {
+            continue;
+        }
+        ours.rows[v->truth]++;
+        ours.answers[v->answer]++;
+        ours.right[v->truth] += v->truth == v->answer;
+        r->random += v->truth < NO_LABEL;
+        r->random_accept += v->right;
+        if (v->centroid > NO_LABEL) {
+            continue;
+        }
+        told++;
+        centroid.rows[v->truth]++;
+        centroid.answers[v->centroid]++;
+        centroid.right[v->truth] += v->truth == v->centroid;
+        centroid_right += v->truth == v->centroid;
+        centroid_accepted += v->is_centroid_accepted;
+    }
+    size_t most = 0;
+    for (size_t i = 0; i <= CLASSIFIER_LABELS_MAX; i++) {
+        most = ours.rows[i] > most ? ours.rows[i] : most;
+    }
+    double n = r->n > 0 ? (double)r->n : 1.0;
+    double labels = e->labels.count > 0 ? (double)e->labels.count : 1.0;
+    r->majority = (double)most / n;
+    r->random /= n * labels;
+    r->random_accept /= n * labels;
+    r->macro_f1 = macro_f1(&ours, e->labels.count);
+    r->centroid = told > 0 ? centroid_right / (double)told : (double)NAN;
+    r->centroid_accept = told > 0 ? centroid_accepted / (double)told : (double)NAN;
+    r->centroid_f1 = told > 0 ? macro_f1(&centroid, e->labels.count) : (double)NAN;
 }
 
 /* Verdicts sorted surest first. Equal confidences go together or not at all. */
@@ -192,25 +218,60 @@ static double coverage(const struct eval *e, size_t n)
     return n > 0 ? (double)best / (double)n : 0.0;
 }
 
-/* Verdicts sorted by uncertainty: the rank sum of Mann and Whitney. */
-static double auroc(const struct eval *e)
+struct scored {
+    float score;
+    bool is_sought;
+};
+
+static int by_score(const void *left, const void *right)
 {
-    double ood = 0.0;
+    const struct scored *a = left;
+    const struct scored *b = right;
+    return (a->score > b->score) - (a->score < b->score);
+}
+
+/* The rank sum of Mann and Whitney. */
+static double auroc(struct scored *rows, size_t count)
+{
+    double sought = 0.0;
     double rest = 0.0;
     double wins = 0.0;
-    for (size_t i = 0; i < e->count;) {
-        double tied_ood = 0.0;
+    if (count > 0) {
+        qsort(rows, count, sizeof *rows, by_score);
+    }
+    for (size_t i = 0; i < count;) {
+        double tied_sought = 0.0;
         double tied_rest = 0.0;
-        float uncertainty = e->verdicts[i].uncertainty;
-        for (; i < e->count && !(e->verdicts[i].uncertainty > uncertainty); i++) {
-            tied_ood += e->verdicts[i].is_ood;
-            tied_rest += !e->verdicts[i].is_ood;
+        float score = rows[i].score;
+        for (; i < count && !(rows[i].score > score); i++) {
+            tied_sought += rows[i].is_sought;
+            tied_rest += !rows[i].is_sought;
         }
-        wins += tied_ood * (rest + tied_rest / 2.0);
-        ood += tied_ood;
+        wins += tied_sought * (rest + tied_rest / 2.0);
+        sought += tied_sought;
         rest += tied_rest;
     }
-    return ood > 0.0 && rest > 0.0 ? wins / (ood * rest) : (double)NAN;
+    return sought > 0.0 && rest > 0.0 ? wins / (sought * rest) : (double)NAN;
+}
+
+/* rows: room for all verdicts. */
+static void rank_scores(const struct eval *e, struct scored *rows, struct eval_report *r)
+{
+    for (size_t k = 0; k < EVAL_SCORES; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < e->count; i++) {
+            rows[i] = (struct scored){e->verdicts[i].scores[k], e->verdicts[i].is_ood};
+        }
+        r->ood_scores[k] = auroc(rows, e->count);
+        for (size_t i = 0; i < e->count; i++) {
+            const struct verdict *v = &e->verdicts[i];
+            rows[count] = (struct scored){v->scores[k], v->truth == e->general};
+            count += !v->is_ood;
+        }
+        r->general_scores[k] = e->general < NO_LABEL ? auroc(rows, count) : (double)NAN;
+    }
+    r->auroc_ood = r->ood_scores[EVAL_UNCERTAINTY];
+    r->auroc_general = r->general_scores[EVAL_UNCERTAINTY];
 }
 
 /* Verdicts sorted by time. */
@@ -224,13 +285,53 @@ static double percentile(const struct eval *e, double share)
     return e->verdicts[rank > 0 ? rank - 1 : 0].us;
 }
 
-struct eval *eval_create(const struct classifier *c, double threshold, struct str general)
+static float energy(const struct classifier_result *r)
+{
+    double top = (double)r->logit[0];
+    double sum = 0.0;
+    for (size_t i = 1; i < r->count; i++) {
+        top = (double)r->logit[i] > top ? (double)r->logit[i] : top;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        sum += softmax_exp((double)r->logit[i] - top);
+    }
+    return (float)-(top + softmax_log(sum));
+}
+
+static void score(const struct classifier_result *r, size_t general, float *ret_scores)
+{
+    float expert = 0.0F;
+    for (size_t i = 0; i < r->count; i++) {
+        expert = i != general && r->p[i] > expert ? r->p[i] : expert;
+    }
+    ret_scores[EVAL_UNCERTAINTY] = classifier_uncertainty(r, general);
+    ret_scores[EVAL_ENTROPY] = r->entropy;
+    ret_scores[EVAL_MAX_P] = 1.0F - r->p[r->best];
+    ret_scores[EVAL_EXPERT_P] = 1.0F - expert;
+    ret_scores[EVAL_UNKNOWN] = 1.0F - r->known;
+    ret_scores[EVAL_ENERGY] = energy(r);
+}
+
+const char *eval_score_name(enum eval_score score)
+{
+    return score_names[score];
+}
+
+void eval_labels_of(const struct classifier *c, struct eval_labels *ret_labels)
+{
+    *ret_labels = (struct eval_labels){.count = classifier_label_count(c)};
+    for (size_t i = 0; i < ret_labels->count; i++) {
+        ret_labels->names[i] = classifier_label(c, i);
+    }
+}
+
+struct eval *eval_create(const struct eval_labels *labels, double threshold, struct str general)
 {
     struct eval *e = mem_zalloc(1, sizeof *e);
     if (e != NULL) {
-        e->classifier = c;
+        e->labels = *labels;
         e->threshold = threshold;
-        e->general = index_of(c, general);
+        e->general = index_of(labels, general);
     }
     return e;
 }
@@ -249,23 +350,35 @@ enum status eval_add(struct eval *e, const struct prompts_row *prompt,
     if (reserve(e, 1) != ST_OK) {
         return ST_NO_MEMORY;
     }
+    uint64_t accepted = accepted_of(e, prompt);
     struct verdict v = {
-        .truth = (uint8_t)index_of(e->classifier, prompt->label),
+        .truth = (uint8_t)index_of(&e->labels, prompt->label),
         .answer = (uint8_t)result->best,
+        .centroid = NO_LABEL + 1,
+        .right = (uint8_t)__builtin_popcountll(accepted),
         .is_ood = prompt->is_ood || prompt->label.len == 0,
-        .is_accepted = is_right(e, prompt, result->best),
+        .is_accepted = (accepted >> result->best & 1) != 0,
         .is_below = (double)result->p[result->best] < e->threshold,
         .confidence = result->p[result->best],
-        .uncertainty = classifier_uncertainty(result, e->general),
+        .accepted = accepted,
         .us = us,
     };
     bool falls_back = v.is_below && e->general != NO_LABEL;
-    v.is_accepted_routed = falls_back ? is_right(e, prompt, e->general) : v.is_accepted;
+    v.is_accepted_routed = falls_back ? (accepted >> e->general & 1) != 0 : v.is_accepted;
+    score(result, e->general, v.scores);
     if (!v.is_ood) {
         e->confusion[v.truth][v.answer]++;
     }
     e->verdicts[e->count++] = v;
     return ST_OK;
+}
+
+void eval_add_centroid(struct eval *e, size_t answer)
+{
+    ASSERT(e->count > 0 && answer < e->labels.count);
+    struct verdict *v = &e->verdicts[e->count - 1];
+    v->centroid = (uint8_t)answer;
+    v->is_centroid_accepted = (v->accepted >> answer & 1) != 0;
 }
 
 enum status eval_merge(struct eval *e, const struct eval *other)
@@ -286,19 +399,34 @@ enum status eval_merge(struct eval *e, const struct eval *other)
     return ST_OK;
 }
 
-void eval_finish(struct eval *e, struct eval_report *ret_report)
+enum status eval_finish(struct eval *e, struct eval_report *ret_report)
 {
     struct eval_report r = {0};
+    struct scored *rows = mem_alloc((e->count + 1) * sizeof *rows);
+    if (rows == NULL) {
+        return ST_NO_MEMORY;
+    }
     count_right(e, &r);
-    r.macro_f1 = macro_f1(e);
+    count_baselines(e, &r);
+    rank_scores(e, rows, &r);
+    mem_free(rows);
     sort(e, by_confidence);
     r.coverage_at_precision_90 = coverage(e, r.n);
-    sort(e, by_uncertainty);
-    r.auroc_ood = auroc(e);
     sort(e, by_time);
     r.us_per_prompt_p50 = percentile(e, 0.50);
     r.us_per_prompt_p99 = percentile(e, 0.99);
     *ret_report = r;
+    return ST_OK;
+}
+
+const struct eval_labels *eval_labels(const struct eval *e)
+{
+    return &e->labels;
+}
+
+size_t eval_rows(const struct eval *e)
+{
+    return e->count;
 }
 
 size_t eval_confusion(const struct eval *e, size_t truth, size_t answer)
@@ -306,63 +434,54 @@ size_t eval_confusion(const struct eval *e, size_t truth, size_t answer)
     return e->confusion[truth][answer];
 }
 
-static enum status write_confusion(const struct eval *e, struct buf *out)
+struct eval_label_figures eval_label_figures(const struct eval *e, size_t label)
 {
-    size_t count = classifier_label_count(e->classifier);
-    enum status st = buf_append(out, STR(",\"labels\":["));
-    for (size_t i = 0; st == ST_OK && i < count; i++) {
-        st = i > 0 ? buf_append_char(out, ',') : ST_OK;
-        if (st == ST_OK) {
-            st = json_write_text(out, classifier_label(e->classifier, i));
-        }
+    size_t answers = 0;
+    size_t rows = 0;
+    for (size_t truth = 0; truth <= CLASSIFIER_LABELS_MAX; truth++) {
+        answers += e->confusion[truth][label];
     }
-    if (st == ST_OK) {
-        st = buf_append(out, STR("],\"confusion\":["));
+    for (size_t answer = 0; answer < e->labels.count; answer++) {
+        rows += e->confusion[label][answer];
     }
-    for (size_t i = 0; st == ST_OK && i < count; i++) {
-        st = buf_append(out, i > 0 ? STR(",[") : STR("["));
-        for (size_t j = 0; st == ST_OK && j < count; j++) {
-            st = buf_printf(out, j > 0 ? ",%zu" : "%zu", e->confusion[i][j]);
-        }
-        if (st == ST_OK) {
-            st = buf_append_char(out, ']');
-        }
-    }
-    return st == ST_OK ? buf_append(out, STR("]}")) : st;
+    double right = (double)e->confusion[label][label];
+    struct eval_label_figures f = {.n = rows};
+    f.precision = answers > 0 ? right / (double)answers : 0.0;
+    f.recall = rows > 0 ? right / (double)rows : 0.0;
+    f.f1 = answers + rows > 0 ? 2.0 * right / (double)(answers + rows) : 0.0;
+    return f;
 }
 
-enum status eval_write_json(const struct eval *e, const struct eval_report *report, struct str name,
-                            struct buf *out)
+size_t eval_curve(struct eval *e, struct eval_point ret_points[EVAL_CURVE_MAX + 1])
 {
-    const struct {
-        const char *key;
-        double value;
-    } figures[] = {
-        {"accuracy", report->accuracy},
-        {"accuracy_accept", report->accuracy_accept},
-        {"macro_f1", report->macro_f1},
-        {"ece", report->ece},
-        {"coverage_at_precision_90", report->coverage_at_precision_90},
-        {"auroc_ood", report->auroc_ood},
-        {"us_per_prompt_p50", report->us_per_prompt_p50},
-        {"us_per_prompt_p99", report->us_per_prompt_p99},
-        {"mean_confidence", report->mean_confidence},
-        {"accuracy_routed", report->accuracy_routed},
-        {"share_below_threshold", report->share_below_threshold},
-        {"majority", report->majority},
-    };
-    enum status st = buf_append(out, STR("{\"file\":"));
-    if (st == ST_OK) {
-        st = json_write_text(out, name);
+    size_t n = 0;
+    size_t sent = 0;
+    size_t accepted = 0;
+    size_t count = 0;
+    struct eval_point last = {0};
+    sort(e, by_confidence);
+    for (size_t i = 0; i < e->count; i++) {
+        n += !e->verdicts[i].is_ood;
     }
-    if (st == ST_OK) {
-        st = buf_printf(out, ",\"n\":%zu,\"n_ood\":%zu", report->n, report->n_ood);
-    }
-    for (size_t i = 0; st == ST_OK && i < sizeof figures / sizeof figures[0]; i++) {
-        st = buf_printf(out, ",\"%s\":", figures[i].key);
-        if (st == ST_OK) {
-            st = json_write_real(out, figures[i].value); /* NaN becomes null */
+    size_t next = 1; /* rows sent before the next point */
+    for (size_t i = 0; i < e->count; i++) {
+        const struct verdict *v = &e->verdicts[i];
+        if (!v->is_ood && v->answer != e->general) {
+            sent++;
+            accepted += v->is_accepted;
+        }
+        bool ends_tie = i + 1 == e->count || e->verdicts[i + 1].confidence < v->confidence;
+        if (!ends_tie || sent == 0) {
+            continue;
+        }
+        last = (struct eval_point){(double)sent / (double)n, (double)accepted / (double)sent};
+        if (sent >= next) {
+            ret_points[count++] = last;
+            next = sent + (n + EVAL_CURVE_MAX - 1) / EVAL_CURVE_MAX;
         }
     }
-    return st == ST_OK ? write_confusion(e, out) : st;
+    if (count > 0 && ret_points[count - 1].coverage < last.coverage) {
+        ret_points[count++] = last;
+    }
+    return count;
 }

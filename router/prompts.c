@@ -88,6 +88,16 @@ static enum status read_line(struct str line, struct buf *decoded, struct prompt
     return st == ST_OK && ret_prompt->text.ptr == NULL ? ST_INVALID : st;
 }
 
+struct str prompts_family(struct str source)
+{
+    size_t end = 0;
+    while (end < source.len && source.ptr[end] != ':' && source.ptr[end] != '@' &&
+           source.ptr[end] != '#') {
+        end++;
+    }
+    return str_slice(source, 0, end);
+}
+
 enum status prompts_scan(struct str text, struct str file, struct diags *diags,
                          prompts_fn on_prompt, void *ctx)
 {

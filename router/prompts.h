@@ -26,6 +26,9 @@ struct prompts_row {
     bool is_ood; /* belongs to no label: only its uncertainty is looked at */
 };
 
+/* Where the row comes from without what its source says behind ':', '@' or '#'. Empty: not said. */
+struct str prompts_family(struct str source);
+
 /* The prompt is borrowed until the function returns. Anything but ST_OK ends the reading. */
 typedef enum status (*prompts_fn)(void *ctx, const struct prompts_row *prompt);
 

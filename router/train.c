@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "router/features.h"
+#include "router/prompts.h"
 #include "router/softmax.h"
 #include "router/train_table.h"
 #include "router/weights.h"
@@ -306,12 +307,7 @@ size_t train_group_of(struct str source, struct str text)
     if (str_eq(source, STR("authored"))) {
         return 2 + (size_t)(str_hash(text) % (TRAIN_GROUPS - 2));
     }
-    size_t end = 0;
-    while (end < source.len && source.ptr[end] != ':' && source.ptr[end] != '@' &&
-           source.ptr[end] != '#') {
-        end++;
-    }
-    return 2 + (size_t)(str_hash(str_slice(source, 0, end)) % (TRAIN_GROUPS - 2));
+    return 2 + (size_t)(str_hash(prompts_family(source)) % (TRAIN_GROUPS - 2));
 }
 
 struct trainer *train_create(const struct train_options *options)

@@ -15,6 +15,7 @@ struct fixture {
     char rows[64];
     char model[64];
     char report[64];
+    char picture[64];
 };
 
 static int prepare(void **state)
@@ -23,6 +24,7 @@ static int prepare(void **state)
     (void)snprintf(x.rows, sizeof x.rows, "/tmp/cmd-eval-%d.jsonl", (int)getpid());
     (void)snprintf(x.model, sizeof x.model, "/tmp/cmd-eval-%d.edm", (int)getpid());
     (void)snprintf(x.report, sizeof x.report, "/tmp/cmd-eval-%d.json", (int)getpid());
+    (void)snprintf(x.picture, sizeof x.picture, "/tmp/cmd-eval-%d.svg", (int)getpid());
     FILE *rows = fopen(x.rows, "we");
     if (rows == NULL) {
         return 1;
@@ -43,6 +45,7 @@ static int clean(void **state)
     (void)unlink(x->rows);
     (void)unlink(x->model);
     (void)unlink(x->report);
+    (void)unlink(x->picture);
     return 0;
 }
 
@@ -63,6 +66,9 @@ static enum status evaluate(const struct fixture *x, bool is_json, struct diags 
                                        .general = STR("general"),
                                        .files = files,
                                        .file_count = 2,
+                                       .baseline_files = files,
+                                       .baseline_count = 1,
+                                       .svg = x->picture,
                                        .is_json = is_json};
     FILE *out = fopen(x->report, "we");
     assert_non_null(out);
@@ -87,8 +93,13 @@ static void trained_weights_are_evaluated_per_file_and_pooled(void **state)
 
     struct str json = test_read_file(x->report);
     assert_int_equal(json_validate(str_trim(json), NULL, NULL), ST_OK);
-    static const char *const parts[] = {"\"files\":[{", "\"pooled\":{\"file\":\"pooled\",\"n\":180",
-                                        "\"n_ood\":2", "\"accuracy\":1,"};
+    static const char *const parts[] = {"\"files\":[{",
+                                        "\"pooled\":{\"file\":\"pooled\",\"n\":180",
+                                        "\"n_ood\":2",
+                                        "\"accuracy\":1,",
+                                        "\"centroid\":1,",
+                                        "\"sources\":[{\"name\":\"y\",\"n\":120,",
+                                        "\"languages\":[{\"name\":\"(none)\",\"n\":180,"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (str_find(json, str_from(parts[i])) == json.len) {
             fail_msg("no %s in %.*s", parts[i], STR_ARG(json));
@@ -110,8 +121,27 @@ static void the_text_report_ends_with_the_confusion_matrix(void **state)
 
     struct str text = test_read_file(x->report);
     assert_true(str_find(text, STR("pooled\n  n 180")) < text.len);
+    assert_true(str_find(text, STR("\nopenstax/x  ")) < text.len);
     assert_true(str_find(text, STR("general                90      0")) < text.len);
     mem_free((void *)(uintptr_t)text.ptr);
+    arena_destroy(arena);
+}
+
+static void the_picture_is_written_where_asked(void **state)
+{
+    struct fixture *x = *state;
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct diags diags;
+    diags_init(&diags, arena);
+
+    assert_int_equal(train(x, ""), 0);
+    assert_int_equal(evaluate(x, false, &diags), ST_OK);
+    struct str svg = test_read_file(x->picture);
+    assert_true(str_starts_with(svg, STR("<svg ")) && str_ends_with(svg, STR("</svg>\n")));
+    mem_free((void *)(uintptr_t)svg.ptr);
+    (void)snprintf(x->picture, sizeof x->picture, "/nowhere/x.svg");
+
+    assert_int_equal(evaluate(x, false, &diags), ST_IO);
     arena_destroy(arena);
 }
 
@@ -173,6 +203,7 @@ int main(void)
                                         clean),
         cmocka_unit_test_setup_teardown(the_text_report_ends_with_the_confusion_matrix, prepare,
                                         clean),
+        cmocka_unit_test_setup_teardown(the_picture_is_written_where_asked, prepare, clean),
         cmocka_unit_test_setup_teardown(a_broken_row_ends_the_evaluation, prepare, clean),
         cmocka_unit_test(wrong_arguments_give_status_2),
         cmocka_unit_test(missing_files_give_status_1),
