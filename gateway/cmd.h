@@ -5,3 +5,4 @@
 int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_route(int argc, char **argv);
+int cmd_feedback(int argc, char **argv);

@@ -9,6 +9,7 @@
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
  *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
+ *    |- EX_FEEDBACK what people say of a decision -> the state file         step_feedback.c, feedback.c
  *    |- EX_PAGE     documents of our own: models, route, health, metrics    step_page.c, pages.c
  *    |- EX_REFUSE   the error reply; any step may jump here                 step_refuse.c, problem.c
  *    |- EX_FINISH   waits until the last byte is handed over                step_finish.c
@@ -40,13 +41,14 @@ static const struct step_row {
     unsigned next; /* the steps that may follow */
 } step_table[] = {
     [EX_RECEIVE] = {"receive", step_receive,
-                    TO(EX_PARSE) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+                    TO(EX_PARSE) | TO(EX_FEEDBACK) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PARSE] = {"parse", step_parse, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,
                    TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DISPATCH] = {"dispatch", step_dispatch,
                      TO(EX_DISPATCH) | TO(EX_RELAY) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RELAY] = {"relay", step_relay, TO(EX_DISPATCH) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_FEEDBACK] = {"feedback", step_feedback, TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PAGE] = {"page", step_page, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_REFUSE] = {"refuse", step_refuse, TO(EX_FINISH)},
     [EX_FINISH] = {"finish", step_finish, TO(EX_ACCOUNT)},
@@ -82,6 +84,7 @@ void exchange_drop_call(struct exchange *x)
 static void destroy(struct exchange *x)
 {
     exchange_drop_call(x);
+    step_feedback_forget(x);
     if (x->has_relay) {
         relay_fini(&x->relay);
     }

@@ -18,6 +18,7 @@
 #include "router/decide.h"
 
 struct exchange;
+struct feedback_job;
 struct worker;
 
 enum exchange_step {
@@ -26,6 +27,7 @@ enum exchange_step {
     EX_DECIDE,
     EX_DISPATCH,
     EX_RELAY,
+    EX_FEEDBACK,
     EX_PAGE,
     EX_REFUSE,
     EX_FINISH,
@@ -81,6 +83,11 @@ struct exchange {
     bool has_relay;
     bool asks_usage; /* the gateway asked, the client did not */
 
+    struct feedback_job *feedback; /* waits for the disk; NULL: none */
+    struct str feedback_id;        /* of the request it is about; empty: not taken yet */
+    size_t feedback_features;
+    enum status feedback_status;
+
     struct buf page; /* a document of our own: pages, errors */
     struct usage usage;
     bool is_usage_estimated;
@@ -119,11 +126,16 @@ enum step_result step_parse(struct exchange *x);
 enum step_result step_decide(struct exchange *x);
 enum step_result step_dispatch(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
+enum step_result step_feedback(struct exchange *x);
 enum step_result step_page(struct exchange *x);
 enum step_result step_refuse(struct exchange *x);
 enum step_result step_finish(struct exchange *x);
 enum step_result step_account(struct exchange *x);
 enum step_result step_log(struct exchange *x);
+
+/* Lets go of feedback that waits for the disk: it is stored, nobody is told. */
+void step_feedback_forget(struct exchange *x);
+enum status pages_feedback(struct exchange *x, struct buf *out); /* step_feedback.c */
 
 /* Documents of pages (pages.c). */
 enum status pages_models(struct exchange *x, struct buf *out);

@@ -14,6 +14,7 @@ static const struct {
     {"serve", cmd_serve, "serve the API (the default)"},
     {"check", cmd_check, "check a configuration, print all its keys"},
     {"route", cmd_route, "explain where a prompt would go"},
+    {"feedback", cmd_feedback, "list, export and count what people said of decisions"},
     {"train", cmd_train, "train the weights of the classifier"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
 };
@@ -29,7 +30,7 @@ static void help(FILE *out)
         "right expert, speaks the OpenAI API.\n\nusage: expertd COMMAND --help\n\n",
         out);
     for (size_t i = 0; i < COMMANDS; i++) {
-        (void)fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].sentence);
+        (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].sentence);
     }
 }
 

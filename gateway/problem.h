@@ -6,42 +6,50 @@
 #include "base/str.h"
 
 /* X(name, HTTP status, type, code, message for people) */
-#define PROBLEM_TABLE(X)                                                                           \
-    X(BAD_HEAD, 400, "invalid_request_error", "bad_request",                                       \
-      "The request head breaks the rules of HTTP.")                                                \
-    X(BAD_JSON, 400, "invalid_request_error", "invalid_json", "The body is not valid JSON.")       \
-    X(MISSING_PARAM, 400, "invalid_request_error", "missing_required_parameter",                   \
-      "A required parameter is missing.")                                                          \
-    X(BAD_PARAM, 400, "invalid_request_error", "invalid_type", "A parameter has the wrong type.")  \
-    X(CONTEXT_LENGTH, 400, "invalid_request_error", "context_length_exceeded",                     \
-      "The prompt is longer than any expert's context.")                                           \
-    X(NO_EXPERT, 400, "invalid_request_error", "no_suitable_expert",                               \
-      "No expert can take this request.")                                                          \
-    X(NOT_FOUND, 404, "invalid_request_error", "unknown_url", "There is nothing at this path.")    \
-    X(MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found", "There is no such model.") \
-    X(METHOD, 405, "invalid_request_error", "method_not_allowed",                                  \
-      "This path does not take this method.")                                                      \
-    X(HEAD_TIMEOUT, 408, "invalid_request_error", "head_timeout",                                  \
-      "The request head took too long.")                                                           \
-    X(BODY_TIMEOUT, 408, "invalid_request_error", "body_timeout",                                  \
-      "The request body took too long.")                                                           \
-    X(LENGTH_REQUIRED, 411, "invalid_request_error", "length_required",                            \
-      "A body needs a Content-Length or chunked Transfer-Encoding.")                               \
-    X(BODY_TOO_LARGE, 413, "invalid_request_error", "request_too_large",                           \
-      "The body is larger than this gateway accepts.")                                             \
-    X(MEDIA_TYPE, 415, "invalid_request_error", "unsupported_media_type",                          \
-      "The body must be application/json.")                                                        \
-    X(INTERNAL, 500, "api_error", "internal_error", "The gateway made a mistake.")                 \
-    X(EXPERT_CONNECT, 502, "api_error", "expert_unreachable", "The expert cannot be reached.")     \
-    X(EXPERT_AUTH, 502, "api_error", "expert_refused_key",                                         \
-      "The expert refused the gateway's key.")                                                     \
-    X(EXPERT_CUT, 502, "api_error", "expert_reply_cut", "The expert's answer broke off.")          \
-    X(EXPERT_TOO_BIG, 502, "api_error", "expert_reply_too_large",                                  \
-      "The expert's answer is larger than allowed.")                                               \
-    X(EXPERT_BAD_REPLY, 502, "api_error", "expert_bad_reply",                                      \
-      "The expert's answer breaks the rules of HTTP or JSON.")                                     \
-    X(NO_MEMORY, 503, "api_error", "out_of_memory", "The gateway is short of memory.")             \
-    X(QUEUE_FULL, 503, "api_error", "overloaded", "Too many requests wait for this expert.")       \
+#define PROBLEM_TABLE(X)                                                                             \
+    X(BAD_HEAD, 400, "invalid_request_error", "bad_request",                                         \
+      "The request head breaks the rules of HTTP.")                                                  \
+    X(BAD_JSON, 400, "invalid_request_error", "invalid_json", "The body is not valid JSON.")         \
+    X(MISSING_PARAM, 400, "invalid_request_error", "missing_required_parameter",                     \
+      "A required parameter is missing.")                                                            \
+    X(BAD_PARAM, 400, "invalid_request_error", "invalid_type", "A parameter has the wrong type.")    \
+    X(CONTEXT_LENGTH, 400, "invalid_request_error", "context_length_exceeded",                       \
+      "The prompt is longer than any expert's context.")                                             \
+    X(NO_EXPERT, 400, "invalid_request_error", "no_suitable_expert",                                 \
+      "No expert can take this request.")                                                            \
+    X(NOT_FOUND, 404, "invalid_request_error", "unknown_url", "There is nothing at this path.")      \
+    X(MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found", "There is no such model.")   \
+    X(REQUEST_NOT_FOUND, 404, "invalid_request_error", "request_not_found",                          \
+      "No recent answer has this x-request-id: decisions are remembered for a while only. Send the " \
+      "prompt instead.")                                                                             \
+    X(METHOD, 405, "invalid_request_error", "method_not_allowed",                                    \
+      "This path does not take this method.")                                                        \
+    X(HEAD_TIMEOUT, 408, "invalid_request_error", "head_timeout",                                    \
+      "The request head took too long.")                                                             \
+    X(BODY_TIMEOUT, 408, "invalid_request_error", "body_timeout",                                    \
+      "The request body took too long.")                                                             \
+    X(LENGTH_REQUIRED, 411, "invalid_request_error", "length_required",                              \
+      "A body needs a Content-Length or chunked Transfer-Encoding.")                                 \
+    X(BODY_TOO_LARGE, 413, "invalid_request_error", "request_too_large",                             \
+      "The body is larger than this gateway accepts.")                                               \
+    X(MEDIA_TYPE, 415, "invalid_request_error", "unsupported_media_type",                            \
+      "The body must be application/json.")                                                          \
+    X(INTERNAL, 500, "api_error", "internal_error", "The gateway made a mistake.")                   \
+    X(EXPERT_CONNECT, 502, "api_error", "expert_unreachable", "The expert cannot be reached.")       \
+    X(EXPERT_AUTH, 502, "api_error", "expert_refused_key",                                           \
+      "The expert refused the gateway's key.")                                                       \
+    X(EXPERT_CUT, 502, "api_error", "expert_reply_cut", "The expert's answer broke off.")            \
+    X(EXPERT_TOO_BIG, 502, "api_error", "expert_reply_too_large",                                    \
+      "The expert's answer is larger than allowed.")                                                 \
+    X(EXPERT_BAD_REPLY, 502, "api_error", "expert_bad_reply",                                        \
+      "The expert's answer breaks the rules of HTTP or JSON.")                                       \
+    X(NO_MEMORY, 503, "api_error", "out_of_memory", "The gateway is short of memory.")               \
+    X(QUEUE_FULL, 503, "api_error", "overloaded", "Too many requests wait for this expert.")         \
+    X(STATE_OFF, 503, "api_error", "state_off",                                                      \
+      "This gateway stores nothing: its configuration has no state block.")                          \
+    X(STATE_BUSY, 503, "api_error", "state_busy", "Too much waits for the disk already.")            \
+    X(STATE_FAILED, 503, "api_error", "state_unavailable",                                           \
+      "The state file cannot be written: nothing was stored.")                                       \
     X(EXPERT_TIMEOUT, 504, "api_error", "expert_timeout", "The expert took too long.")
 
 enum problem {

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "gateway/access_log.h"
 #include "gateway/metrics.h"
+#include "gateway/recent.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
@@ -35,6 +36,7 @@ struct process {
     struct access_log *access_log;
     struct kernel_pool *kernels;
     struct state *state; /* NULL: nothing is stored */
+    struct recent *recent;
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -164,6 +166,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .metrics = p->metrics,
         .access_log = p->access_log,
         .state = p->state,
+        .recent = p->recent,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
     if (setup.listen_fd < 0) {
@@ -218,8 +221,10 @@ static enum status open_state(struct process *p)
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "cannot use the state file \"%.*s\": %s",
                   STR_ARG(settings->path), why);
+        return st;
     }
-    return st;
+    p->recent = recent_create(p->worker_count, (size_t)settings->recent_bytes);
+    return p->recent == NULL ? ST_NO_MEMORY : ST_OK;
 }
 
 static enum status start(struct process *p)
@@ -318,6 +323,7 @@ static void stop(struct process *p)
     }
     mem_free(p->workers);
     state_close(p->state);
+    recent_destroy(p->recent);
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);
     metrics_destroy(p->metrics);

@@ -57,8 +57,8 @@ static const struct key state_rows[] = {
      .offset = offsetof(struct state_settings, recent_bytes),
      .min = 65536,
      .max = 1073741824,
-     .fallback = "4MiB",
-     .sentence = "memory for recent decisions (about 1 kB each), which feedback can name by their "
+     .fallback = "8MiB",
+     .sentence = "memory for recent decisions (about 3 kB each), which feedback can name by their "
                  "request id"},
 };
 

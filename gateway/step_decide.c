@@ -1,6 +1,7 @@
 /* EX_DECIDE: prompt -> category, candidates, plan. All thinking is in router/decide.c; this file asks
  * it and turns its refusals into answers. */
 #include "gateway/exchange.h"
+#include "gateway/recent.h"
 #include "gateway/worker.h"
 
 static struct str header(void *ctx, struct str name)
@@ -35,6 +36,16 @@ static enum step_result refuse_candidates(struct exchange *x)
                            is_context ? STR("messages") : STR(""));
 }
 
+/* For feedback that names the request. */
+static void remember(const struct exchange *x)
+{
+    struct recent_decision decision;
+    if (x->worker->recent != NULL) {
+        recent_describe(str_from(x->id), &x->decision, &x->worker->scratch, &decision);
+        recent_put(x->worker->recent, x->worker->index, &decision);
+    }
+}
+
 enum step_result step_decide(struct exchange *x)
 {
     struct rule_facts facts = {&x->chat.prompt, header, x};
@@ -53,6 +64,7 @@ enum step_result step_decide(struct exchange *x)
     if (st == ST_INVALID) {
         return refuse_candidates(x);
     }
+    remember(x);
     x->expert = plan_first(&x->decision.plan);
     exchange_go(x, EX_DISPATCH);
     return STEP_MORE;

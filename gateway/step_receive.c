@@ -7,6 +7,14 @@
 static const struct endpoint endpoints[] = {
     {"POST", {"/v1/chat/completions", 20}, false, false, true, EX_PARSE, NULL, NULL},
     {"POST", {"/v1/route", 9}, false, false, true, EX_PARSE, pages_route, "application/json"},
+    {"POST",
+     {"/v1/feedback", 12},
+     false,
+     false,
+     true,
+     EX_FEEDBACK,
+     pages_feedback,
+     "application/json"},
     {"GET", {"/v1/models", 10}, false, false, true, EX_PAGE, pages_models, "application/json"},
     {"GET", {"/v1/models/", 11}, true, false, true, EX_PAGE, pages_model, "application/json"},
     {"GET", {"/healthz", 8}, false, true, true, EX_PAGE, pages_health, "application/json"},
@@ -98,7 +106,7 @@ enum step_result step_receive(struct exchange *x)
         }
         x->endpoint = e;
         x->allow = NULL;
-        if (e->first == EX_PARSE && !is_json(x)) {
+        if (e->first != EX_PAGE && !is_json(x)) {
             return exchange_refuse(x, PROBLEM_MEDIA_TYPE, STR(""), STR(""));
         }
         exchange_go(x, e->first);

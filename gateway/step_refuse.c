@@ -12,6 +12,9 @@ static enum metrics_outcome outcome_of(enum problem p)
         return METRICS_TIMEOUT;
     case PROBLEM_NO_MEMORY:
     case PROBLEM_QUEUE_FULL:
+    case PROBLEM_STATE_OFF:
+    case PROBLEM_STATE_BUSY:
+    case PROBLEM_STATE_FAILED:
         return METRICS_OVERLOADED;
     case PROBLEM_INTERNAL:
         return METRICS_INTERNAL;

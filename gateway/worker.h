@@ -16,6 +16,7 @@
 
 struct exchange;
 struct kernel_pool;
+struct recent;
 struct state;
 struct state_job;
 struct transport;
@@ -31,6 +32,7 @@ struct worker {
     struct metrics *metrics;        /* the process's */
     struct metrics_shard *counters; /* this worker's */
     struct access_log *access_log;  /* the process's */
+    struct recent *recent;          /* the process's; NULL with state */
     struct state *state;            /* the process's; NULL: nothing is stored */
     struct snapshot *snapshot;      /* a reference: what new requests get */
     struct decide_scratch scratch;
@@ -53,7 +55,8 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct kernel_pool *kernels;
     struct metrics *metrics;
     struct access_log *access_log;
-    struct state *state; /* NULL: nothing is stored */
+    struct recent *recent; /* NULL with state */
+    struct state *state;   /* NULL: nothing is stored */
 };
 
 /* Starts the thread. ST_NO_MEMORY. */

@@ -229,6 +229,16 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
     r->known = s->features->count > 0 ? (float)s->known / (float)s->features->count : 0.0F;
 }
 
+size_t classifier_hashes(const struct classifier_scratch *s, uint32_t *ret_hashes, size_t max)
+{
+    size_t found = s->features->count;
+    size_t count = found < max ? found : max;
+    for (size_t i = 0; i < count; i++) {
+        ret_hashes[i] = s->features->items[i * found / count].hash;
+    }
+    return count;
+}
+
 float classifier_uncertainty(const struct classifier_result *r, size_t general)
 {
     if (general >= r->count) {
