@@ -11,12 +11,14 @@
 #include "base/diag.h"
 #include "base/json_write.h"
 #include "base/str.h"
+#include "gateway/cmd_train_report.h"
 #include "router/prompts.h"
 #include "router/train.h"
 
 enum {
     FILES_MAX = 32,
     CARD_MAX = 32768,
+    REPORT_MAX = 16 * 1024 * 1024,
     DIAG_ARENA_BYTES = 16384,
     DIAG_ARENA_MAX = 1024 * 1024,
     EXIT_USAGE = 2,
@@ -36,6 +38,8 @@ static const char help[] =
     "\n"
     "  --data FILE[:W]   a file of rows; may be given several times\n"
     "  --out FILE        the weights\n"
+    "  --report FILE     all figures on the sources left out, as JSON; printed as well. Takes another\n"
+    "                    minute. With it --out may be missing\n"
     "  --rows N          table of at most 2^N rows (18: 3.97 MB with 14 labels)\n"
     "  --epochs N        passes over the data (4)\n"
     "  --dropping P      share of features left out at each visit (0.45)\n"
@@ -53,7 +57,8 @@ struct source { /* one --data */
 struct arguments {
     struct source sources[FILES_MAX];
     size_t source_count;
-    const char *out;
+    const char *out;    /* NULL: only a report is wanted */
+    const char *report; /* NULL: none */
     struct train_options options;
     bool wants_help;
 };
@@ -71,6 +76,12 @@ static void on_progress(void *ctx, const char *what, size_t done, size_t of)
                   (double)(now_ms - *start_ms) / 1000.0);
 }
 
+/* The others have nothing to teach. */
+static bool is_for_training(const struct prompts_row *prompt)
+{
+    return !prompt->is_ood && prompt->label.len > 0;
+}
+
 static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
     struct adding *adding = ctx;
@@ -82,8 +93,8 @@ static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
         .accept_count = prompt->accept_count,
         .weight = adding->source->weight,
     };
-    if (prompt->is_ood || prompt->label.len == 0) {
-        return ST_OK; /* nothing to learn from */
+    if (!is_for_training(prompt)) {
+        return ST_OK;
     }
     adding->source->rows++;
     return train_add(adding->trainer, &row);
@@ -122,6 +133,7 @@ static bool read_number(const char *argument, int64_t min, int64_t max, int64_t 
 enum option_id { /* values for getopt_long */
     OPTION_DATA = 1,
     OPTION_OUT,
+    OPTION_REPORT,
     OPTION_ROWS,
     OPTION_EPOCHS,
     OPTION_DROPPING,
@@ -133,6 +145,7 @@ enum option_id { /* values for getopt_long */
 static const struct option options[] = {
     {"data", required_argument, NULL, OPTION_DATA},
     {"out", required_argument, NULL, OPTION_OUT},
+    {"report", required_argument, NULL, OPTION_REPORT},
     {"rows", required_argument, NULL, OPTION_ROWS},
     {"epochs", required_argument, NULL, OPTION_EPOCHS},
     {"dropping", required_argument, NULL, OPTION_DROPPING},
@@ -150,6 +163,9 @@ static bool take_option(int option, struct arguments *a)
         return a->source_count < FILES_MAX && read_source(optarg, &a->sources[a->source_count++]);
     case OPTION_OUT:
         a->out = optarg;
+        return true;
+    case OPTION_REPORT:
+        a->report = optarg;
         return true;
     case OPTION_ROWS:
         if (!read_number(optarg, ROWS_BITS_MIN, ROWS_BITS_MAX, &number)) {
@@ -197,7 +213,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             return false;
         }
     }
-    return a->wants_help || (optind == argc && a->out != NULL && a->source_count > 0);
+    return a->wants_help ||
+           (optind == argc && (a->out != NULL || a->report != NULL) && a->source_count > 0);
 }
 
 static struct str file_name(struct str path)
@@ -267,6 +284,65 @@ static void print_report(const struct train_report *report)
     }
 }
 
+struct again { /* reading the rows that were added once more */
+    const struct arguments *arguments;
+    struct diags *diags;
+    prompts_fn on_prompt;
+    void *ctx;
+};
+
+static enum status on_prompt_again(void *ctx, const struct prompts_row *prompt)
+{
+    const struct again *again = ctx;
+    return is_for_training(prompt) ? again->on_prompt(again->ctx, prompt) : ST_OK;
+}
+
+static enum status each_row(void *ctx, prompts_fn on_prompt_wanted, void *prompt_ctx)
+{
+    struct again *again = ctx;
+    enum status st = ST_OK;
+    again->on_prompt = on_prompt_wanted;
+    again->ctx = prompt_ctx;
+    for (size_t i = 0; st == ST_OK && i < again->arguments->source_count; i++) {
+        st = prompts_read(again->arguments->sources[i].text, again->diags, on_prompt_again, again);
+    }
+    return st;
+}
+
+static enum status save_report(const struct arguments *a, const struct trainer *trainer,
+                               struct diags *diags)
+{
+    struct again again = {.arguments = a, .diags = diags};
+    struct buf json;
+    struct buf text;
+    buf_init(&json, REPORT_MAX);
+    buf_init(&text, REPORT_MAX);
+    enum status st = cmd_train_report(trainer, each_row, &again, &json, &text);
+    if (st == ST_OK) {
+        (void)fprintf(stderr, "\n%.*s", STR_ARG(buf_str(&text)));
+        FILE *file = fopen(a->report, "we");
+        bool is_written = file != NULL && fwrite(buf_str(&json).ptr, json.len, 1, file) == 1;
+        is_written = (file == NULL || fclose(file) == 0) && is_written;
+        st = is_written ? ST_OK : ST_IO;
+    }
+    buf_fini(&json);
+    buf_fini(&text);
+    return st;
+}
+
+static enum status save_weights(const struct arguments *a, const struct trainer *trainer,
+                                const struct train_report *report)
+{
+    struct buf card;
+    buf_init(&card, CARD_MAX);
+    enum status st = write_card(a, report, &card);
+    if (st == ST_OK) {
+        st = train_save(trainer, buf_str(&card), a->out);
+    }
+    buf_fini(&card);
+    return st;
+}
+
 static enum status train(struct arguments *a, struct trainer *trainer, struct diags *diags)
 {
     enum status st = ST_OK;
@@ -283,14 +359,10 @@ static enum status train(struct arguments *a, struct trainer *trainer, struct di
         return st;
     }
     print_report(&report);
-    struct buf card;
-    buf_init(&card, CARD_MAX);
-    st = write_card(a, &report, &card);
-    if (st == ST_OK) {
-        st = train_save(trainer, buf_str(&card), a->out);
+    if (a->report != NULL) {
+        st = save_report(a, trainer, diags);
     }
-    buf_fini(&card);
-    return st;
+    return st == ST_OK && a->out != NULL ? save_weights(a, trainer, &report) : st;
 }
 
 int cmd_train(int argc, char **argv)

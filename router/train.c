@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "router/features.h"
 #include "router/prompts.h"
@@ -412,6 +413,41 @@ enum status train_run(struct trainer *t, struct train_report *ret_report)
     t->final.weights.calibration = report.calibration;
     *ret_report = report;
     return ST_OK;
+}
+
+size_t train_label_count(const struct trainer *t)
+{
+    return t->names.count;
+}
+
+struct str train_label(const struct trainer *t, size_t index)
+{
+    return (struct str){t->names.text[index], t->names.length[index]};
+}
+
+size_t train_left_out(const struct trainer *t, size_t row, struct classifier_result *ret_result)
+{
+    ASSERT(row < t->rows.sample_count);
+    if (t->plan_count < 2) {
+        return TRAIN_GROUPS;
+    }
+    const struct train_sample *s = &t->rows.samples[row];
+    struct classifier_result r = {.count = t->names.count, .features = s->features};
+    r.known = s->features > 0 ? (float)s->known / (float)s->features : 0.0F;
+    memcpy(r.logit, t->logits + row * r.count, r.count * sizeof r.logit[0]);
+    float temperature = calibrate_temperature(&t->final.weights.calibration, s->features, s->known);
+    r.entropy = softmax(r.logit, r.count, temperature, r.p);
+    for (size_t i = 1; i < r.count; i++) {
+        r.best = r.p[i] > r.p[r.best] ? i : r.best;
+    }
+    *ret_result = r;
+    return s->group;
+}
+
+const char *train_group_name(size_t group)
+{
+    ASSERT(group < TRAIN_GROUPS);
+    return group_names[group];
 }
 
 enum status train_save(const struct trainer *t, struct str card, const char *path)

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "router/calibrate.h"
+#include "router/classifier.h"
 #include "router/fit.h"
 
 enum {
@@ -80,6 +81,17 @@ MUST_CHECK enum status train_add(struct trainer *t, const struct train_row *row)
 /* Fits. Labels that only occur as `accept` are ignored; labels are put into alphabetical order.
  * ST_INVALID: fewer than two labels; ST_NO_MEMORY. Once per trainer. */
 MUST_CHECK enum status train_run(struct trainer *t, struct train_report *ret_report);
+
+/* After train_run: the labels, in the order of the weights. Borrowed from the trainer. */
+size_t train_label_count(const struct trainer *t);
+struct str train_label(const struct trainer *t, size_t index);
+
+/* After train_run: what the model says of a row (numbered in the order of train_add) that has seen
+ * nothing of its group, calibrated as the weights are. Returns the group, as train_group_of does;
+ * TRAIN_GROUPS, and nothing else, when no group was left out. */
+size_t train_left_out(const struct trainer *t, size_t row, struct classifier_result *ret_result);
+
+const char *train_group_name(size_t group);
 
 /* Writes the weights after train_run. `card` is the training card, JSON. ST_IO, ST_NO_MEMORY,
  * ST_INVALID. */

@@ -122,6 +122,34 @@ static void each_group_of_sources_is_left_out_once(void **state)
     assert_true(report.kept > 0 && report.kept <= report.features);
 }
 
+/* Counting the left-out verdicts one by one gives the report's own accuracy of that group. */
+static void left_out_rows_add_up_to_the_report(void **state)
+{
+    struct train_options options = small_options(1);
+    struct trainer *t = train_create(&options);
+    struct train_report report;
+    size_t rows = 0;
+    size_t right = 0;
+    (void)state;
+    for (int i = 0; i < ROWS; i++) {
+        assert_int_equal(add(t, i), ST_OK);
+    }
+    assert_int_equal(train_run(t, &report), ST_OK);
+
+    for (size_t i = 0; i < ROWS; i++) {
+        struct classifier_result r;
+        if (train_left_out(t, i, &r) == 0) {
+            rows++;
+            right += str_eq(train_label(t, r.best), str_from(labels[i % 3]));
+        }
+    }
+
+    assert_string_equal(report.groups[0].name, train_group_name(0));
+    assert_int_equal(rows, report.groups[0].rows);
+    assert_int_equal(right, (size_t)(report.groups[0].accuracy * (double)rows + 0.5));
+    train_destroy(t);
+}
+
 static void threads_do_not_change_the_file(void **state)
 {
     struct train_report report;
@@ -223,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trained_weights_tell_the_labels_apart),
         cmocka_unit_test(each_group_of_sources_is_left_out_once),
+        cmocka_unit_test(left_out_rows_add_up_to_the_report),
         cmocka_unit_test(threads_do_not_change_the_file),
         cmocka_unit_test(sources_fall_into_groups),
         cmocka_unit_test(rows_that_teach_nothing_are_refused),
