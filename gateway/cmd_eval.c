@@ -12,6 +12,8 @@
 #include "router/eval.h"
 #include "router/eval_table.h"
 #include "router/eval_write.h"
+#include "router/flips.h"
+#include "router/perturb.h"
 #include "router/prompts.h"
 
 enum {
@@ -43,6 +45,8 @@ static const char help[] =
     "  --general LABEL   the label that means no expert (general)\n"
     "  --baseline-train FILE  rows to fit the centroid baseline to; may be given several times\n"
     "  --svg FILE        a picture of all files together\n"
+    "  --perturb         also how often the best label of English rows changes with typing errors,\n"
+    "                    letter case, greetings, blanks and quotes\n"
     "  --json            one JSON object instead of text\n"
     "  --help\n";
 
@@ -57,7 +61,9 @@ struct scoring {
     struct eval *pooled;
     struct eval_table *sources;
     struct eval_table *languages;
-    struct buf text; /* what will be printed */
+    struct flips flips;
+    struct buf changed; /* a perturbed text */
+    struct buf text;    /* what will be printed */
 };
 
 static struct str file_name(struct str path)
@@ -87,13 +93,36 @@ static enum status add(struct eval *e, const struct prompts_row *prompt,
     return st;
 }
 
+static void score(struct scoring *s, struct str text, struct classifier_result *ret_result)
+{
+    struct classifier_segment segment = {text, 1.0F};
+    classifier_score(s->classifier, s->scratch, &segment, 1, ret_result);
+}
+
+/* The seed is the text's, so that rows do not depend on their order. */
+static enum status count_flips(struct scoring *s, const struct prompts_row *prompt,
+                               const struct classifier_result *before)
+{
+    enum status st = ST_OK;
+    for (unsigned i = 0; st == ST_OK && i < PERTURB_KINDS; i++) {
+        enum perturb_kind kind = (enum perturb_kind)i;
+        struct classifier_result after;
+        buf_reset(&s->changed);
+        st = perturb(kind, prompt->text, str_hash(prompt->text), &s->changed);
+        if (st == ST_OK) {
+            score(s, buf_str(&s->changed), &after);
+            flips_add(&s->flips, kind, before, &after);
+        }
+    }
+    return st;
+}
+
 static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
 {
     struct scoring *s = ctx;
-    struct classifier_segment segment = {prompt->text, 1.0F};
     struct classifier_result result;
     double start = now_us();
-    classifier_score(s->classifier, s->scratch, &segment, 1, &result);
+    score(s, prompt->text, &result);
     double us = now_us() - start;
     size_t centroid = s->centroid != NULL ? centroid_best(s->centroid, prompt->text) : SIZE_MAX;
     struct eval *places[] = {
@@ -105,7 +134,9 @@ static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
     for (size_t i = 0; st == ST_OK && i < sizeof places / sizeof places[0]; i++) {
         st = add(places[i], prompt, &result, us, centroid);
     }
-    return st;
+    bool is_english = prompt->lang.len == 0 || str_eq(prompt->lang, STR("en"));
+    bool is_asked = s->request->is_perturbed && is_english && !prompt->is_ood;
+    return st == ST_OK && is_asked ? count_flips(s, prompt, &result) : st;
 }
 
 static enum status on_baseline(void *ctx, const struct prompts_row *prompt)
@@ -182,6 +213,10 @@ static enum status pool_json(struct scoring *s, const struct eval_report *report
     if (st == ST_OK) {
         st = eval_write_table_json(s->languages, &s->text);
     }
+    if (st == ST_OK && s->request->is_perturbed) {
+        st = buf_append(&s->text, STR(",\"perturbed\":"));
+        st = st == ST_OK ? flips_write_json(&s->flips, &s->text) : st;
+    }
     return st == ST_OK ? buf_append(&s->text, STR("}\n")) : st;
 }
 
@@ -194,7 +229,10 @@ static enum status pool_text(struct scoring *s, const struct eval_report *report
     if (st == ST_OK) {
         st = eval_write_table_text(s->languages, STR("language"), &s->text);
     }
-    return st == ST_OK ? eval_write_details(s->pooled, report, &s->text) : st;
+    if (st == ST_OK) {
+        st = eval_write_details(s->pooled, report, &s->text);
+    }
+    return st == ST_OK && s->request->is_perturbed ? flips_write_text(&s->flips, &s->text) : st;
 }
 
 static enum status save_svg(struct scoring *s, const struct eval_report *report,
@@ -251,10 +289,17 @@ enum status cmd_eval_run(const struct classifier *c, const struct cmd_eval_reque
     s.sources = eval_table_create(&s.labels, request->threshold, request->general);
     s.languages = eval_table_create(&s.labels, request->threshold, request->general);
     buf_init(&s.text, TEXT_MAX);
+    buf_init(&s.changed, TEXT_MAX);
+    s.flips = (struct flips){.threshold = request->threshold};
+    while (s.flips.general < s.labels.count &&
+           !str_eq(s.labels.names[s.flips.general], request->general)) {
+        s.flips.general++;
+    }
     bool is_ready =
         s.scratch != NULL && s.pooled != NULL && s.sources != NULL && s.languages != NULL;
     enum status st = is_ready ? run_all(&s, diags) : ST_NO_MEMORY;
     buf_fini(&s.text);
+    buf_fini(&s.changed);
     centroid_destroy(s.centroid);
     eval_table_destroy(s.sources);
     eval_table_destroy(s.languages);
@@ -271,6 +316,7 @@ enum option_id { /* values for getopt_long */
     OPTION_GENERAL,
     OPTION_BASELINE,
     OPTION_SVG,
+    OPTION_PERTURB,
     OPTION_JSON,
     OPTION_HELP,
 };
@@ -283,6 +329,7 @@ static const struct option options[] = {
     {"general", required_argument, NULL, OPTION_GENERAL},
     {"baseline-train", required_argument, NULL, OPTION_BASELINE},
     {"svg", required_argument, NULL, OPTION_SVG},
+    {"perturb", no_argument, NULL, OPTION_PERTURB},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -336,6 +383,9 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             break;
         case OPTION_SVG:
             a->request.svg = optarg;
+            break;
+        case OPTION_PERTURB:
+            a->request.is_perturbed = true;
             break;
         case OPTION_JSON:
             a->request.is_json = true;

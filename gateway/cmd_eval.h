@@ -20,6 +20,7 @@ struct cmd_eval_request {
     size_t baseline_count;             /* 0: no centroid */
     const char *svg;                   /* where the picture of all files goes; NULL: none */
     bool is_json;
+    bool is_perturbed; /* also: how often the best label of English rows changes, by perturb.h */
 };
 
 int cmd_eval(int argc, char **argv); /* returns the exit status */

@@ -69,7 +69,8 @@ static enum status evaluate(const struct fixture *x, bool is_json, struct diags 
                                        .baseline_files = files,
                                        .baseline_count = 1,
                                        .svg = x->picture,
-                                       .is_json = is_json};
+                                       .is_json = is_json,
+                                       .is_perturbed = true};
     FILE *out = fopen(x->report, "we");
     assert_non_null(out);
     enum status st = classifier_load(x->model, diags, &c);
@@ -99,7 +100,8 @@ static void trained_weights_are_evaluated_per_file_and_pooled(void **state)
                                         "\"accuracy\":1,",
                                         "\"centroid\":1,",
                                         "\"sources\":[{\"name\":\"y\",\"n\":120,",
-                                        "\"languages\":[{\"name\":\"(none)\",\"n\":180,"};
+                                        "\"languages\":[{\"name\":\"(none)\",\"n\":180,",
+                                        "\"perturbed\":{\"all\":{\"rows\":1980,"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (str_find(json, str_from(parts[i])) == json.len) {
             fail_msg("no %s in %.*s", parts[i], STR_ARG(json));
@@ -163,6 +165,33 @@ static void a_broken_row_ends_the_evaluation(void **state)
     arena_destroy(arena);
 }
 
+/* Thirty rows are from textbooks, sixty from another source: two models, each judged by what it has
+ * not seen. */
+static void training_reports_on_the_sources_left_out(void **state)
+{
+    static const char *const parts[] = {
+        "{\"left_out\":[{\"file\":\"others-2\",\"n\":60,",
+        "{\"file\":\"textbooks\",\"n\":30,",
+        "\"pooled\":{\"file\":\"pooled\",\"n\":90,",
+        "\"centroid\":1,",
+        "\"sources\":[{\"name\":\"y\",\"n\":60,",
+        "\"languages\":[{\"name\":\"(none)\",\"n\":90,",
+    };
+    struct fixture *x = *state;
+    const char *argv[] = {"train", "--data", x->rows, "--report", x->report, "--rows", "9", NULL};
+
+    assert_int_equal(cmd_train(7, (char **)(uintptr_t)argv), 0);
+
+    struct str json = test_read_file(x->report);
+    assert_int_equal(json_validate(str_trim(json), NULL, NULL), ST_OK);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (str_find(json, str_from(parts[i])) == json.len) {
+            fail_msg("no %s in %.*s", parts[i], STR_ARG(json));
+        }
+    }
+    mem_free((void *)(uintptr_t)json.ptr);
+}
+
 static void wrong_arguments_give_status_2(void **state)
 {
     static const char *const cases[][8] = {
@@ -205,6 +234,7 @@ int main(void)
                                         clean),
         cmocka_unit_test_setup_teardown(the_picture_is_written_where_asked, prepare, clean),
         cmocka_unit_test_setup_teardown(a_broken_row_ends_the_evaluation, prepare, clean),
+        cmocka_unit_test_setup_teardown(training_reports_on_the_sources_left_out, prepare, clean),
         cmocka_unit_test(wrong_arguments_give_status_2),
         cmocka_unit_test(missing_files_give_status_1),
     };
