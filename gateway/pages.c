@@ -3,10 +3,12 @@
 #include <inttypes.h>
 
 #include "base/json_write.h"
+#include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
+#include "router/drift.h"
 
 struct model_entry { /* what stands in the list of models */
     struct str prefix;
@@ -118,6 +120,45 @@ enum status pages_health(struct exchange *x, struct buf *out)
                       x->snapshot->generation);
 }
 
+static void tell_drift(const struct drift_figures *f)
+{
+    for (size_t i = 0; i < DRIFT_WHATS; i++) {
+        if (f->news[i] != DRIFT_SAME) {
+            log_write(LOG_WARN, "drift", "the distribution of \"%s\" %s: PSI %.3f",
+                      drift_what_text((enum drift_what)i),
+                      f->news[i] == DRIFT_ALARM ? "is another than at the start"
+                                                : "is as it was at the start",
+                      f->psi[i]);
+        }
+    }
+}
+
+static enum status write_drift(struct exchange *x, struct buf *out)
+{
+    const struct classifier *c = x->snapshot->conf.routes.classifier;
+    struct drift_figures f = drift_look(x->worker->drift, c == NULL ? 0 : classifier_checksum(c));
+    tell_drift(&f);
+    enum status st = buf_append(
+        out, STR("# HELP expertd_drift_psi How far the classifier's answers are from those after "
+                 "the start; over 0.25: other traffic.\n"
+                 "# TYPE expertd_drift_psi gauge\n"));
+    for (size_t i = 0; st == ST_OK && i < DRIFT_WHATS; i++) {
+        st = buf_printf(out, "expertd_drift_psi{of=\"%s\"} %.6f\n",
+                        drift_what_text((enum drift_what)i), f.psi[i]);
+    }
+    return st != ST_OK ? st
+                       : buf_printf(out,
+                                    "# HELP expertd_drift_reference 1 once there is something to "
+                                    "compare with.\n"
+                                    "# TYPE expertd_drift_reference gauge\n"
+                                    "expertd_drift_reference %d\n"
+                                    "# HELP expertd_drift_page_hinkley How much confidence is "
+                                    "missing; over 50 it has fallen.\n"
+                                    "# TYPE expertd_drift_page_hinkley gauge\n"
+                                    "expertd_drift_page_hinkley %.3f\n",
+                                    f.has_reference ? 1 : 0, f.page_hinkley);
+}
+
 enum status pages_metrics(struct exchange *x, struct buf *out)
 {
     struct worker *w = x->worker;
@@ -129,6 +170,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
             "# TYPE expertd_access_log_dropped_total counter\n"
             "expertd_access_log_dropped_total %" PRIu64 "\n",
             access_log_dropped(w->access_log));
+    }
+    if (st == ST_OK) {
+        st = write_drift(x, out);
     }
     if (st == ST_OK && w->state != NULL) {
         st = state_write_metrics(w->state, out);

@@ -23,6 +23,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
+#include "router/drift.h"
 
 enum {
     LISTEN_BACKLOG = 4096,
@@ -37,6 +38,7 @@ struct process {
     struct kernel_pool *kernels;
     struct state *state; /* NULL: nothing is stored */
     struct recent *recent;
+    struct drift *drift;
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -167,6 +169,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .access_log = p->access_log,
         .state = p->state,
         .recent = p->recent,
+        .drift = p->drift,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
     if (setup.listen_fd < 0) {
@@ -238,7 +241,8 @@ static enum status start(struct process *p)
     p->worker_count = count_workers(server);
     p->metrics = metrics_create(p->worker_count);
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
-    if (p->metrics == NULL || p->kernels == NULL) {
+    p->drift = drift_create(p->worker_count);
+    if (p->metrics == NULL || p->kernels == NULL || p->drift == NULL) {
         return ST_NO_MEMORY;
     }
     st = snapshot_count(p->snapshot, p->metrics);
@@ -327,6 +331,7 @@ static void stop(struct process *p)
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);
     metrics_destroy(p->metrics);
+    drift_destroy(p->drift);
     snapshot_unref(p->snapshot);
 }
 

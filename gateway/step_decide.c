@@ -1,8 +1,10 @@
 /* EX_DECIDE: prompt -> category, candidates, plan. All thinking is in router/decide.c; this file asks
  * it and turns its refusals into answers. */
+#include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/recent.h"
 #include "gateway/worker.h"
+#include "router/drift.h"
 
 static struct str header(void *ctx, struct str name)
 {
@@ -36,6 +38,23 @@ static enum step_result refuse_candidates(struct exchange *x)
                            is_context ? STR("messages") : STR(""));
 }
 
+/* Does the classifier still see what it used to see? */
+static void watch(const struct exchange *x)
+{
+    const struct worker *w = x->worker;
+    if (!x->decision.is_classified) {
+        return;
+    }
+    uint64_t weights = classifier_checksum(x->snapshot->conf.routes.classifier);
+    enum drift_news news = drift_count(w->drift, w->index, weights, &x->decision.scores);
+    if (news != DRIFT_SAME) {
+        log_write(LOG_WARN, "drift",
+                  news == DRIFT_ALARM ? "the classifier's confidence has fallen: prompts are not "
+                                        "what they were at the start"
+                                      : "the classifier's confidence is back");
+    }
+}
+
 /* For feedback that names the request. */
 static void remember(const struct exchange *x)
 {
@@ -64,6 +83,7 @@ enum step_result step_decide(struct exchange *x)
     if (st == ST_INVALID) {
         return refuse_candidates(x);
     }
+    watch(x);
     remember(x);
     x->expert = plan_first(&x->decision.plan);
     exchange_go(x, EX_DISPATCH);

@@ -266,6 +266,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->counters = metrics_shard(setup->metrics, setup->index);
     w->access_log = setup->access_log;
     w->state = setup->state;
+    w->drift = setup->drift;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);
     w->log_timer.on_due = on_log_due;

@@ -15,6 +15,7 @@
 #include "router/decide.h"
 
 struct exchange;
+struct drift;
 struct kernel_pool;
 struct recent;
 struct state;
@@ -31,6 +32,7 @@ struct worker {
     struct kernel_pool *kernels;    /* the process's */
     struct metrics *metrics;        /* the process's */
     struct metrics_shard *counters; /* this worker's */
+    struct drift *drift;            /* the process's; each worker has a shard */
     struct access_log *access_log;  /* the process's */
     struct recent *recent;          /* the process's; NULL with state */
     struct state *state;            /* the process's; NULL: nothing is stored */
@@ -54,6 +56,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct snapshot *snapshot;
     struct kernel_pool *kernels;
     struct metrics *metrics;
+    struct drift *drift;
     struct access_log *access_log;
     struct recent *recent; /* NULL with state */
     struct state *state;   /* NULL: nothing is stored */

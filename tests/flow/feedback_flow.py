@@ -198,3 +198,20 @@ def test_a_state_file_that_cannot_be_opened_stops_the_start():
         assert "diary.txt" in done.stderr and "not a database" in done.stderr, done.stderr
         with open(diary) as f:
             assert f.read().startswith("dear diary")
+
+
+def test_drift_is_on_the_page_and_in_the_log():
+    with Place(workers=1) as p:
+        def figures():
+            page = exchange(p.gateway.admin, "GET", "/metrics", []).body().decode()
+            return dict(re.findall(r"^(expertd_drift_\S+) (\S+)$", page, re.M))
+
+        for i in range(1000):
+            p.post("/v1/chat/completions", {"model": "auto", "messages": [
+                {"role": "user", "content": f"{PROMPT} {'abcdefgh'[i % 8]}"}]})
+        assert figures()["expertd_drift_reference"] == "1", figures()
+        for _ in range(500):
+            p.post("/v1/chat/completions", {"model": "auto", "messages": [
+                {"role": "user", "content": "write a python function that reverses a list"}]})
+        assert float(figures()['expertd_drift_psi{of="label"}']) > 0.25, figures()
+        p.gateway.wait_output(r'the distribution of "label" is another than at the start')
