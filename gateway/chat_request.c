@@ -11,27 +11,23 @@
 
 enum {
     TEXT_WINDOW_BYTES = 4096, /* of an escaped text, decoded from its head and from its tail */
-    USER_TEXTS = 4,           /* last user messages that count */
+    KEY_BYTES = 1024,         /* of the head and of the tail of a text that names a session */
     TOKENS_MAX = 100000000,
 };
-
-/* How much a message counts for the classifier: chosen on labelled conversations, see bench/conversations. */
-static const float user_weights[USER_TEXTS] = {1.0F, 0.35F, 0.2F, 0.1F};
-static const float assistant_weight = 0.35F;
-static const float system_weight = 0.15F;
 
 enum role {
     ROLE_OTHER,
     ROLE_USER,
     ROLE_ASSISTANT,
     ROLE_SYSTEM,
+    ROLE_TOOL,
 };
 
-/* The texts that may become segments, newest first for users. */
+/* The texts that the router looks at, as in struct conversation. */
 struct texts {
-    struct json_value user[USER_TEXTS];
-    size_t user_count;
-    struct json_value assistant;
+    struct json_value user[CONVERSATION_TURNS_MAX];
+    struct json_value reply[CONVERSATION_TURNS_MAX];
+    size_t count;
     struct json_value system;
 };
 
@@ -68,10 +64,9 @@ static enum role role_of(struct json_value v)
         struct str name;
         enum role role;
     } roles[] = {
-        {{"user", 4}, ROLE_USER},
-        {{"assistant", 9}, ROLE_ASSISTANT},
-        {{"system", 6}, ROLE_SYSTEM},
-        {{"developer", 9}, ROLE_SYSTEM},
+        {{"user", 4}, ROLE_USER},     {{"assistant", 9}, ROLE_ASSISTANT},
+        {{"system", 6}, ROLE_SYSTEM}, {{"developer", 9}, ROLE_SYSTEM},
+        {{"tool", 4}, ROLE_TOOL},     {{"function", 8}, ROLE_TOOL},
     };
 
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
@@ -132,20 +127,52 @@ static struct json_value read_content(struct parser *p)
     return value;
 }
 
+/* A new user turn; when there is no room, the oldest after the opening one goes. */
+static void keep_turn(struct texts *t, struct json_value text)
+{
+    enum {
+        MOVED = CONVERSATION_TURNS_MAX - 2
+    };
+
+    if (t->count == CONVERSATION_TURNS_MAX) {
+        memmove(&t->user[1], &t->user[2], MOVED * sizeof t->user[0]);
+        memmove(&t->reply[1], &t->reply[2], MOVED * sizeof t->reply[0]);
+        t->count--;
+    }
+    t->user[t->count] = text;
+    t->reply[t->count] = (struct json_value){0};
+    t->count++;
+}
+
 static void keep_text(struct texts *t, enum role role, struct json_value text)
 {
     if (text.type != JSON_STRING) {
         return;
     }
     if (role == ROLE_USER) {
-        memmove(&t->user[1], &t->user[0], (USER_TEXTS - 1) * sizeof t->user[0]);
-        t->user[0] = text;
-        t->user_count = t->user_count < USER_TEXTS ? t->user_count + 1 : USER_TEXTS;
-    } else if (role == ROLE_ASSISTANT) {
-        t->assistant = text;
+        keep_turn(t, text);
+    } else if (role == ROLE_ASSISTANT && t->count > 0) {
+        t->reply[t->count - 1] = text;
     } else if (role == ROLE_SYSTEM) {
         t->system = text;
     }
+}
+
+/* An array that holds something. */
+static bool read_calls(struct parser *p)
+{
+    struct json_reader *r = &p->reader;
+    bool has_calls = false;
+    if (json_peek(r) != JSON_ARRAY) {
+        (void)json_take(r, NULL); /* errors are sticky and seen by json_close */
+        return false;
+    }
+    (void)json_open(r, JSON_ARRAY);
+    while (json_next_item(r)) {
+        (void)json_take(r, NULL);
+        has_calls = true;
+    }
+    return has_calls;
 }
 
 static void read_message(struct parser *p)
@@ -153,6 +180,7 @@ static void read_message(struct parser *p)
     struct json_value key;
     struct json_value content = {0};
     enum role role = ROLE_OTHER;
+    bool has_calls = false;
     struct json_reader *r = &p->reader;
     if (json_peek(r) != JSON_OBJECT) {
         (void)json_take(r, NULL);
@@ -166,11 +194,15 @@ static void read_message(struct parser *p)
             role = json_take(r, &value) ? role_of(value) : ROLE_OTHER;
         } else if (json_text_is(key, STR("content"))) {
             content = read_content(p);
+        } else if (json_text_is(key, STR("tool_calls"))) {
+            has_calls = read_calls(p);
         } else {
             (void)json_take(r, NULL);
         }
     }
     keep_text(&p->texts, role, content);
+    p->request->prompt.session.is_tool_open =
+        role == ROLE_TOOL || (role == ROLE_ASSISTANT && has_calls);
 }
 
 static void read_messages(struct parser *p)
@@ -293,14 +325,7 @@ static void read_max_tokens(struct parser *p, struct str name)
 
 static void read_tools(struct parser *p)
 {
-    struct json_reader *r = &p->reader;
-    if (json_peek(r) != JSON_ARRAY) {
-        (void)json_take(r, NULL);
-        return;
-    }
-    (void)json_open(r, JSON_ARRAY);
-    while (json_next_item(r)) {
-        (void)json_take(r, NULL);
+    if (read_calls(p)) {
         p->request->prompt.needs |= POLICY_TOOLS;
     }
 }
@@ -414,33 +439,36 @@ static enum status read_text(struct parser *p, struct json_value v, struct str *
     return st;
 }
 
-static enum status add_segment(struct parser *p, struct json_value v, float weight)
+/* Head, tail and length: enough to tell conversations apart, and bounded. */
+static uint64_t key_of(struct json_value v)
 {
-    struct prompt *prompt = &p->request->prompt;
-    if (v.type != JSON_STRING) {
-        return ST_OK;
-    }
-    struct classifier_segment *segment = &prompt->segments[prompt->segment_count];
-    enum status st = read_text(p, v, &segment->text);
-    if (st == ST_OK) {
-        segment->weight = weight;
-        prompt->segment_count++;
-    }
-    return st;
+    struct str raw = v.raw;
+    uint64_t head = str_hash(str_slice(raw, 0, KEY_BYTES));
+    uint64_t tail =
+        str_hash(str_slice(raw, raw.len > KEY_BYTES ? raw.len - KEY_BYTES : 0, KEY_BYTES));
+    return head * 31 + tail * 7 + raw.len;
 }
 
-static enum status fill_segments(struct parser *p)
+static enum status read_optional(struct parser *p, struct json_value v, struct str *ret_text)
 {
-    enum status st = ST_OK;
-    for (size_t i = 0; st == ST_OK && i < p->texts.user_count; i++) {
-        st = add_segment(p, p->texts.user[i], user_weights[i]);
+    *ret_text = STR("");
+    return v.type == JSON_STRING ? read_text(p, v, ret_text) : ST_OK;
+}
+
+static enum status fill_talk(struct parser *p)
+{
+    const struct texts *t = &p->texts;
+    struct prompt *prompt = &p->request->prompt;
+    enum status st = read_optional(p, t->system, &prompt->talk.system);
+    for (size_t i = 0; st == ST_OK && i < t->count; i++) {
+        struct conversation_turn *turn = &prompt->talk.turns[i];
+        st = read_optional(p, t->user[i], &turn->user);
+        if (st == ST_OK) {
+            st = read_optional(p, t->reply[i], &turn->reply);
+        }
     }
-    if (st == ST_OK) {
-        st = add_segment(p, p->texts.assistant, assistant_weight);
-    }
-    if (st == ST_OK) {
-        st = add_segment(p, p->texts.system, system_weight);
-    }
+    prompt->talk.count = t->count;
+    prompt->session.key = t->count > 0 ? key_of(t->system) * 1000003 + key_of(t->user[0]) : 0;
     return st;
 }
 
@@ -490,7 +518,7 @@ enum status chat_request_parse(struct str body, struct arena *arena,
         return ST_INVALID;
     }
     ret_request->prompt.is_stream = ret_request->is_stream;
-    return p.st == ST_OK ? fill_segments(&p) : p.st;
+    return p.st == ST_OK ? fill_talk(&p) : p.st;
 }
 
 /* ---------------------------------------------------------------- rewrite */

@@ -54,12 +54,12 @@ static void print_scores(const struct routes *routes, const struct decision *d)
 }
 
 static void print_evidence(const struct routes *routes, struct decide_scratch *scratch,
-                           const struct prompt *prompt, const struct decision *d)
+                           const struct decision *d)
 {
     struct classifier_evidence evidence[EXPLAIN_EVIDENCE];
     size_t count =
-        classifier_explain(routes->classifier, scratch->classifier, prompt->segments,
-                           prompt->segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
+        classifier_explain(routes->classifier, scratch->classifier, d->notes.segments,
+                           d->notes.segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
     for (size_t i = 0; i < count; i++) {
         (void)printf("%s %+.3f  %.*s\n", i == 0 ? "evidence   " : "           ",
                      (double)evidence[i].weight, STR_ARG(evidence[i].feature));
@@ -67,7 +67,7 @@ static void print_evidence(const struct routes *routes, struct decide_scratch *s
 }
 
 static void print_text(const struct routes *routes, struct decide_scratch *scratch,
-                       const struct prompt *prompt, const struct decision *d)
+                       const struct decision *d)
 {
     (void)printf("category    %.*s\nconfidence  %.4f\ndecided by  %s%s%.*s\n",
                  STR_ARG(d->category_name), (double)d->confidence, decide_source_text(d->source),
@@ -75,7 +75,7 @@ static void print_text(const struct routes *routes, struct decide_scratch *scrat
                  d->rule == NULL ? "" : d->rule->name.ptr);
     if (d->is_classified) {
         print_scores(routes, d);
-        print_evidence(routes, scratch, prompt, d);
+        print_evidence(routes, scratch, d);
     }
     for (size_t i = 0; i < d->candidate_count; i++) {
         const struct policy_candidate *c = &d->candidates[i];
@@ -126,7 +126,7 @@ static int explain(const struct snapshot *s, const struct route_options *options
     } else if (options->is_json) {
         failed = print_json(&s->conf.routes, &scratch, &prompt, &decision);
     } else {
-        print_text(&s->conf.routes, &scratch, &prompt, &decision);
+        print_text(&s->conf.routes, &scratch, &decision);
         failed = 0;
     }
 

@@ -49,15 +49,14 @@ static enum status write_scores(struct buf *out, const struct routes *routes,
 }
 
 static enum status write_evidence(struct buf *out, const struct routes *routes,
-                                  struct decide_scratch *scratch, const struct prompt *prompt,
-                                  const struct decision *d)
+                                  struct decide_scratch *scratch, const struct decision *d)
 {
     struct classifier_evidence evidence[EXPLAIN_EVIDENCE];
     size_t count = 0;
     if (d->is_classified) {
         count =
-            classifier_explain(routes->classifier, scratch->classifier, prompt->segments,
-                               prompt->segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
+            classifier_explain(routes->classifier, scratch->classifier, d->notes.segments,
+                               d->notes.segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
     }
     enum status st = buf_append(out, STR(",\"evidence\":["));
     for (size_t i = 0; st == ST_OK && i < count; i++) {
@@ -73,6 +72,44 @@ static enum status write_evidence(struct buf *out, const struct routes *routes,
         }
     }
     return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+/* "name":LABEL,"name_probability":P */
+static enum status label_member(struct buf *out, const char *key, struct str label, float p)
+{
+    enum status st = text_member(out, key, label, false);
+    if (st == ST_OK) {
+        st = buf_printf(out, ",\"%s_probability\":", key);
+    }
+    return st == ST_OK ? json_write_real(out, rounded(p)) : st;
+}
+
+/* What the turns before the last one said to it. */
+static enum status write_conversation(struct buf *out, const struct routes *routes,
+                                      const struct decision *d)
+{
+    const struct conversation_notes *notes = &d->notes;
+    if (!d->is_classified) {
+        return ST_OK;
+    }
+    enum status st =
+        buf_printf(out, ",\"conversation\":{\"turns\":%zu,\"changed\":%s,\"change\":", notes->turns,
+                   notes->is_changed ? "true" : "false");
+    if (st == ST_OK) {
+        st = json_write_real(out, rounded(notes->change));
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "why", str_from(conversation_why(notes)), false);
+    }
+    if (st == ST_OK) {
+        st = label_member(out, "topic", classifier_label(routes->classifier, notes->topic),
+                          notes->topic_p);
+    }
+    if (st == ST_OK) {
+        st = label_member(out, "alone", classifier_label(routes->classifier, notes->alone),
+                          notes->alone_p);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
 }
 
 static enum status write_candidate(struct buf *out, const struct policy_candidate *c, bool is_first)
@@ -163,10 +200,13 @@ enum status explain_write(struct buf *out, const struct routes *routes,
 {
     enum status st = write_head(out, routes, prompt, decision);
     if (st == ST_OK) {
+        st = write_conversation(out, routes, decision);
+    }
+    if (st == ST_OK) {
         st = write_scores(out, routes, decision);
     }
     if (st == ST_OK) {
-        st = write_evidence(out, routes, scratch, prompt, decision);
+        st = write_evidence(out, routes, scratch, decision);
     }
     if (st == ST_OK) {
         st = write_candidates(out, decision);

@@ -49,8 +49,8 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
 static void classify(const struct routes *routes, struct decide_scratch *s,
                      const struct prompt *prompt, struct decision *d)
 {
-    classifier_score(routes->classifier, s->classifier, prompt->segments, prompt->segment_count,
-                     &d->scores);
+    struct conversation_model model = {routes->classifier, s->classifier, &conversation_defaults};
+    conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
     d->is_classified = true;
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];

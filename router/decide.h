@@ -35,6 +35,7 @@ struct decision {
     struct str category_name;        /* "" when there is none */
     bool is_classified;              /* scores are filled */
     struct classifier_result scores;
+    struct conversation_notes notes; /* of is_classified: what the conversation said to it */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */

@@ -7,14 +7,14 @@ void prompt_from_text(struct prompt *prompt, struct str model, struct str text)
 {
     memset(prompt, 0, sizeof *prompt);
     prompt->model = model;
-    prompt->segments[0] = (struct classifier_segment){text, 1.0F};
-    prompt->segment_count = 1;
+    prompt->talk.turns[0].user = text;
+    prompt->talk.count = 1;
     prompt->text_bytes = (int64_t)text.len;
 }
 
 struct str prompt_last_text(const struct prompt *prompt)
 {
-    return prompt->segment_count == 0 ? STR("") : prompt->segments[0].text;
+    return prompt->talk.count == 0 ? STR("") : prompt->talk.turns[prompt->talk.count - 1].user;
 }
 
 int64_t prompt_tokens_estimate(const struct prompt *prompt)

@@ -7,16 +7,19 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "router/classifier.h"
+#include "router/conversation.h"
 
-enum {
-    PROMPT_SEGMENTS_MAX = 8
+/* What ties a request to those before it. */
+struct prompt_session {
+    uint64_t key;      /* of the system prompt and the first user message; 0: none */
+    struct str expert; /* who answered the conversation last, as far as remembered; or "" */
+    bool is_tool_open; /* a tool call waits for its result, or the result for the expert */
 };
 
 struct prompt {
     struct str model; /* as the client asked for it: auto, category/NAME, alias, expert */
-    struct classifier_segment segments[PROMPT_SEGMENTS_MAX]; /* last user message first */
-    size_t segment_count;
+    struct conversation talk;
+    struct prompt_session session;
     unsigned needs;     /* bits of enum policy_need */
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */

@@ -42,9 +42,12 @@ static void check_rewritten(const struct chat_request *before, bool ask_usage, s
     ASSERT(after.prompt.needs == before->prompt.needs);
     ASSERT(after.prompt.max_tokens == before->prompt.max_tokens);
     ASSERT(after.prompt.text_bytes == before->prompt.text_bytes);
-    ASSERT(after.prompt.segment_count == before->prompt.segment_count);
-    for (size_t i = 0; i < after.prompt.segment_count; i++) {
-        ASSERT(str_eq(after.prompt.segments[i].text, before->prompt.segments[i].text));
+    ASSERT(after.prompt.session.key == before->prompt.session.key);
+    ASSERT(after.prompt.session.is_tool_open == before->prompt.session.is_tool_open);
+    ASSERT(after.prompt.talk.count == before->prompt.talk.count);
+    for (size_t i = 0; i < after.prompt.talk.count; i++) {
+        ASSERT(str_eq(after.prompt.talk.turns[i].user, before->prompt.talk.turns[i].user));
+        ASSERT(str_eq(after.prompt.talk.turns[i].reply, before->prompt.talk.turns[i].reply));
     }
     if (!ask_usage) { /* all bytes but the model's */
         struct str old = before->body;

@@ -195,7 +195,7 @@ static void escapes_in_keys_and_names_are_decoded(void **state)
                     "'cont\\u0065nt':'hi'}],'str\\u0065am':true}");
 
     test_assert_str(prompt->model, STR("auto"));
-    assert_int_equal(prompt->segment_count, 1);
+    assert_int_equal(prompt->talk.count, 1);
     assert_true(f->request.is_stream);
 }
 
@@ -304,27 +304,100 @@ static void stream_and_usage_wishes_are_read(void **state)
 
 /* ---------------------------------------------------------------- texts */
 
-static void segments_are_the_last_user_first_then_assistant_and_system(void **state)
+static void check_turn(const struct prompt *prompt, size_t i, const char *user, const char *reply)
 {
-    static const char *const want[] = {"u5", "u4", "u3", "u2", "a2", "s"};
+    test_assert_str(prompt->talk.turns[i].user, str_from(user));
+    test_assert_str(prompt->talk.turns[i].reply, str_from(reply));
+}
+
+static void turns_are_user_texts_with_the_last_reply_to_each(void **state)
+{
     struct fixture *f = *state;
 
     const struct prompt *prompt =
         parse_ok(f, "{'model':'auto','messages':[{'role':'system','content':'s'},"
+                    "{'role':'assistant','content':'a0'},"
                     "{'role':'user','content':'u1'},{'role':'assistant','content':'a1'},"
                     "{'role':'user','content':'u2'},{'content':'u3','role':'user'},"
-                    "{'role':'user','content':'u4'},{'role':'assistant','content':'a2'},"
-                    "{'role':'tool','content':'t'},{'role':'user','content':'u5'}]}");
+                    "{'role':'assistant','content':'a'},{'role':'assistant','content':'a3'},"
+                    "{'role':'tool','content':'t'},{'role':'user','content':'u4'}]}");
 
-    assert_int_equal(prompt->segment_count, 6);
-    for (size_t i = 0; i < 6; i++) {
-        test_assert_str(prompt->segments[i].text, str_from(want[i]));
-        assert_true(prompt->segments[i].weight <= prompt->segments[0].weight);
-    }
-    test_assert_str(prompt_last_text(prompt), STR("u5"));
+    assert_int_equal(prompt->talk.count, 4);
+    test_assert_str(prompt->talk.system, STR("s"));
+    check_turn(prompt, 0, "u1", "a1");
+    check_turn(prompt, 1, "u2", "");
+    check_turn(prompt, 2, "u3", "a3");
+    check_turn(prompt, 3, "u4", "");
+    test_assert_str(prompt_last_text(prompt), STR("u4"));
 }
 
-static void contents_without_text_make_no_segment(void **state)
+static void long_conversations_keep_their_opening_and_their_last_turns(void **state)
+{
+    struct fixture *f = *state;
+
+    const struct prompt *prompt =
+        parse_ok(f, "{'model':'a','messages':[{'role':'user','content':'u1'},"
+                    "{'role':'assistant','content':'a1'},{'role':'user','content':'u2'},"
+                    "{'role':'user','content':'u3'},{'role':'user','content':'u4'},"
+                    "{'role':'assistant','content':'a4'},{'role':'user','content':'u5'},"
+                    "{'role':'user','content':'u6'},{'role':'user','content':'u7'},"
+                    "{'role':'user','content':'u8'},{'role':'user','content':'u9'},"
+                    "{'role':'user','content':'u10'}]}");
+
+    assert_int_equal(prompt->talk.count, CONVERSATION_TURNS_MAX);
+    check_turn(prompt, 0, "u1", "a1");
+    check_turn(prompt, 1, "u4", "a4");
+    check_turn(prompt, 7, "u10", "");
+}
+
+static void a_tool_call_is_open_until_another_message_follows(void **state)
+{
+    static const struct {
+        const char *last;
+        bool is_open;
+    } cases[] = {
+        {"{'role':'user','content':'u'}", false},
+        {"{'role':'assistant','content':'a'}", false},
+        {"{'role':'assistant','content':null,'tool_calls':[]}", false},
+        {"{'role':'assistant','content':null,'tool_calls':[{'id':'c'}]}", true},
+        {"{'tool_calls':[{'id':'c'}],'role':'assistant'}", true},
+        {"{'role':'user','content':'u','tool_calls':[{'id':'c'}]}", false},
+        {"{'role':'assistant','tool_calls':[{'id':'c'}]},{'role':'tool','content':'42'}", true},
+        {"{'role':'function','content':'42'}", true},
+        {"{'role':'tool','content':'42'},{'role':'user','content':'and?'}", false},
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str body = arena_printf(
+            f->arena, "{'model':'a','messages':[{'role':'user','content':'q'},%s]}", cases[i].last);
+        if (parse_ok(f, body.ptr)->session.is_tool_open != cases[i].is_open) {
+            fail_msg("%s", cases[i].last);
+        }
+    }
+}
+
+static uint64_t key_of(struct fixture *f, const char *messages)
+{
+    struct str body = arena_printf(f->arena, "{'model':'a','messages':[%s]}", messages);
+    return parse_ok(f, body.ptr)->session.key;
+}
+
+static void a_session_is_known_by_its_system_prompt_and_first_user_message(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t key = key_of(f, "{'role':'system','content':'s'},{'role':'user','content':'u'}");
+    assert_int_not_equal(key, 0);
+    assert_int_equal(key, key_of(f, "{'role':'system','content':'s'},{'role':'user','content':'u'},"
+                                    "{'role':'assistant','content':'a'},"
+                                    "{'role':'user','content':'v'}"));
+    assert_int_not_equal(key, key_of(f, "{'role':'user','content':'u'}"));
+    assert_int_not_equal(
+        key, key_of(f, "{'role':'system','content':'s'},{'role':'user','content':'v'}"));
+    assert_int_equal(key_of(f, "{'role':'system','content':'s'}"), 0);
+}
+
+static void contents_without_text_make_no_turn(void **state)
 {
     static const char *const contents[] = {
         "null", "[]", "[{'type':'image_url'}]", "7", "{}", "[[1]]", "['a']", "[{'text':1}]"};
@@ -332,7 +405,7 @@ static void contents_without_text_make_no_segment(void **state)
     for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
         struct str body = arena_printf(
             f->arena, "{'model':'a','messages':[{'role':'user','content':%s}]}", contents[i]);
-        assert_int_equal(parse_ok(f, body.ptr)->segment_count, 0);
+        assert_int_equal(parse_ok(f, body.ptr)->talk.count, 0);
     }
 }
 
@@ -344,8 +417,8 @@ static void the_longest_part_speaks_for_a_message(void **state)
         f, "{'model':'a','messages':[{'role':'user','content':[{'type':'text','text':'ab'},"
            "{'text':'\\u0061bcdef','type':'text'},{'type':'image_url'},{'text':'x'}]}]}");
 
-    assert_int_equal(prompt->segment_count, 1);
-    test_assert_str(prompt->segments[0].text, STR("abcdef"));
+    assert_int_equal(prompt->talk.count, 1);
+    test_assert_str(prompt->talk.turns[0].user, STR("abcdef"));
     assert_int_equal(prompt->text_bytes, 4 + 13 + 3);
 }
 
@@ -461,8 +534,11 @@ int main(void)
         TEST(needs_follow_from_what_the_request_holds),
         TEST(the_larger_limit_on_tokens_counts),
         TEST(stream_and_usage_wishes_are_read),
-        TEST(segments_are_the_last_user_first_then_assistant_and_system),
-        TEST(contents_without_text_make_no_segment),
+        TEST(turns_are_user_texts_with_the_last_reply_to_each),
+        TEST(long_conversations_keep_their_opening_and_their_last_turns),
+        TEST(a_tool_call_is_open_until_another_message_follows),
+        TEST(a_session_is_known_by_its_system_prompt_and_first_user_message),
+        TEST(contents_without_text_make_no_turn),
         TEST(the_longest_part_speaks_for_a_message),
         TEST(escaped_texts_are_decoded),
         TEST(long_escaped_texts_give_head_and_tail),

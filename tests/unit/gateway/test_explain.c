@@ -84,6 +84,23 @@ static void a_classified_prompt_is_explained_in_full(void **state)
     stop(&f);
 }
 
+static void the_conversation_is_explained(void **state)
+{
+    struct fixture f;
+    (void)state;
+
+    explain(&f, "auto", MEDICAL_TEXT, 0);
+
+    const json_t *talk = json_object_get(f.doc, "conversation");
+    assert_int_equal(json_integer_value(json_object_get(talk, "turns")), 1);
+    assert_true(json_is_false(json_object_get(talk, "changed")));
+    assert_string_equal(json_string_value(json_object_get(talk, "why")),
+                        "the conversation starts here");
+    assert_string_equal(json_string_value(json_object_get(talk, "alone")), "medical");
+    assert_true(json_number_value(json_object_get(talk, "alone_probability")) >= 0.6);
+    stop(&f);
+}
+
 static void scores_name_all_labels_and_sum_to_one(void **state)
 {
     struct fixture f;
@@ -198,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_classified_prompt_is_explained_in_full),
+        cmocka_unit_test(the_conversation_is_explained),
         cmocka_unit_test(scores_name_all_labels_and_sum_to_one),
         cmocka_unit_test(evidence_names_features_heaviest_first),
         cmocka_unit_test(candidates_carry_verdicts_and_the_plan_only_who_is_in),

@@ -2,7 +2,7 @@
 #include "router/prompt.h"
 #include "tests/support/test.h"
 
-static void a_text_becomes_one_segment(void **state)
+static void a_text_becomes_one_turn(void **state)
 {
     struct prompt prompt;
     (void)state;
@@ -10,19 +10,19 @@ static void a_text_becomes_one_segment(void **state)
     prompt_from_text(&prompt, STR("auto"), STR("hello"));
 
     test_assert_str(prompt.model, STR("auto"));
-    assert_int_equal(prompt.segment_count, 1);
+    assert_int_equal(prompt.talk.count, 1);
     test_assert_str(prompt_last_text(&prompt), STR("hello"));
     assert_int_equal(prompt.needs, 0);
     assert_int_equal(prompt.max_tokens, 0);
     assert_false(prompt.is_stream);
 }
 
-static void without_segments_the_last_text_is_empty(void **state)
+static void without_turns_the_last_text_is_empty(void **state)
 {
     struct prompt prompt;
     (void)state;
     prompt_from_text(&prompt, STR("auto"), STR("hello"));
-    prompt.segment_count = 0;
+    prompt.talk.count = 0;
 
     test_assert_str(prompt_last_text(&prompt), STR(""));
 }
@@ -40,8 +40,8 @@ static void tokens_are_a_quarter_of_the_bytes_rounded_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_text_becomes_one_segment),
-        cmocka_unit_test(without_segments_the_last_text_is_empty),
+        cmocka_unit_test(a_text_becomes_one_turn),
+        cmocka_unit_test(without_turns_the_last_text_is_empty),
         cmocka_unit_test(tokens_are_a_quarter_of_the_bytes_rounded_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
