@@ -188,3 +188,18 @@ struct str utf8_truncate(struct str s, size_t max)
     bool is_broken = is_continuation((unsigned char)s.ptr[len]);
     return (struct str){s.ptr, is_broken ? max : len};
 }
+
+void utf8_window(struct str s, size_t head, size_t tail, struct str *ret_head, struct str *ret_tail)
+{
+    *ret_head = s;
+    *ret_tail = (struct str){NULL, 0};
+    if (s.len <= head + tail) {
+        return;
+    }
+    *ret_head = utf8_truncate(s, head);
+    size_t at = s.len - tail;
+    while (at < s.len && ((unsigned char)s.ptr[at] & 0xc0) == 0x80) {
+        at++;
+    }
+    *ret_tail = (struct str){s.ptr + at, s.len - at};
+}

@@ -24,3 +24,8 @@ size_t utf8_encode(uint32_t code_point, char out[4]);
 
 /* s shortened to at most max bytes without cutting a code point in two. */
 struct str utf8_truncate(struct str s, size_t max);
+
+/* What a look at both ends of a text shows: all of it when it has at most head + tail bytes (ret_tail
+ * is empty then), else that much of its start and of its end, cut between code points. */
+void utf8_window(struct str s, size_t head, size_t tail, struct str *ret_head,
+                 struct str *ret_tail);

@@ -234,22 +234,6 @@ static void push_letters(struct features *f, size_t from)
     }
 }
 
-/* The head and the tail of a long text, cut between code points. */
-static void cut_window(struct str text, struct str *ret_head, struct str *ret_tail)
-{
-    *ret_head = text;
-    *ret_tail = (struct str){NULL, 0};
-    if (text.len <= FEATURES_WINDOW_BYTES) {
-        return;
-    }
-    *ret_head = utf8_truncate(text, FEATURES_HEAD_BYTES);
-    size_t at = text.len - FEATURES_TAIL_BYTES;
-    while (at < text.len && ((unsigned char)text.ptr[at] & 0xc0) == 0x80) {
-        at++;
-    }
-    *ret_tail = (struct str){text.ptr + at, text.len - at};
-}
-
 struct features *features_create(void)
 {
     return mem_zalloc(1, sizeof(struct features));
@@ -275,7 +259,7 @@ size_t features_add(struct features *f, struct str text)
 {
     struct str head;
     struct str tail;
-    cut_window(text, &head, &tail);
+    utf8_window(text, FEATURES_HEAD_BYTES, FEATURES_TAIL_BYTES, &head, &tail);
     size_t bytes = head.len + tail.len;
     if (f->text_count == FEATURES_TEXTS_MAX || f->text_bytes + bytes > FEATURES_BYTES_MAX) {
         return 0;
