@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "base/json_write.h"
-#include "base/table.h"
 #include "gateway/cmd.h"
 #include "gateway/feedback.h"
+#include "gateway/learner.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 #include "router/features.h"
@@ -22,13 +22,14 @@ enum {
 
 static void help(FILE *out)
 {
-    (void)fputs("usage: expertd feedback list|export|stats --config FILE\n"
+    (void)fputs("usage: expertd feedback list|export|stats|rollback --config FILE\n"
                 "\n"
                 "What people said of decisions (POST /v1/feedback), from the state file.\n"
                 "\n"
                 "  list      a line per request\n"
                 "  export    the same as JSON, a line each, with the hashes of the features\n"
                 "  stats     how many there are, and which categories they correct\n"
+                "  rollback  forget what router.online has learned from them; they stay\n"
                 "\n"
                 "  -c, --config FILE  configuration (YAML or JSON)\n"
                 "  -h, --help         this text\n"
@@ -159,6 +160,15 @@ static enum status print_stats(struct db *db)
 
 /* ---------------------------------------------------------------- command */
 
+static enum status roll_back(struct db *db)
+{
+    enum status st = learner_rollback_file(db);
+    if (st == ST_OK) {
+        (void)puts("rolled back; a running server notices with its next reload or feedback");
+    }
+    return st;
+}
+
 static const struct {
     const char *name;
     enum status (*run)(struct db *db);
@@ -167,6 +177,7 @@ static const struct {
     {"list", list_all, DB_READ},
     {"export", export_all, DB_READ},
     {"stats", print_stats, DB_READ},
+    {"rollback", roll_back, DB_WRITE},
 };
 
 enum {

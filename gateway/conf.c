@@ -247,6 +247,11 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
     } listeners[] = {{&conf->server.listen, STR("listen")}, {&conf->server.admin, STR("admin")}};
 
     enum status st = ST_OK;
+    if (conf->routes.router.online.enabled && conf->state.path.len == 0) {
+        diags_add(reader->diags, DIAG_ERROR, root->file, yaml_get(root, STR("router"))->pos,
+                  "\"router.online\" needs a \"state\" block: what is learned must be kept");
+        st = ST_INVALID;
+    }
     for (size_t i = 0; i < 2; i++) {
         if (!is_loopback(listeners[i].address)) {
             const struct yaml_node *node = yaml_get(server, listeners[i].key);

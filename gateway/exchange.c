@@ -75,6 +75,12 @@ enum step_result exchange_refuse(struct exchange *x, enum problem problem, struc
     return STEP_MORE;
 }
 
+uint64_t exchange_weights(const struct exchange *x)
+{
+    const struct classifier *c = x->snapshot->conf.routes.classifier;
+    return c == NULL ? 0 : classifier_checksum(c);
+}
+
 void exchange_drop_call(struct exchange *x)
 {
     call_destroy(x->call);

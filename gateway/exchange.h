@@ -116,6 +116,9 @@ enum step_result exchange_refuse(struct exchange *x, enum problem problem, struc
                                  struct str param); /* message: static or in the arena */
 void exchange_drop_call(struct exchange *x);
 
+/* The checksum of the classifier in use; 0: there is none. */
+uint64_t exchange_weights(const struct exchange *x);
+
 /* Fills the headers that every reply carries; values live in the arena. */
 void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type);
 void exchange_add_header(struct http_reply *reply, const char *name, const char *value);
@@ -136,6 +139,7 @@ enum step_result step_log(struct exchange *x);
 /* Lets go of feedback that waits for the disk: it is stored, nobody is told. */
 void step_feedback_forget(struct exchange *x);
 enum status pages_feedback(struct exchange *x, struct buf *out); /* step_feedback.c */
+enum status pages_rollback(struct exchange *x, struct buf *out); /* step_feedback.c */
 
 /* Documents of pages (pages.c). */
 enum status pages_models(struct exchange *x, struct buf *out);

@@ -188,6 +188,9 @@ static enum status write_head(struct buf *out, const struct routes *routes,
     if (st == ST_OK && d->is_classified) {
         st = real_member(out, "entropy", rounded(d->scores.entropy), false);
     }
+    if (st == ST_OK && d->is_taught) {
+        st = real_member(out, "taught", rounded(d->taught), false);
+    }
     if (st == ST_OK) {
         st = real_member(out, "prompt_tokens_estimate", (double)tokens, false);
     }

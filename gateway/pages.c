@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
+#include "gateway/learner.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
 #include "router/drift.h"
@@ -135,8 +136,7 @@ static void tell_drift(const struct drift_figures *f)
 
 static enum status write_drift(struct exchange *x, struct buf *out)
 {
-    const struct classifier *c = x->snapshot->conf.routes.classifier;
-    struct drift_figures f = drift_look(x->worker->drift, c == NULL ? 0 : classifier_checksum(c));
+    struct drift_figures f = drift_look(x->worker->drift, exchange_weights(x));
     tell_drift(&f);
     enum status st = buf_append(
         out, STR("# HELP expertd_drift_psi How far the classifier's answers are from those after "
@@ -176,6 +176,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     }
     if (st == ST_OK && w->state != NULL) {
         st = state_write_metrics(w->state, out);
+    }
+    if (st == ST_OK && w->learner != NULL) {
+        st = learner_write_metrics(w->learner, out);
     }
     return st;
 }

@@ -15,9 +15,11 @@
 
 #include "backends/kernel_pool.h"
 #include "backends/transport.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/learner.h"
 #include "gateway/metrics.h"
 #include "gateway/recent.h"
 #include "gateway/snapshot.h"
@@ -39,6 +41,7 @@ struct process {
     struct state *state; /* NULL: nothing is stored */
     struct recent *recent;
     struct drift *drift;
+    struct learner *learner; /* NULL: online learning is off */
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -169,6 +172,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .access_log = p->access_log,
         .state = p->state,
         .recent = p->recent,
+        .learner = p->learner,
         .drift = p->drift,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
@@ -213,6 +217,27 @@ static enum status start_workers(struct process *p)
     return ST_OK;
 }
 
+/* After the state file was opened; through a connection of its own, which only reads. */
+static enum status open_learner(struct process *p)
+{
+    const struct routes *routes = &p->snapshot->conf.routes;
+    char why[DB_WHY_BYTES] = "";
+    struct db *db = NULL;
+    if (!routes->router.online.enabled || routes->classifier == NULL) {
+        return ST_OK;
+    }
+    enum status st = state_open_file(p->snapshot->conf.state.path.ptr, DB_READ, &db, why);
+    if (st == ST_OK) {
+        st = learner_create(&routes->router.online, routes->classifier, p->recent, db, &p->learner);
+    }
+    if (st != ST_OK) {
+        log_write(LOG_ERROR, "process", "cannot load what was learned: %s",
+                  db == NULL ? why : db_why(db));
+    }
+    db_close(db);
+    return st;
+}
+
 static enum status open_state(struct process *p)
 {
     const struct state_settings *settings = &p->snapshot->conf.state;
@@ -227,7 +252,7 @@ static enum status open_state(struct process *p)
         return st;
     }
     p->recent = recent_create(p->worker_count, (size_t)settings->recent_bytes);
-    return p->recent == NULL ? ST_NO_MEMORY : ST_OK;
+    return p->recent == NULL ? ST_NO_MEMORY : open_learner(p);
 }
 
 static enum status start(struct process *p)
@@ -262,9 +287,13 @@ static enum status start(struct process *p)
     return st == ST_OK ? start_workers(p) : st;
 }
 
-static bool is_same_state(const struct state_settings *old, const struct state_settings *new)
+static bool is_same_state(const struct conf *old_conf, const struct conf *new_conf)
 {
-    return str_eq(old->path, new->path) && old->durability == new->durability &&
+    const struct state_settings *old = &old_conf->state;
+    const struct state_settings *new = &new_conf->state;
+    return memcmp(&old_conf->routes.router.online, &new_conf->routes.router.online,
+                  sizeof old_conf->routes.router.online) == 0 &&
+           str_eq(old->path, new->path) && old->durability == new->durability &&
            old->interval_ms == new->interval_ms && old->queue == new->queue &&
            old->recent_bytes == new->recent_bytes;
 }
@@ -287,6 +316,36 @@ static void warn_of_fixed(const struct conf_server *old, const struct conf_serve
     }
 }
 
+struct refresh_job {
+    struct state_job job;
+    struct learner *learner;
+};
+
+static enum status refresh(struct state_job *job, struct db *db)
+{
+    return learner_refresh(CONTAINER_OF(job, struct refresh_job, job)->learner, db);
+}
+
+static void on_refreshed(struct state_job *job)
+{
+    mem_free(CONTAINER_OF(job, struct refresh_job, job));
+}
+
+/* A rollback by `expertd feedback` takes effect. */
+static void refresh_learner(struct process *p)
+{
+    struct refresh_job *j = p->learner == NULL ? NULL : mem_zalloc(1, sizeof *j);
+    if (j == NULL) {
+        return; /* nothing to refresh; or no memory: the next feedback does it */
+    }
+    j->job.run = refresh;
+    j->job.done = on_refreshed;
+    j->learner = p->learner;
+    if (state_submit(p->state, &j->job) != ST_OK) {
+        mem_free(j);
+    }
+}
+
 static void reload(struct process *p)
 {
     int64_t started_us = clock_now_us(clock_system());
@@ -306,11 +365,12 @@ static void reload(struct process *p)
         return;
     }
     warn_of_fixed(&p->snapshot->conf.server, &fresh->conf.server);
-    if (!is_same_state(&p->snapshot->conf.state, &fresh->conf.state)) {
-        log_write(
-            LOG_WARN, "process",
-            "state changes at the next start, not by a reload: the running server keeps its file");
+    if (!is_same_state(&p->snapshot->conf, &fresh->conf)) {
+        log_write(LOG_WARN, "process",
+                  "state and router.online change at the next start, not by a reload: the running "
+                  "server keeps its file");
     }
+    refresh_learner(p);
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
     log_write(LOG_INFO, "process", "reloaded, generation %" PRIu64 ", in %" PRId64 " us",
@@ -327,6 +387,7 @@ static void stop(struct process *p)
     }
     mem_free(p->workers);
     state_close(p->state);
+    learner_destroy(p->learner);
     recent_destroy(p->recent);
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);

@@ -70,21 +70,23 @@ static void copy_text(char *to, size_t size, struct str text)
     to[len] = '\0';
 }
 
-void recent_describe(struct str id, const struct decision *d, const struct decide_scratch *scratch,
+void recent_describe(const struct decision *d, uint64_t weights, struct decide_scratch *scratch,
                      struct recent_decision *ret)
 {
-    copy_text(ret->id, sizeof ret->id, id);
     copy_text(ret->category, sizeof ret->category, d->category_name);
     copy_text(ret->expert, sizeof ret->expert,
               d->plan.count > 0 ? d->plan.experts[0]->id.name : STR(""));
     ret->confidence = d->confidence;
+    ret->weights = weights;
     ret->label_count = 0;
     ret->hash_count = 0;
     if (d->is_classified) {
         ret->label_count = (uint32_t)d->scores.count;
-        memcpy(ret->p, d->scores.p, d->scores.count * sizeof ret->p[0]);
+        memcpy(ret->p, d->is_taught ? d->untaught : d->scores.p,
+               d->scores.count * sizeof ret->p[0]);
         ret->hash_count =
-            (uint32_t)classifier_hashes(scratch->classifier, ret->hashes, RECENT_HASHES_MAX);
+            (uint32_t)classifier_hashes(scratch->classifier, d->notes.segments,
+                                        d->notes.segment_count, ret->hashes, RECENT_HASHES_MAX);
     }
 }
 

@@ -12,8 +12,8 @@
 
 enum {
     RECENT_ID_BYTES = 24,
-    RECENT_NAME_BYTES = 132, /* names of categories and experts have at most 128 */
-    RECENT_HASHES_MAX = 512, /* of a longer text every n-th feature counts */
+    RECENT_NAME_BYTES = 132,               /* names of categories and experts have at most 128 */
+    RECENT_HASHES_MAX = ONLINE_HASHES_MAX, /* of a longer text every n-th feature counts */
 };
 
 struct recent_decision {
@@ -22,7 +22,8 @@ struct recent_decision {
     char expert[RECENT_NAME_BYTES];   /* the plan's first */
     float confidence;
     uint32_t label_count;           /* 0: the classifier was not asked */
-    float p[CLASSIFIER_LABELS_MAX]; /* its probabilities */
+    uint64_t weights;               /* its checksum */
+    float p[CLASSIFIER_LABELS_MAX]; /* its probabilities, without what feedback taught */
     uint32_t hash_count;
     uint32_t hashes[RECENT_HASHES_MAX];
 };
@@ -33,8 +34,9 @@ struct recent;
 struct recent *recent_create(size_t shards, size_t bytes);
 void recent_destroy(struct recent *r); /* NULL allowed */
 
-/* Notes what was decided, into `ret`. The scratch must be as decide left it. */
-void recent_describe(struct str id, const struct decision *d, const struct decide_scratch *scratch,
+/* Notes what was decided, all but the id. The texts of the prompt must still be there; weights:
+ * the classifier's checksum. */
+void recent_describe(const struct decision *d, uint64_t weights, struct decide_scratch *scratch,
                      struct recent_decision *ret);
 
 /* Keeps it. By the worker of that shard. */

@@ -1,5 +1,7 @@
 /* EX_DECIDE: prompt -> category, candidates, plan. All thinking is in router/decide.c; this file asks
  * it and turns its refusals into answers. */
+#include <string.h>
+
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/recent.h"
@@ -45,8 +47,8 @@ static void watch(const struct exchange *x)
     if (!x->decision.is_classified) {
         return;
     }
-    uint64_t weights = classifier_checksum(x->snapshot->conf.routes.classifier);
-    enum drift_news news = drift_count(w->drift, w->index, weights, &x->decision.scores);
+    enum drift_news news =
+        drift_count(w->drift, w->index, exchange_weights(x), &x->decision.scores);
     if (news != DRIFT_SAME) {
         log_write(LOG_WARN, "drift",
                   news == DRIFT_ALARM ? "the classifier's confidence has fallen: prompts are not "
@@ -60,7 +62,8 @@ static void remember(const struct exchange *x)
 {
     struct recent_decision decision;
     if (x->worker->recent != NULL) {
-        recent_describe(str_from(x->id), &x->decision, &x->worker->scratch, &decision);
+        recent_describe(&x->decision, exchange_weights(x), &x->worker->scratch, &decision);
+        memcpy(decision.id, x->id, sizeof decision.id);
         recent_put(x->worker->recent, x->worker->index, &decision);
     }
 }

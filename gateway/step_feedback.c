@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gateway/exchange.h"
 #include "gateway/feedback.h"
+#include "gateway/learner.h"
 #include "gateway/recent.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
@@ -18,8 +19,10 @@ enum {
 struct feedback_job { /* owned by the state file while it waits there */
     struct state_job job;
     struct worker *worker;
+    struct learner *learner;   /* NULL: online learning is off */
     struct exchange *exchange; /* NULL: it is gone */
     struct recent_decision decision;
+    struct learner_lesson lesson;
     int64_t created_s;
     char category[RECENT_NAME_BYTES];
     char rating[8];
@@ -52,7 +55,15 @@ static enum status write_row(struct state_job *job, struct db *db)
         .hashes = j->decision.hashes,
         .hash_count = j->decision.hash_count,
     };
-    return feedback_write(db, &row);
+    enum status st = feedback_write(db, &row);
+    return st == ST_OK && j->learner != NULL ? learner_take(j->learner, db, &j->lesson) : st;
+}
+
+/* On the writer's thread. */
+static enum status roll_back(struct state_job *job, struct db *db)
+{
+    const struct feedback_job *j = CONTAINER_OF(job, struct feedback_job, job);
+    return learner_rollback(j->learner, db);
 }
 
 static void on_done(struct state_job *job)
@@ -123,7 +134,8 @@ static enum step_result decide_now(struct exchange *x, const struct feedback *f,
                                    "request_id."),
                                STR("prompt"));
     }
-    recent_describe(str_from(x->id), &decision, &x->worker->scratch, ret);
+    recent_describe(&decision, exchange_weights(x), &x->worker->scratch, ret);
+    memcpy(ret->id, x->id, sizeof ret->id);
     return STEP_DONE;
 }
 
@@ -165,6 +177,9 @@ static enum status write_scores(struct buf *out, const struct feedback *f)
 
 static enum step_result hand_over(struct exchange *x, struct feedback_job *j)
 {
+    j->job.done = on_done;
+    j->worker = x->worker;
+    j->exchange = x;
     enum status st = worker_submit(x->worker, &j->job);
     if (st != ST_OK) {
         destroy(j);
@@ -173,6 +188,39 @@ static enum step_result hand_over(struct exchange *x, struct feedback_job *j)
     }
     x->feedback = j;
     return STEP_WAIT; /* the writer tells in any case; the client leaving wakes too */
+}
+
+/* The label that stands for a category: of several, the one that the prompt is nearest to. */
+static size_t label_of(const struct exchange *x, const struct recent_decision *d,
+                       struct str category)
+{
+    const struct routes *routes = &x->snapshot->conf.routes;
+    const struct category *wanted = routes_category(routes, category);
+    size_t label = SIZE_MAX;
+    for (size_t i = 0; wanted != NULL && i < d->label_count; i++) {
+        if (routes->label_categories[i] == wanted && (label == SIZE_MAX || d->p[i] > d->p[label])) {
+            label = i;
+        }
+    }
+    return label;
+}
+
+static enum step_result take_rollback(struct exchange *x)
+{
+    struct worker *w = x->worker;
+    if (w->learner == NULL) {
+        return exchange_refuse(x, PROBLEM_STATE_OFF,
+                               STR("router.online is off: nothing was learned."), STR(""));
+    }
+    struct feedback_job *j = mem_zalloc(1, sizeof *j);
+    if (j == NULL) {
+        return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
+    }
+    buf_init(&j->scores, SCORES_BYTES);
+    j->job.run = roll_back;
+    j->learner = w->learner;
+    x->feedback_id = STR("rollback");
+    return hand_over(x, j);
 }
 
 static enum step_result take_feedback(struct exchange *x)
@@ -203,13 +251,17 @@ static enum step_result take_feedback(struct exchange *x)
         return result;
     }
     j->job.run = write_row;
-    j->job.done = on_done;
-    j->worker = x->worker;
-    j->exchange = x;
+    j->learner = x->worker->learner;
     j->created_s = clock_wall_s();
     copy_text(j->category, f.category);
     copy_text(j->rating, f.rating);
     copy_text(j->expert, f.expert);
+    j->lesson = (struct learner_lesson){
+        .decision = &j->decision,
+        .label = f.category.len > 0 ? label_of(x, &j->decision, f.category) : SIZE_MAX,
+        .weights = exchange_weights(x),
+        .label_count = j->decision.label_count,
+    };
     x->feedback_id = arena_copy(x->arena, str_from(j->decision.id));
     x->feedback_features = j->decision.hash_count;
     return hand_over(x, j);
@@ -221,13 +273,19 @@ enum step_result step_feedback(struct exchange *x)
         return STEP_WAIT; /* woken for another reason; the writer still tells */
     }
     if (x->feedback_id.len == 0) {
-        return take_feedback(x);
+        return x->is_admin ? take_rollback(x) : take_feedback(x);
     }
     if (x->feedback_status != ST_OK) {
         return exchange_refuse(x, PROBLEM_STATE_FAILED, STR(""), STR(""));
     }
     exchange_go(x, EX_PAGE);
     return STEP_MORE;
+}
+
+enum status pages_rollback(struct exchange *x, struct buf *out)
+{
+    (void)x;
+    return buf_append(out, STR("{\"object\":\"rollback\",\"stored\":true}"));
 }
 
 enum status pages_feedback(struct exchange *x, struct buf *out)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/exchange.h"
+#include "gateway/learner.h"
 #include "gateway/state.h"
 
 enum {
@@ -125,8 +126,18 @@ static bool is_finished(const struct worker *w)
            http_server_is_empty(w->server) && (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
+/* Takes up what feedback taught since the last turn. */
+static void learn(struct worker *w)
+{
+    if (w->learner != NULL && learner_version(w->learner) != w->learned) {
+        online_delta_unref(w->scratch.delta);
+        w->scratch.delta = learner_delta(w->learner, &w->learned);
+    }
+}
+
 static void turn(struct worker *w, int64_t max_wait_ms)
 {
+    learn(w);
     int64_t wait = serve(w);
     for (int i = 0; i < SERVES_PER_TURN && has_work(w); i++) {
         wait = serve(w);
@@ -239,6 +250,7 @@ static void destroy(struct worker_thread *t)
     http_server_destroy(w->server);
     http_server_destroy(w->admin);
     transport_destroy(w->transport);
+    online_delta_unref(w->scratch.delta);
     decide_scratch_fini(&w->scratch);
     snapshot_unref(w->snapshot);
     buf_fini(&w->log_lines);
@@ -267,6 +279,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->access_log = setup->access_log;
     w->state = setup->state;
     w->drift = setup->drift;
+    w->learner = setup->learner;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);
     w->log_timer.on_due = on_log_due;

@@ -16,6 +16,7 @@
 
 struct exchange;
 struct drift;
+struct learner;
 struct kernel_pool;
 struct recent;
 struct state;
@@ -35,6 +36,8 @@ struct worker {
     struct drift *drift;            /* the process's; each worker has a shard */
     struct access_log *access_log;  /* the process's */
     struct recent *recent;          /* the process's; NULL with state */
+    struct learner *learner;        /* the process's; NULL: online learning is off */
+    unsigned learned;               /* version of scratch.delta */
     struct state *state;            /* the process's; NULL: nothing is stored */
     struct snapshot *snapshot;      /* a reference: what new requests get */
     struct decide_scratch scratch;
@@ -58,8 +61,9 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct metrics *metrics;
     struct drift *drift;
     struct access_log *access_log;
-    struct recent *recent; /* NULL with state */
-    struct state *state;   /* NULL: nothing is stored */
+    struct recent *recent;   /* NULL with state */
+    struct learner *learner; /* NULL: online learning is off */
+    struct state *state;     /* NULL: nothing is stored */
 };
 
 /* Starts the thread. ST_NO_MEMORY. */

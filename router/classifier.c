@@ -229,14 +229,19 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
     r->known = s->features->count > 0 ? (float)s->known / (float)s->features->count : 0.0F;
 }
 
-size_t classifier_hashes(const struct classifier_scratch *s, uint32_t *ret_hashes, size_t max)
+size_t classifier_hashes(struct classifier_scratch *s, const struct classifier_segment *segments,
+                         size_t count, uint32_t *ret_hashes, size_t max)
 {
-    size_t found = s->features->count;
-    size_t count = found < max ? found : max;
+    features_reset(s->features);
     for (size_t i = 0; i < count; i++) {
-        ret_hashes[i] = s->features->items[i * found / count].hash;
+        (void)features_add(s->features, segments[i].text);
     }
-    return count;
+    size_t found = s->features->count;
+    size_t kept = found < max ? found : max;
+    for (size_t i = 0; i < kept; i++) {
+        ret_hashes[i] = s->features->items[i * found / kept].hash;
+    }
+    return kept;
 }
 
 float classifier_uncertainty(const struct classifier_result *r, size_t general)

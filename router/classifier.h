@@ -67,9 +67,10 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
                       const struct classifier_segment *segments, size_t count,
                       struct classifier_result *ret_result);
 
-/* The hashes of the features that the last score found (features.h), at most `max`: of more, every
- * n-th. Returns how many. */
-size_t classifier_hashes(const struct classifier_scratch *s, uint32_t *ret_hashes, size_t max);
+/* The hashes of the texts' features (features.h), distinct, at most `max`: of more, every n-th.
+ * Returns how many. */
+size_t classifier_hashes(struct classifier_scratch *s, const struct classifier_segment *segments,
+                         size_t count, uint32_t *ret_hashes, size_t max);
 
 /* How far a prompt is from anything an expert is known for: the normalised entropy over the experts
  * after the share of `general` has been dealt out evenly among them. 0: one expert, surely; 1: none,

@@ -1,6 +1,8 @@
 /* See decide.h. */
 #include "router/decide.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 
 enum {
@@ -14,6 +16,7 @@ _Static_assert((int)EXPERT_TOOLS == (int)POLICY_TOOLS && (int)EXPERT_JSON == (in
 
 enum status decide_scratch_init(struct decide_scratch *s)
 {
+    s->delta = NULL;
     s->classifier = classifier_scratch_create();
     s->rules = rules_scratch_create();
     return s->classifier == NULL || s->rules == NULL ? ST_NO_MEMORY : ST_OK;
@@ -23,7 +26,8 @@ void decide_scratch_fini(struct decide_scratch *s)
 {
     classifier_scratch_destroy(s->classifier);
     rules_scratch_destroy(s->rules);
-    *s = (struct decide_scratch){NULL, NULL};
+    s->classifier = NULL;
+    s->rules = NULL;
 }
 
 static void set_category(struct decision *d, const struct category *category, float confidence)
@@ -45,6 +49,20 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
     return NULL;
 }
 
+/* What feedback has taught about these weights. */
+static void correct(const struct routes *routes, struct decide_scratch *s, struct decision *d)
+{
+    if (s->delta == NULL ||
+        online_delta_weights(s->delta) != classifier_checksum(routes->classifier)) {
+        return;
+    }
+    size_t count = classifier_hashes(s->classifier, d->notes.segments, d->notes.segment_count,
+                                     s->hashes, ONLINE_HASHES_MAX);
+    memcpy(d->untaught, d->scores.p, sizeof d->untaught);
+    d->taught = online_apply(s->delta, s->hashes, count, &d->scores);
+    d->is_taught = true;
+}
+
 /* Below the threshold, or of a domain that this configuration has no category for: general. */
 static void classify(const struct routes *routes, struct decide_scratch *s,
                      const struct prompt *prompt, struct decision *d)
@@ -52,6 +70,7 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     struct conversation_model model = {routes->classifier, s->classifier, &conversation_defaults};
     conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
     d->is_classified = true;
+    correct(routes, s, d);
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];
     if (category != NULL && (double)p >= routes->router.threshold) {
@@ -199,6 +218,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->category = NULL;
     d->category_name = STR("");
     d->is_classified = false;
+    d->is_taught = false;
+    d->taught = 0.0F;
     d->confidence = 0.0F;
     d->candidate_count = 0;
     d->plan = (struct plan){0};

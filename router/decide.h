@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "policies/policy.h"
 #include "router/classifier.h"
+#include "router/online.h"
 #include "router/plan.h"
 #include "router/prompt.h"
 #include "router/routes.h"
@@ -26,6 +27,8 @@ enum decide_source {   /* who decided */
 struct decide_scratch { /* per thread */
     struct classifier_scratch *classifier;
     struct rules_scratch *rules;
+    struct online_delta *delta; /* what feedback taught; NULL: nothing. The owner's reference */
+    uint32_t hashes[ONLINE_HASHES_MAX];
 };
 
 struct decision {
@@ -35,7 +38,10 @@ struct decision {
     struct str category_name;        /* "" when there is none */
     bool is_classified;              /* scores are filled */
     struct classifier_result scores;
-    struct conversation_notes notes; /* of is_classified: what the conversation said to it */
+    bool is_taught; /* feedback has corrected scores; notes stay as they were */
+    float taught;   /* what the best label's logit gained by it */
+    float untaught[CLASSIFIER_LABELS_MAX]; /* of is_taught: the probabilities before */
+    struct conversation_notes notes;       /* of is_classified: what the conversation said to it */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */

@@ -7,6 +7,38 @@
 
 /* ------------------------------------------------------------------ keys */
 
+static const struct key online_rows[] = {
+    {.name = "enabled",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct router_online, enabled),
+     .fallback = "false",
+     .sentence = "feedback that names a category corrects the router; needs a state block"},
+    {.name = "rate",
+     .type = KEY_REAL,
+     .offset = offsetof(struct router_online, rate),
+     .min = 0,
+     .max = 10,
+     .fallback = "1.0",
+     .sentence = "how far one correction moves the logits of its prompt"},
+    {.name = "cap",
+     .type = KEY_REAL,
+     .offset = offsetof(struct router_online, cap),
+     .min = 0,
+     .max = 1000,
+     .fallback = "20.0",
+     .sentence = "largest L2 norm of all corrections together"},
+    {.name = "reservoir",
+     .type = KEY_INT,
+     .offset = offsetof(struct router_online, reservoir),
+     .min = 16,
+     .max = 65536,
+     .fallback = "2048",
+     .sentence = "past decisions (hashes of features, no text) that corrections must leave alone"},
+};
+
+static const struct keys online_keys = {"online", sizeof(struct router_online), online_rows, 4,
+                                        "Learning from feedback while serving."};
+
 static const struct key router_rows[] = {
     {.name = "model",
      .type = KEY_PATH,
@@ -25,9 +57,14 @@ static const struct key router_rows[] = {
      .offset = offsetof(struct router_settings, general),
      .fallback = "general",
      .sentence = "the category for prompts that the classifier is not sure about"},
+    {.name = "online",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct router_settings, online),
+     .sentence = "learning from feedback while serving",
+     .block = &online_keys},
 };
 
-static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 3,
+static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 4,
                                         "How prompts get their category."};
 
 static const struct key category_expert_rows[] = {

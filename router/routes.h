@@ -40,10 +40,18 @@ struct alias_list {
     size_t count;
 };
 
+struct router_online { /* learning from feedback while serving, see online.h */
+    bool enabled;
+    double rate;
+    double cap;
+    int64_t reservoir;
+};
+
 struct router_settings {
     struct str model; /* path of the weights */
     double threshold;
     struct str general;
+    struct router_online online;
 };
 
 struct policy_settings {

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -215,3 +216,70 @@ def test_drift_is_on_the_page_and_in_the_log():
                 {"role": "user", "content": "write a python function that reverses a list"}]})
         assert float(figures()['expertd_drift_psi{of="label"}']) > 0.25, figures()
         p.gateway.wait_output(r'the distribution of "label" is another than at the start')
+
+
+KIND = "zebra-prompt: the pelican ledger of harbour ropes, knots and tarred hemp, sheet {}"
+ONLINE = ", online: {enabled: true}"
+
+
+def _category(p, text):
+    reply = p.post("/v1/route", {"model": "auto", "messages": [{"role": "user", "content": text}]})
+    return json.loads(reply.body())
+
+
+def _teach(p, count=12):
+    for i in range(count):
+        status, said = p.say(request_id=p.ask(KIND.format(i)), category="medical")
+        assert status == 200, said
+
+
+def _rollback(p):
+    return exchange(p.gateway.admin, "POST", "/admin/router/rollback",
+                    [("Content-Type", "application/json")], b"{}")
+
+
+def test_feedback_corrects_a_kind_of_prompt_and_a_rollback_undoes_it():
+    with Place(extra=ONLINE) as p:
+        others = [PROMPT, "tell me a joke", "write a python function that sorts a list"]
+        before = [_category(p, text) for text in [KIND.format("x"), *others]]
+        assert before[0]["category"] == "general", before[0]
+        for text in others * 5:
+            p.ask(text)
+        _teach(p)
+        after = [_category(p, text) for text in [KIND.format("x"), *others]]
+        assert after[0]["category"] == "medical" and after[0]["taught"] > 0, after[0]
+        for b, a in zip(before[1:], after[1:]):
+            assert a["category"] == b["category"], (b, a)
+        page = exchange(p.gateway.admin, "GET", "/metrics", []).body().decode()
+        assert re.search(r'^expertd_online_corrections_total\{result="learned"\} [1-9]', page, re.M)
+        p.gateway.stop()
+        p.gateway = Gateway(p.conf)  # what was learned outlives the process
+        assert _category(p, KIND.format("x"))["scores"] == after[0]["scores"]
+        assert _rollback(p).status == 200
+        assert [_category(p, text) for text in [KIND.format("x"), *others]] == before
+
+
+def test_a_rollback_by_the_command_takes_effect_with_a_reload():
+    with Place(extra=ONLINE) as p:
+        _teach(p)
+        assert _category(p, KIND.format("x"))["category"] == "medical"
+        assert _run(p, "rollback").returncode == 0
+        p.gateway.signal(signal.SIGHUP)
+        p.gateway.wait_output(r"the corrections were rolled back")
+        p.gateway.wait_output(r"reloaded, generation 2")
+        assert _category(p, KIND.format("x"))["category"] == "general"
+
+
+def test_without_online_learning_feedback_changes_no_route():
+    with Place() as p:
+        before = _category(p, KIND.format("x"))
+        _teach(p)
+        assert _category(p, KIND.format("x")) == before
+        assert _rollback(p).status == 503
+
+
+def test_a_page_of_another_origin_cannot_roll_back():
+    with Place(extra=ONLINE) as p:
+        reply = exchange(p.gateway.admin, "POST", "/admin/router/rollback",
+                         [("Content-Type", "text/plain")], b"{}")
+        assert reply.status == 415, reply.status

@@ -115,6 +115,26 @@ static void workers_are_a_number_or_auto(void **state)
     snapshot_sample_fini(&s);
 }
 
+static void what_is_kept_needs_a_place(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *message;
+    } cases[] = {
+        {EXPERTS "state: {durability: commit}\n", "\"path\""},
+        {EXPERTS "state: {path: a.db, durability: sometimes}\n", "durability"},
+        {EXPERTS "router: {online: {enabled: true}}\n", "needs a \"state\" block"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct snapshot_sample s;
+        assert_int_equal(snapshot_sample_load(&s, str_from(cases[i].yaml)), ST_INVALID);
+        assert_non_null(strstr(s.messages, cases[i].message));
+        snapshot_sample_fini(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +144,7 @@ int main(void)
         cmocka_unit_test(addresses_beyond_this_machine_are_refused),
         cmocka_unit_test(both_listeners_on_one_port_are_refused),
         cmocka_unit_test(workers_are_a_number_or_auto),
+        cmocka_unit_test(what_is_kept_needs_a_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
