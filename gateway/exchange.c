@@ -178,6 +178,9 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     (void)snprintf(text, 16, "%.4f", (double)d->confidence);
     exchange_add_header(reply, "x-expertd-confidence", text);
     exchange_add_header(reply, "x-expertd-policy", decide_source_text(d->source));
+    if (d->session != DECIDE_SESSION_NONE) {
+        exchange_add_header(reply, "x-expertd-session", decide_session_text(d->session));
+    }
     if (x->expert == NULL) {
         return;
     }

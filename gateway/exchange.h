@@ -75,6 +75,7 @@ struct exchange {
     int64_t ended_us;
 
     struct chat_request chat;
+    uint64_t session; /* key of the conversation and who has it; 0: none */
     struct decision decision;
     const struct expert *expert; /* of the current or last attempt */
     struct call *call;

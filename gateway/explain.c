@@ -176,6 +176,9 @@ static enum status write_head(struct buf *out, const struct routes *routes,
     if (st == ST_OK) {
         st = text_member(out, "source", str_from(decide_source_text(d->source)), false);
     }
+    if (st == ST_OK && d->session != DECIDE_SESSION_NONE) {
+        st = text_member(out, "session", str_from(decide_session_text(d->session)), false);
+    }
     if (st == ST_OK && d->rule != NULL) {
         st = text_member(out, "rule", d->rule->name, false);
     }

@@ -22,6 +22,7 @@
 #include "gateway/learner.h"
 #include "gateway/metrics.h"
 #include "gateway/recent.h"
+#include "gateway/sessions.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
@@ -29,6 +30,7 @@
 
 enum {
     LISTEN_BACKLOG = 4096,
+    SESSIONS = 65536, /* conversations that keep their expert: 1 MB, touched as it fills */
     MALLOC_KEEP_BYTES = 64 * 1024 * 1024, /* measured: -16 % CPU at 100 kB bodies */
 };
 
@@ -42,6 +44,7 @@ struct process {
     struct recent *recent;
     struct drift *drift;
     struct learner *learner; /* NULL: online learning is off */
+    struct sessions *sessions;
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -174,6 +177,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .recent = p->recent,
         .learner = p->learner,
         .drift = p->drift,
+        .sessions = p->sessions,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
     if (setup.listen_fd < 0) {
@@ -267,7 +271,8 @@ static enum status start(struct process *p)
     p->metrics = metrics_create(p->worker_count);
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
-    if (p->metrics == NULL || p->kernels == NULL || p->drift == NULL) {
+    p->sessions = sessions_create(SESSIONS);
+    if (p->metrics == NULL || p->kernels == NULL || p->drift == NULL || p->sessions == NULL) {
         return ST_NO_MEMORY;
     }
     st = snapshot_count(p->snapshot, p->metrics);
@@ -393,6 +398,7 @@ static void stop(struct process *p)
     access_log_close(p->access_log);
     metrics_destroy(p->metrics);
     drift_destroy(p->drift);
+    sessions_destroy(p->sessions);
     snapshot_unref(p->snapshot);
 }
 

@@ -1,6 +1,7 @@
 /* EX_ACCOUNT: tokens, cost, counters; exactly once per exchange, refused ones too. What the expert
  * reports wins; where it reports nothing, an answer's tokens are estimated and marked so. */
 #include "gateway/exchange.h"
+#include "gateway/sessions.h"
 #include "gateway/worker.h"
 
 static void estimate_usage(struct exchange *x)
@@ -14,6 +15,16 @@ static void estimate_usage(struct exchange *x)
     x->usage.completion_tokens = x->has_relay ? (int64_t)x->relay.events : 0;
 }
 
+/* Who answered is asked first next time. */
+static void remember(struct exchange *x)
+{
+    bool is_answer = x->outcome == METRICS_OK && x->expert != NULL && x->attempts > 0;
+    if (is_answer && x->decision.session != DECIDE_SESSION_NONE) {
+        sessions_put(x->worker->sessions, x->session, sessions_name(x->expert->id.name),
+                     loop_now_ms(x->worker->loop) / 1000);
+    }
+}
+
 enum step_result step_account(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -22,6 +33,7 @@ enum step_result step_account(struct exchange *x)
         x->usage = x->relay.usage;
     }
     estimate_usage(x);
+    remember(x);
     struct metrics_event event = {
         .outcome = x->outcome,
         .category_slot = x->decision.category == NULL

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/recent.h"
+#include "gateway/sessions.h"
 #include "gateway/worker.h"
 #include "router/drift.h"
 
@@ -68,8 +69,33 @@ static void remember(const struct exchange *x)
     }
 }
 
+static int64_t now_s(const struct exchange *x)
+{
+    return loop_now_ms(x->worker->loop) / 1000;
+}
+
+/* Looks up who answered this conversation. Clients with different keys have different ones. */
+static void recall(struct exchange *x)
+{
+    const struct routes *routes = &x->snapshot->conf.routes;
+    const struct session_settings *settings = &routes->router.session;
+    struct prompt_session *session = &x->chat.prompt.session;
+    if (!settings->affinity || session->key == 0) {
+        return;
+    }
+    x->session = session->key ^ str_hash(http_request_header(x->http, STR("Authorization")));
+    uint32_t name = sessions_get(x->worker->sessions, x->session, now_s(x), settings->ttl_s);
+    const struct expert *experts = routes->experts.items;
+    for (size_t i = 0; name != 0 && i < routes->experts.count; i++) {
+        if (sessions_name(experts[i].id.name) == name) {
+            session->expert = experts[i].id.name;
+        }
+    }
+}
+
 enum step_result step_decide(struct exchange *x)
 {
+    recall(x);
     struct rule_facts facts = {&x->chat.prompt, header, x};
     enum status st =
         decide(&x->snapshot->conf.routes, &x->worker->scratch, &facts, x->arena, &x->decision);

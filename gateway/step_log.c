@@ -13,8 +13,10 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
         st = json_write_text(line, x->decision.category_name);
     }
     if (st == ST_OK) {
-        st = buf_printf(line, ",\"confidence\":%.4f,\"policy\":\"%s\",\"expert\":",
-                        (double)x->decision.confidence, decide_source_text(x->decision.source));
+        st = buf_printf(line,
+                        ",\"confidence\":%.4f,\"policy\":\"%s\",\"session\":\"%s\",\"expert\":",
+                        (double)x->decision.confidence, decide_source_text(x->decision.source),
+                        decide_session_text(x->decision.session));
     }
     if (st == ST_OK) {
         st = json_write_text(line, x->expert == NULL ? STR("") : x->expert->id.name);

@@ -18,6 +18,7 @@ struct exchange;
 struct drift;
 struct learner;
 struct kernel_pool;
+struct sessions;
 struct recent;
 struct state;
 struct state_job;
@@ -34,6 +35,7 @@ struct worker {
     struct metrics *metrics;        /* the process's */
     struct metrics_shard *counters; /* this worker's */
     struct drift *drift;            /* the process's; each worker has a shard */
+    struct sessions *sessions;      /* the process's */
     struct access_log *access_log;  /* the process's */
     struct recent *recent;          /* the process's; NULL with state */
     struct learner *learner;        /* the process's; NULL: online learning is off */
@@ -60,6 +62,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct kernel_pool *kernels;
     struct metrics *metrics;
     struct drift *drift;
+    struct sessions *sessions;
     struct access_log *access_log;
     struct recent *recent;   /* NULL with state */
     struct learner *learner; /* NULL: online learning is off */

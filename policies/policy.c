@@ -8,6 +8,7 @@ const struct policy *const policy_table[] = {
     &policy_capability,
     &policy_context,
     &policy_cost_quality,
+    &policy_session,
     NULL,
 };
 

@@ -26,6 +26,7 @@ struct policy_candidate {
     unsigned capabilities;  /* bits of enum policy_need */
     int64_t context_tokens; /* 0: not known */
     int64_t cost_nano_usd;  /* estimate for this prompt; 0: free or not known */
+    bool is_known;          /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
     char reason[POLICY_REASON_BYTES]; /* why it was dropped, or "" */
@@ -36,6 +37,8 @@ struct policy_request {
     int64_t prompt_tokens;     /* estimate */
     int64_t completion_tokens; /* what the client allows, or an estimate */
     double cost_weight;        /* lambda: quality that one US cent is worth */
+    double switch_cost;        /* score by which another expert must be better to take over */
+    bool is_tool_open;         /* a tool call waits: it keeps its expert */
 };
 
 struct policy {
@@ -48,6 +51,7 @@ struct policy {
 extern const struct policy policy_capability;
 extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;
+extern const struct policy policy_session;
 
 /* All policies in order of use, NULL-terminated. */
 extern const struct policy *const policy_table[];

@@ -117,6 +117,28 @@ static enum status add_category_experts(struct decision *d, const struct policy_
     return ST_OK;
 }
 
+/* Marks the expert that answered before. While a tool call of its own is open it takes part in any
+ * category; make_room has left a place. */
+static void mark_known(const struct routes *routes, const struct prompt_session *session,
+                       struct decision *d, const struct policy_request *request)
+{
+    const struct expert *known = routes_expert(routes, session->expert);
+    d->session = known == NULL ? DECIDE_SESSION_NEW : DECIDE_SESSION_SWITCHED;
+    if (known == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        if (str_eq(d->candidates[i].name, known->id.name)) {
+            d->candidates[i].is_known = true;
+            return;
+        }
+    }
+    if (session->is_tool_open) {
+        d->candidates[d->candidate_count] = facts_of(known, 0.0, request);
+        d->candidates[d->candidate_count++].is_known = true;
+    }
+}
+
 /* Experts named in an order: earlier ones score a little higher, so that the order holds unless cost
  * weighs in. */
 static enum status add_listed_experts(struct decision *d, const struct expert *const *experts,
@@ -138,7 +160,11 @@ static enum status add_candidates(const struct routes *routes, const struct prom
                                   struct arena *arena)
 {
     if (d->category != NULL) {
-        return add_category_experts(d, request, arena);
+        enum status st = add_category_experts(d, request, arena);
+        if (st == ST_OK && routes->router.session.affinity) {
+            mark_known(routes, &prompt->session, d, request);
+        }
+        return st;
     }
     if (d->source == DECIDE_ALIAS) {
         const struct alias *alias = routes_alias(routes, prompt->model);
@@ -205,6 +231,9 @@ static enum status make_plan(const struct routes *routes, struct decision *d, si
             d->plan.experts[i] = d->experts[i];
         }
     }
+    if (d->session == DECIDE_SESSION_SWITCHED && in > 0 && d->candidates[0].is_known) {
+        d->session = DECIDE_SESSION_KEPT;
+    }
     return in == 0 ? ST_INVALID : ST_OK;
 }
 
@@ -222,6 +251,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->taught = 0.0F;
     d->confidence = 0.0F;
     d->candidate_count = 0;
+    d->session = DECIDE_SESSION_NONE;
     d->plan = (struct plan){0};
 
     enum status st = choose(routes, s, facts, d);
@@ -233,6 +263,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .prompt_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt->max_tokens > 0 ? prompt->max_tokens : ANSWER_TOKENS_GUESS,
         .cost_weight = routes->policies.cost_weight,
+        .switch_cost = routes->router.session.switch_cost,
+        .is_tool_open = prompt->session.is_tool_open,
     };
     st = add_candidates(routes, prompt, d, &request, arena);
     if (st != ST_OK) {
@@ -250,4 +282,15 @@ const char *decide_source_text(enum decide_source source)
         [DECIDE_CLASSIFIER] = "classifier", [DECIDE_GENERAL] = "general",
     };
     return texts[source];
+}
+
+const char *decide_session_text(enum decide_session session)
+{
+    static const char *const texts[] = {
+        [DECIDE_SESSION_NONE] = "",
+        [DECIDE_SESSION_NEW] = "new",
+        [DECIDE_SESSION_KEPT] = "kept",
+        [DECIDE_SESSION_SWITCHED] = "switched",
+    };
+    return texts[session];
 }

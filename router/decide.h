@@ -24,6 +24,13 @@ enum decide_source {   /* who decided */
     DECIDE_GENERAL,    /* it was not: the general category */
 };
 
+enum decide_session {        /* what became of the expert that answered the conversation before */
+    DECIDE_SESSION_NONE,     /* not asked: a named expert or alias, or affinity is off */
+    DECIDE_SESSION_NEW,      /* none is remembered */
+    DECIDE_SESSION_KEPT,     /* it comes first again */
+    DECIDE_SESSION_SWITCHED, /* another one comes first */
+};
+
 struct decide_scratch { /* per thread */
     struct classifier_scratch *classifier;
     struct rules_scratch *rules;
@@ -46,6 +53,7 @@ struct decision {
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */
     size_t candidate_count;
+    enum decide_session session;
     struct plan plan;
 };
 
@@ -61,3 +69,6 @@ MUST_CHECK enum status decide(const struct routes *routes, struct decide_scratch
 
 /* "classifier", "general", "rule", ... */
 const char *decide_source_text(enum decide_source source);
+
+/* "new", "kept", "switched"; "" for none. */
+const char *decide_session_text(enum decide_session session);

@@ -39,6 +39,33 @@ static const struct key online_rows[] = {
 static const struct keys online_keys = {"online", sizeof(struct router_online), online_rows, 4,
                                         "Learning from feedback while serving."};
 
+static const struct key session_rows[] = {
+    {.name = "affinity",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct session_settings, affinity),
+     .fallback = "true",
+     .sentence =
+         "whether a conversation prefers the expert that answered it last; conversations are "
+         "known by their system prompt and first user message"},
+    {.name = "switch_cost",
+     .type = KEY_REAL,
+     .offset = offsetof(struct session_settings, switch_cost),
+     .min = 0,
+     .max = 1,
+     .fallback = "0.1",
+     .sentence = "score by which another expert of the category must be better to take over"},
+    {.name = "ttl_s",
+     .type = KEY_INT,
+     .offset = offsetof(struct session_settings, ttl_s),
+     .min = 1,
+     .max = 86400,
+     .fallback = "600",
+     .sentence = "seconds after its last answer for which a conversation is remembered"},
+};
+
+static const struct keys session_keys = {"session", sizeof(struct session_settings), session_rows,
+                                         3, "How conversations keep their expert."};
+
 static const struct key router_rows[] = {
     {.name = "model",
      .type = KEY_PATH,
@@ -62,9 +89,14 @@ static const struct key router_rows[] = {
      .offset = offsetof(struct router_settings, online),
      .sentence = "learning from feedback while serving",
      .block = &online_keys},
+    {.name = "session",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct router_settings, session),
+     .sentence = "how conversations keep their expert",
+     .block = &session_keys},
 };
 
-static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 4,
+static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 5,
                                         "How prompts get their category."};
 
 static const struct key category_expert_rows[] = {

@@ -47,11 +47,18 @@ struct router_online { /* learning from feedback while serving, see online.h */
     int64_t reservoir;
 };
 
+struct session_settings {
+    bool affinity;
+    double switch_cost;
+    int64_t ttl_s;
+};
+
 struct router_settings {
     struct str model; /* path of the weights */
     double threshold;
     struct str general;
     struct router_online online;
+    struct session_settings session;
 };
 
 struct policy_settings {

@@ -192,6 +192,39 @@ static void long_reasons_are_cut(void **state)
     assert_string_equal(c.dropped_by, "context");
 }
 
+static void a_known_expert_stays_within_the_switch_cost(void **state)
+{
+    static const struct {
+        double known;
+        double switch_cost;
+        bool is_tool_open;
+        const char *want;
+    } cases[] = {
+        {0.75, 0.1, false, "b a:2"}, {0.65, 0.1, false, "a b:2"}, {0.75, 0.0, false, "a b:2"},
+        {0.1, 0.1, true, "b a:2"},   {0.1, 0.0, true, "b a:2"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct policy_request request = {.switch_cost = cases[i].switch_cost,
+                                               .is_tool_open = cases[i].is_tool_open};
+        struct policy_candidate list[] = {candidate("a", 0.8), candidate("b", cases[i].known)};
+        list[1].is_known = true;
+        check_order(&request, list, 2, cases[i].want);
+    }
+}
+
+static void a_known_expert_that_lacks_something_is_dropped(void **state)
+{
+    const struct policy_request request = {
+        .needs = POLICY_TOOLS, .switch_cost = 1.0, .is_tool_open = true};
+    struct policy_candidate list[] = {candidate("a", 0.1), candidate("b", 0.9)};
+    (void)state;
+    list[1].is_known = true;
+    list[1].capabilities = 0;
+    check_order(&request, list, 2, "a b:1");
+}
+
 static void every_policy_has_a_name_and_a_sentence(void **state)
 {
     size_t count = 0;
@@ -218,6 +251,8 @@ int main(void)
         cmocka_unit_test(rank_is_score_minus_weighted_cents),
         cmocka_unit_test(verdicts_of_an_earlier_run_are_forgotten),
         cmocka_unit_test(long_reasons_are_cut),
+        cmocka_unit_test(a_known_expert_stays_within_the_switch_cost),
+        cmocka_unit_test(a_known_expert_that_lacks_something_is_dropped),
         cmocka_unit_test(every_policy_has_a_name_and_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

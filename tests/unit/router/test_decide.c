@@ -64,9 +64,11 @@ static enum status ask(struct fixture *f, const char *model, const char *text)
 {
     unsigned needs = f->prompt.needs;
     int64_t max_tokens = f->prompt.max_tokens;
+    struct prompt_session session = f->prompt.session;
     prompt_from_text(&f->prompt, str_from(model), str_from(text));
     f->prompt.needs = needs;
     f->prompt.max_tokens = max_tokens;
+    f->prompt.session = session;
     struct rule_facts facts = {&f->prompt, NULL, NULL};
     return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
 }
@@ -267,6 +269,63 @@ static void the_same_prompt_gives_the_same_decision(void **state)
     assert_memory_equal(f->decision.scores.p, first.p, first.count * sizeof first.p[0]);
 }
 
+static void sessions_prefer_the_expert_that_answered(void **state)
+{
+    static const struct {
+        const char *expert;
+        bool is_tool_open;
+        const char *model;
+        enum decide_session session;
+        const char *plan;
+    } cases[] = {
+        {"", false, "category/general", DECIDE_SESSION_NEW, "eyes,small"},
+        {"gone", true, "category/general", DECIDE_SESSION_NEW, "eyes,small"},
+        {"eyes", false, "category/general", DECIDE_SESSION_KEPT, "eyes,small"},
+        {"med", false, "category/general", DECIDE_SESSION_SWITCHED, "eyes,small"},
+        {"med", true, "category/general", DECIDE_SESSION_KEPT, "med,eyes,small"},
+        {"small", false, "category/medical", DECIDE_SESSION_SWITCHED, "med,small"},
+        {"small", true, "category/medical", DECIDE_SESSION_KEPT, "small,med"},
+        {"small", true, "med", DECIDE_SESSION_NONE, "med"},
+        {"small", true, "slow", DECIDE_SESSION_NONE, "med,eyes,small"},
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->prompt.session.expert = str_from(cases[i].expert);
+        f->prompt.session.is_tool_open = cases[i].is_tool_open;
+        assert_int_equal(ask(f, cases[i].model, "hi"), ST_OK);
+        if (f->decision.session != cases[i].session ||
+            !str_eq(plan_text(f), str_from(cases[i].plan))) {
+            fail_msg("case %zu: \"%s\", %.*s", i, decide_session_text(f->decision.session),
+                     STR_ARG(plan_text(f)));
+        }
+    }
+}
+
+static void without_affinity_nobody_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    f->sample.routes.router.session.affinity = false;
+    f->prompt.session = (struct prompt_session){1, STR("small"), true};
+
+    assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+
+    test_assert_str(plan_text(f), STR("med,small"));
+    assert_int_equal(f->decision.session, DECIDE_SESSION_NONE);
+}
+
+static void a_kept_expert_must_still_be_able(void **state)
+{
+    struct fixture *f = *state;
+    f->prompt.needs = POLICY_VISION;
+    f->prompt.session = (struct prompt_session){1, STR("small"), true};
+
+    assert_int_equal(ask(f, "category/general", "hi"), ST_OK);
+
+    test_assert_str(plan_text(f), STR("eyes"));
+    assert_int_equal(f->decision.session, DECIDE_SESSION_SWITCHED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -284,6 +343,9 @@ int main(void)
         cmocka_unit_test(without_categories_auto_is_not_found),
         TEST(the_plan_tries_as_many_as_the_policies_say),
         TEST(the_same_prompt_gives_the_same_decision),
+        TEST(sessions_prefer_the_expert_that_answered),
+        TEST(without_affinity_nobody_is_kept),
+        TEST(a_kept_expert_must_still_be_able),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
