@@ -15,6 +15,7 @@
 #include "router/flips.h"
 #include "router/perturb.h"
 #include "router/prompts.h"
+#include "router/steer.h"
 
 enum {
     FILES_MAX = 64,
@@ -47,6 +48,7 @@ static const char help[] =
     "  --svg FILE        a picture of all files together\n"
     "  --perturb         also how often the best label of English rows changes with typing errors,\n"
     "                    letter case, greetings, blanks and quotes\n"
+    "  --second-look P   doubt labels that the second half of the text gives less than P\n"
     "  --json            one JSON object instead of text\n"
     "  --help\n";
 
@@ -96,7 +98,11 @@ static enum status add(struct eval *e, const struct prompts_row *prompt,
 static void score(struct scoring *s, struct str text, struct classifier_result *ret_result)
 {
     struct classifier_segment segment = {text, 1.0F};
+    float least = (float)s->request->second_look;
     classifier_score(s->classifier, s->scratch, &segment, 1, ret_result);
+    if (steer_is_doubtful(s->classifier, s->scratch, text, ret_result, least)) {
+        steer_doubt(ret_result, s->flips.general);
+    }
 }
 
 /* The seed is the text's, so that rows do not depend on their order. */
@@ -317,6 +323,7 @@ enum option_id { /* values for getopt_long */
     OPTION_BASELINE,
     OPTION_SVG,
     OPTION_PERTURB,
+    OPTION_SECOND_LOOK,
     OPTION_JSON,
     OPTION_HELP,
 };
@@ -330,6 +337,7 @@ static const struct option options[] = {
     {"baseline-train", required_argument, NULL, OPTION_BASELINE},
     {"svg", required_argument, NULL, OPTION_SVG},
     {"perturb", no_argument, NULL, OPTION_PERTURB},
+    {"second-look", required_argument, NULL, OPTION_SECOND_LOOK},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
@@ -344,6 +352,52 @@ struct arguments {
     bool wants_help;
 };
 
+static bool add_path(const char *paths[FILES_MAX], size_t *count)
+{
+    if (*count == FILES_MAX) {
+        return false;
+    }
+    paths[(*count)++] = optarg;
+    return true;
+}
+
+static bool take_option(int option, struct arguments *a)
+{
+    struct cmd_eval_request *request = &a->request;
+    switch ((enum option_id)option) {
+    case OPTION_CONFIG:
+        a->config = optarg;
+        return true;
+    case OPTION_MODEL:
+        a->model = optarg;
+        return true;
+    case OPTION_DATA:
+        return add_path(a->files, &request->file_count);
+    case OPTION_THRESHOLD:
+        return str_to_real(str_from(optarg), &request->threshold) == ST_OK;
+    case OPTION_GENERAL:
+        request->general = str_from(optarg);
+        return true;
+    case OPTION_BASELINE:
+        return add_path(a->baseline_files, &request->baseline_count);
+    case OPTION_SVG:
+        request->svg = optarg;
+        return true;
+    case OPTION_PERTURB:
+        request->is_perturbed = true;
+        return true;
+    case OPTION_SECOND_LOOK:
+        return str_to_real(str_from(optarg), &request->second_look) == ST_OK;
+    case OPTION_JSON:
+        request->is_json = true;
+        return true;
+    case OPTION_HELP:
+        a->wants_help = true;
+        return true;
+    }
+    return false; /* getopt has said what is wrong */
+}
+
 /* False: the usage is to be printed. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
@@ -354,50 +408,12 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
     optind = 1;
     for (int found = getopt_long(argc, argv, "c:", options, NULL); found != -1;
          found = getopt_long(argc, argv, "c:", options, NULL)) {
-        switch (found) {
-        case OPTION_CONFIG:
-            a->config = optarg;
-            break;
-        case OPTION_MODEL:
-            a->model = optarg;
-            break;
-        case OPTION_DATA:
-            if (a->request.file_count == FILES_MAX) {
-                return false;
-            }
-            a->files[a->request.file_count++] = optarg;
-            break;
-        case OPTION_THRESHOLD:
-            if (str_to_real(str_from(optarg), &a->request.threshold) != ST_OK) {
-                return false;
-            }
-            break;
-        case OPTION_GENERAL:
-            a->request.general = str_from(optarg);
-            break;
-        case OPTION_BASELINE:
-            if (a->request.baseline_count == FILES_MAX) {
-                return false;
-            }
-            a->baseline_files[a->request.baseline_count++] = optarg;
-            break;
-        case OPTION_SVG:
-            a->request.svg = optarg;
-            break;
-        case OPTION_PERTURB:
-            a->request.is_perturbed = true;
-            break;
-        case OPTION_JSON:
-            a->request.is_json = true;
-            break;
-        case OPTION_HELP:
-            a->wants_help = true;
-            return true;
-        default: /* getopt has said what is wrong */
+        if (!take_option(found, a)) {
             return false;
         }
     }
-    return optind == argc && (a->model == NULL) != (a->config == NULL) && a->request.file_count > 0;
+    return a->wants_help || (optind == argc && (a->model == NULL) != (a->config == NULL) &&
+                             a->request.file_count > 0);
 }
 
 /* Weights alone, or with the threshold and the general category that a configuration gives them. */

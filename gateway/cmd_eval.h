@@ -19,6 +19,7 @@ struct cmd_eval_request {
     const char *const *baseline_files; /* rows that the centroid baseline is fitted to */
     size_t baseline_count;             /* 0: no centroid */
     const char *svg;                   /* where the picture of all files goes; NULL: none */
+    double second_look; /* support that the second half of a text must give: router/steer.h */
     bool is_json;
     bool is_perturbed; /* also: how often the best label of English rows changes, by perturb.h */
 };
