@@ -12,6 +12,8 @@
 #include "base/json_write.h"
 #include "base/str.h"
 #include "gateway/cmd_train_report.h"
+#include "gateway/feedback.h"
+#include "gateway/state.h"
 #include "router/prompts.h"
 #include "router/train.h"
 
@@ -37,6 +39,8 @@ static const char help[] =
     "fit the temperature; the figures on them are printed and go into the training card.\n"
     "\n"
     "  --data FILE[:W]   a file of rows; may be given several times\n"
+    "  --from-feedback FILE[:W]  a state file: its feedback counts as rows of the source \"feedback\",\n"
+    "                    where it names a category that the data has, or calls the routed one good\n"
     "  --out FILE        the weights\n"
     "  --report FILE     all figures on the sources left out, as JSON; printed as well. Takes another\n"
     "                    minute. With it --out may be missing\n"
@@ -52,6 +56,7 @@ struct source { /* one --data */
     char text[1024];
     double weight;
     size_t rows;
+    bool is_feedback; /* a state file, not JSONL */
 };
 
 struct arguments {
@@ -100,6 +105,48 @@ static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
     return train_add(adding->trainer, &row);
 }
 
+/* Where the prompt belonged, by what people said; empty: they did not say. */
+static struct str label_of(const struct feedback_row *row)
+{
+    if (row->category.len > 0) {
+        return row->category;
+    }
+    return str_eq(row->rating, STR("good")) ? row->routed_category : STR("");
+}
+
+static enum status on_feedback(void *ctx, const struct feedback_row *said)
+{
+    struct adding *adding = ctx;
+    struct train_row row = {
+        .label = label_of(said),
+        .source = STR("feedback"),
+        .weight = adding->source->weight,
+        .hashes = said->hashes,
+        .hash_count = said->hash_count,
+    };
+    if (said->hash_count == 0 || !train_has_label(adding->trainer, row.label)) {
+        return ST_OK;
+    }
+    adding->source->rows++;
+    return train_add(adding->trainer, &row);
+}
+
+static enum status read_feedback(struct adding *adding, struct diags *diags)
+{
+    char why[DB_WHY_BYTES];
+    struct db *db = NULL;
+    enum status st = state_open_file(adding->source->text, DB_READ, &db, why);
+    if (st == ST_OK) {
+        st = feedback_each(db, on_feedback, adding);
+        (void)snprintf(why, sizeof why, "%s", st == ST_OK ? "" : db_why(db));
+    }
+    if (st != ST_OK) {
+        diags_add(diags, DIAG_ERROR, adding->source->path, (struct pos){0, 0}, "%s", why);
+    }
+    db_close(db);
+    return st;
+}
+
 /* FILE or FILE:WEIGHT. */
 static bool read_source(const char *argument, struct source *ret_source)
 {
@@ -132,6 +179,7 @@ static bool read_number(const char *argument, int64_t min, int64_t max, int64_t 
 
 enum option_id { /* values for getopt_long */
     OPTION_DATA = 1,
+    OPTION_FEEDBACK,
     OPTION_OUT,
     OPTION_REPORT,
     OPTION_ROWS,
@@ -144,6 +192,7 @@ enum option_id { /* values for getopt_long */
 
 static const struct option options[] = {
     {"data", required_argument, NULL, OPTION_DATA},
+    {"from-feedback", required_argument, NULL, OPTION_FEEDBACK},
     {"out", required_argument, NULL, OPTION_OUT},
     {"report", required_argument, NULL, OPTION_REPORT},
     {"rows", required_argument, NULL, OPTION_ROWS},
@@ -160,7 +209,12 @@ static bool take_option(int option, struct arguments *a)
     int64_t number = 0;
     switch ((enum option_id)option) {
     case OPTION_DATA:
-        return a->source_count < FILES_MAX && read_source(optarg, &a->sources[a->source_count++]);
+    case OPTION_FEEDBACK:
+        if (a->source_count == FILES_MAX) {
+            return false;
+        }
+        a->sources[a->source_count].is_feedback = option == OPTION_FEEDBACK;
+        return read_source(optarg, &a->sources[a->source_count++]);
     case OPTION_OUT:
         a->out = optarg;
         return true;
@@ -304,7 +358,10 @@ static enum status each_row(void *ctx, prompts_fn on_prompt_wanted, void *prompt
     again->on_prompt = on_prompt_wanted;
     again->ctx = prompt_ctx;
     for (size_t i = 0; st == ST_OK && i < again->arguments->source_count; i++) {
-        st = prompts_read(again->arguments->sources[i].text, again->diags, on_prompt_again, again);
+        if (!again->arguments->sources[i].is_feedback) { /* it has no text to judge */
+            st = prompts_read(again->arguments->sources[i].text, again->diags, on_prompt_again,
+                              again);
+        }
     }
     return st;
 }
@@ -346,10 +403,16 @@ static enum status save_weights(const struct arguments *a, const struct trainer 
 static enum status train(struct arguments *a, struct trainer *trainer, struct diags *diags)
 {
     enum status st = ST_OK;
-    for (size_t i = 0; st == ST_OK && i < a->source_count; i++) {
-        struct adding adding = {trainer, &a->sources[i]};
-        st = prompts_read(a->sources[i].text, diags, on_prompt, &adding);
-        (void)fprintf(stderr, "%s: %zu rows\n", a->sources[i].text, a->sources[i].rows);
+    for (size_t i = 0; st == ST_OK && i < 2 * a->source_count; i++) {
+        struct source *source = &a->sources[i % a->source_count];
+        struct adding adding = {trainer, source};
+        if (source->is_feedback != (i >= a->source_count)) {
+            continue; /* feedback comes after the data: it adds no labels, and the report reads rows
+                         again by their numbers */
+        }
+        st = source->is_feedback ? read_feedback(&adding, diags)
+                                 : prompts_read(source->text, diags, on_prompt, &adding);
+        (void)fprintf(stderr, "%s: %zu rows\n", source->text, source->rows);
     }
     struct train_report report;
     if (st == ST_OK) {

@@ -341,6 +341,16 @@ void train_destroy(struct trainer *t)
     mem_free(t);
 }
 
+bool train_has_label(const struct trainer *t, struct str label)
+{
+    for (size_t i = 0; i < t->names.count; i++) {
+        if (str_eq((struct str){t->names.text[i], t->names.length[i]}, label)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status train_add(struct trainer *t, const struct train_row *row)
 {
     size_t label = 0;
@@ -358,8 +368,11 @@ enum status train_add(struct trainer *t, const struct train_row *row)
             sample.accept |= (uint64_t)1 << other;
         }
     }
-    features_reset(t->features);
-    size_t count = features_add(t->features, row->text);
+    size_t count = row->hash_count;
+    if (row->hashes == NULL) {
+        features_reset(t->features);
+        count = features_add(t->features, row->text);
+    }
     st = reserve((void **)&t->rows.ids, &t->id_cap, t->rows.id_count + count, sizeof *t->rows.ids);
     if (st == ST_OK) {
         st = reserve((void **)&t->rows.samples, &t->sample_cap, t->rows.sample_count + 1,
@@ -374,7 +387,8 @@ enum status train_add(struct trainer *t, const struct train_row *row)
     sample.weight = (float)row->weight;
     sample.group = (uint8_t)train_group_of(row->source, row->text);
     for (size_t i = 0; i < count; i++) {
-        t->rows.ids[t->rows.id_count++] = t->features->items[i].hash;
+        t->rows.ids[t->rows.id_count++] =
+            row->hashes == NULL ? t->features->items[i].hash : row->hashes[i];
     }
     t->names.rows[label]++;
     t->rows.samples[t->rows.sample_count++] = sample;

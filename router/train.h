@@ -13,6 +13,7 @@
  * and the options (seed included), not on the number of threads. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,9 @@ struct train_row { /* borrowed for the call */
     const struct str *accept;
     size_t accept_count;
     double weight; /* 1: counts once */
+    const uint32_t
+        *hashes; /* of its features, distinct, where there is no text: feedback; or NULL */
+    size_t hash_count;
 };
 
 struct train_group { /* what a model says that was trained without this group */
@@ -77,6 +81,9 @@ void train_destroy(struct trainer *t);                             /* NULL allow
 /* Adds a row. ST_NO_MEMORY; ST_TOO_BIG: more than 64 labels; ST_INVALID: empty label or over 64
  * bytes, or a weight that is not positive. */
 MUST_CHECK enum status train_add(struct trainer *t, const struct train_row *row);
+
+/* Has a row this label, or does one accept it? */
+bool train_has_label(const struct trainer *t, struct str label);
 
 /* Fits. Labels that only occur as `accept` are ignored; labels are put into alphabetical order.
  * ST_INVALID: fewer than two labels; ST_NO_MEMORY. Once per trainer. */

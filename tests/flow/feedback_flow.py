@@ -283,3 +283,30 @@ def test_a_page_of_another_origin_cannot_roll_back():
         reply = exchange(p.gateway.admin, "POST", "/admin/router/rollback",
                          [("Content-Type", "text/plain")], b"{}")
         assert reply.status == 415, reply.status
+
+
+def test_training_learns_from_feedback():
+    rows = [{"text": f"{t} number {i}", "label": label, "source": f"s{i % 4}"}
+            for i in range(60) for t, label in (
+                ("how to treat a burn or a fever at home", "medical"),
+                ("tell me a joke about a cat and a dog", "general"))]
+    with Place() as p:
+        for i in range(20):
+            status, said = p.say(prompt=KIND.format(i), category="medical")
+            assert status == 200, said
+        assert p.say(prompt=KIND.format("bad"), rating="bad")[0] == 200  # says nothing of where
+        data = os.path.join(p.folder.name, "rows.jsonl")
+        out = os.path.join(p.folder.name, "new.edm")
+        with open(data, "w") as f:
+            f.writelines(json.dumps(row) + "\n" for row in rows)
+        done = subprocess.run([BINARY, "train", "--from-feedback", f"{p.path}:2", "--data", data,
+                               "--rows", "12", "--out", out, "--report", out + ".json"],
+                              capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done
+        assert f"{p.path}: 20 rows" in done.stderr, done.stderr
+        p.gateway.stop()
+        p.conf = p.conf.replace(f"{ROOT}/conf/models/domains.edm", out)
+        p.gateway = Gateway(p.conf)
+        assert _category(p, KIND.format("x"))["label"] == "medical"
+        with open(out, "rb") as f:
+            assert b"pelican" not in f.read()

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "router/classifier.h"
+#include "router/features.h"
 #include "router/train.h"
 #include "tests/support/test.h"
 
@@ -246,6 +247,56 @@ static void every_missing_allocation_is_reported(void **state)
     assert_int_equal(st, ST_OK);
 }
 
+/* The same corpus, once as text and once as what is left of it in a state file. */
+static void hashes_train_the_same_weights_as_their_text(void **state)
+{
+    char path[64];
+    struct features *features = features_create();
+    struct str bytes[2];
+    (void)state;
+    (void)snprintf(path, sizeof path, "/tmp/expertd-train-%d.edm", (int)getpid());
+    for (int as_hashes = 0; as_hashes < 2; as_hashes++) {
+        struct train_options options = small_options(1);
+        struct trainer *t = train_create(&options);
+        for (int i = 0; i < ROWS; i++) {
+            char text[128];
+            uint32_t hashes[512];
+            (void)snprintf(text, sizeof text, "the %s and the %s", words[i % 3][i / 3 % 4],
+                           words[i % 3][(i / 12 + 1) % 4]);
+            struct train_row row = {
+                .label = str_from(labels[i % 3]), .source = STR("feedback"), .weight = 1.0};
+            features_reset(features);
+            row.hash_count = features_add(features, str_from(text));
+            assert_true(row.hash_count < 512);
+            for (size_t k = 0; k < row.hash_count; k++) {
+                hashes[k] = features->items[k].hash;
+            }
+            row.hashes = as_hashes != 0 ? hashes : NULL;
+            row.text = as_hashes != 0 ? STR("") : str_from(text);
+            assert_int_equal(train_add(t, &row), ST_OK);
+        }
+        struct train_report report;
+        assert_true(train_has_label(t, STR("stars")));
+        assert_false(train_has_label(t, STR("star")));
+        assert_int_equal(train_run(t, &report), ST_OK);
+        assert_int_equal(train_save(t, STR("{}"), path), ST_OK);
+        train_destroy(t);
+        bytes[as_hashes] = test_read_file(path);
+        (void)unlink(path);
+    }
+
+    test_assert_str(bytes[1], bytes[0]);
+    for (int i = 0; i < 2; i++) {
+        union {
+            const char *in;
+            void *out;
+        } block = {.in = bytes[i].ptr}; /* test_read_file's block */
+
+        mem_free(block.out);
+    }
+    features_destroy(features);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +308,7 @@ int main(void)
         cmocka_unit_test(rows_that_teach_nothing_are_refused),
         cmocka_unit_test(more_labels_than_fit_are_refused),
         cmocka_unit_test(every_missing_allocation_is_reported),
+        cmocka_unit_test(hashes_train_the_same_weights_as_their_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
