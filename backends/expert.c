@@ -214,6 +214,13 @@ static const struct key rows[] = {
      .offset = offsetof(struct expert, capability_names),
      .sentence = "what it can do of tools, json, vision, audio; absent: everything",
      .example = "[tools, json]"},
+    {.name = "languages",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct expert, languages),
+     .sentence =
+         "languages that it answers in, as ISO 639-1 codes; prompts that are surely in another "
+         "go elsewhere; absent: all. Needs router.languages",
+     .example = "[en, de]"},
     {.name = "params_b",
      .type = KEY_BLOCK,
      .offset = offsetof(struct expert, params_b),

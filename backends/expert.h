@@ -60,6 +60,7 @@ struct expert {
     struct expert_price price;
     int64_t context_tokens; /* 0: not known */
     struct key_texts capability_names;
+    struct key_texts languages; /* ISO 639-1 codes; none: all */
     struct expert_params params_b;
     struct expert_deadlines deadlines;
     int64_t reply_bytes;

@@ -73,6 +73,12 @@ static void print_text(const struct routes *routes, struct decide_scratch *scrat
                  STR_ARG(d->category_name), (double)d->confidence, decide_source_text(d->source),
                  d->rule == NULL ? "" : " ", d->rule == NULL ? 0 : (int)d->rule->name.len,
                  d->rule == NULL ? "" : d->rule->name.ptr);
+    (void)printf("kind        %s%s%s\n", guards_kind_text(d->guard.kind),
+                 d->guard.kind == GUARD_PROSE ? "" : ": ", d->guard.reason);
+    if (d->language.code.len > 0) {
+        (void)printf("language    %.*s %.4f\n", STR_ARG(d->language.code),
+                     (double)d->language.confidence);
+    }
     if (d->is_classified) {
         print_scores(routes, d);
         print_evidence(routes, scratch, d);

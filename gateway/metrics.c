@@ -48,6 +48,7 @@ struct metrics_shard {
     atomic_uint_fast64_t prompt_tokens;
     atomic_uint_fast64_t completion_tokens;
     atomic_uint_fast64_t cost_nano_usd;
+    atomic_uint_fast64_t languages[METRICS_SLOTS];
     atomic_int_fast64_t exchanges;
     atomic_uint_fast64_t generation;
 };
@@ -63,6 +64,7 @@ struct metrics {
     struct metrics_shard *shards;
     struct names categories;
     struct names experts;
+    struct names languages;
     atomic_uint_fast64_t reloads;
     atomic_uint_fast64_t failed_reloads;
 };
@@ -90,6 +92,7 @@ struct metrics *metrics_create(size_t shards)
     }
     names_init(&m->categories);
     names_init(&m->experts);
+    names_init(&m->languages);
     return m;
 }
 
@@ -139,6 +142,11 @@ unsigned char metrics_expert_slot(struct metrics *m, struct str name)
     return slot_of(&m->experts, name);
 }
 
+unsigned char metrics_language_slot(struct metrics *m, struct str code)
+{
+    return slot_of(&m->languages, code);
+}
+
 /* One writer, so that a plain add without a locked instruction is enough. */
 static void add(atomic_uint_fast64_t *counter, uint64_t n)
 {
@@ -166,6 +174,7 @@ void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
     add(&s->prompt_tokens, (uint64_t)event->prompt_tokens);
     add(&s->completion_tokens, (uint64_t)event->completion_tokens);
     add(&s->cost_nano_usd, (uint64_t)event->cost_nano_usd);
+    add(&s->languages[event->language_slot], 1);
 }
 
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us)
@@ -265,6 +274,27 @@ static enum status write_requests(const struct metrics *m, struct buf *out)
     return st;
 }
 
+/* Requests whose language was told; `und`: no letters to tell it from. */
+static enum status write_languages(const struct metrics *m, struct buf *out)
+{
+    enum status st = buf_append(
+        out, STR("# HELP expertd_requests_by_language_total Requests, by the prompt's language.\n"
+                 "# TYPE expertd_requests_by_language_total counter\n"));
+    size_t count = atomic_load(&m->languages.count);
+    for (size_t i = METRICS_SLOT_OTHER; st == ST_OK && i < count; i++) {
+        uint64_t sum = 0;
+        for (size_t k = 0; k < m->shard_count; k++) {
+            sum += get(&m->shards[k].languages[i]);
+        }
+        if (sum > 0) {
+            st =
+                buf_printf(out, "expertd_requests_by_language_total{language=\"%s\"} %" PRIu64 "\n",
+                           m->languages.items[i], sum);
+        }
+    }
+    return st;
+}
+
 static enum status write_histogram(const struct metrics *m, struct buf *out, size_t which)
 {
     static const char *const texts[HISTOGRAMS][2] = {
@@ -334,6 +364,9 @@ static enum status write_totals(const struct metrics *m, struct buf *out)
 enum status metrics_write(const struct metrics *m, struct buf *out)
 {
     enum status st = write_requests(m, out);
+    if (st == ST_OK) {
+        st = write_languages(m, out);
+    }
     for (size_t i = 0; st == ST_OK && i < HISTOGRAMS; i++) {
         st = write_histogram(m, out, i);
     }

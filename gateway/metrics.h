@@ -33,7 +33,8 @@ enum metrics_histogram {
 };
 
 enum {
-    METRICS_SLOTS = 128, /* distinct categories, and distinct experts, in the life of the process */
+    METRICS_SLOTS =
+        128, /* distinct categories, experts, and languages, in the life of the process */
     METRICS_SLOT_NONE = 0,
     METRICS_SLOT_OTHER = 1,
 };
@@ -48,6 +49,7 @@ struct metrics_shard *metrics_shard(struct metrics *m, size_t index);
 /* The slot of a name, made on first use. By the thread that loads configurations. */
 unsigned char metrics_category_slot(struct metrics *m, struct str name);
 unsigned char metrics_expert_slot(struct metrics *m, struct str name);
+unsigned char metrics_language_slot(struct metrics *m, struct str code);
 
 struct metrics_event {
     enum metrics_outcome outcome;
@@ -56,6 +58,7 @@ struct metrics_event {
     int64_t prompt_tokens;
     int64_t completion_tokens;
     int64_t cost_nano_usd;
+    unsigned char language_slot; /* METRICS_SLOT_NONE: not told */
 };
 
 /* Counts a request. Lock-free; never fails (short of memory it counts as `_other`). */

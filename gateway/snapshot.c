@@ -94,6 +94,16 @@ enum status snapshot_count(struct snapshot *s, struct metrics *m)
     for (size_t i = 0; i < routes->experts.count; i++) {
         s->expert_slots[i] = metrics_expert_slot(m, experts[i].id.name);
     }
+    if (routes->languages == NULL) {
+        return ST_OK;
+    }
+    s->language_slots = arena_alloc(box_of(s)->arena, language_count(routes->languages));
+    if (s->language_slots == NULL) {
+        return ST_NO_MEMORY;
+    }
+    for (size_t i = 0; i < language_count(routes->languages); i++) {
+        s->language_slots[i] = metrics_language_slot(m, language_code(routes->languages, i));
+    }
     return ST_OK;
 }
 

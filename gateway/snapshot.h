@@ -14,6 +14,7 @@ struct snapshot {
     uint64_t generation;           /* counts loads in this process, from 1 */
     unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
     unsigned char *expert_slots;   /* by expert index */
+    unsigned char *language_slots; /* by index of the language; NULL without tables */
 };
 
 /* Reads, validates, builds and tests a file. Mistakes and warnings are printed to `out` as

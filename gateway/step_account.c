@@ -40,6 +40,9 @@ enum step_result step_account(struct exchange *x)
                              ? METRICS_SLOT_NONE
                              : s->category_slots[x->decision.category->index],
         .expert_slot = x->expert == NULL ? METRICS_SLOT_NONE : s->expert_slots[x->expert->index],
+        .language_slot = x->decision.language.code.len == 0
+                             ? METRICS_SLOT_NONE
+                             : s->language_slots[x->decision.language.index],
         .prompt_tokens = x->usage.prompt_tokens,
         .completion_tokens = x->usage.completion_tokens,
     };

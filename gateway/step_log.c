@@ -21,6 +21,9 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
     if (st == ST_OK) {
         st = json_write_text(line, x->expert == NULL ? STR("") : x->expert->id.name);
     }
+    if (st == ST_OK && x->decision.language.code.len > 0) {
+        st = buf_printf(line, ",\"language\":\"%.*s\"", STR_ARG(x->decision.language.code));
+    }
     if (st == ST_OK) {
         st = buf_printf(line,
                         ",\"attempts\":%zu,\"stream\":%s,\"prompt_tokens\":%" PRId64

@@ -1,5 +1,5 @@
-/* Drops experts that declare what they can do and lack something the prompt needs. An expert that
- * declares nothing can do everything. */
+/* Drops experts that declare what they can do and lack something the prompt needs, or that declare
+ * their languages and lack the prompt's. An expert that declares nothing can do everything. */
 #include <stdio.h>
 
 #include "policies/policy.h"
@@ -18,6 +18,15 @@ enum {
     NEED_COUNT = sizeof needs / sizeof needs[0]
 };
 
+static bool speaks(const struct policy_candidate *c, struct str language)
+{
+    bool is_found = c->language_count == 0 || language.len == 0;
+    for (size_t i = 0; i < c->language_count; i++) {
+        is_found = is_found || str_eq(c->languages[i], language);
+    }
+    return is_found;
+}
+
 static void apply(const struct policy_request *request, struct policy_candidate *candidates,
                   size_t count)
 {
@@ -29,9 +38,15 @@ static void apply(const struct policy_request *request, struct policy_candidate 
                             "the prompt needs %s, which the expert does not have", needs[k].name);
             }
         }
+        if (!speaks(&candidates[i], request->language)) {
+            policy_drop(&candidates[i], &policy_capability,
+                        "the prompt is in \"%.*s\", which the expert does not declare",
+                        STR_ARG(request->language));
+        }
     }
 }
 
 const struct policy policy_capability = {
-    "capability", "drops experts that lack what the prompt needs: tools, json, vision, audio",
+    "capability",
+    "drops experts that lack what the prompt needs: tools, json, vision, audio, its language",
     apply};

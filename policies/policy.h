@@ -22,11 +22,13 @@ enum {
 
 struct policy_candidate {
     struct str name;
-    double score;           /* quality in this category, 0..1 as the operator wrote it */
-    unsigned capabilities;  /* bits of enum policy_need */
-    int64_t context_tokens; /* 0: not known */
-    int64_t cost_nano_usd;  /* estimate for this prompt; 0: free or not known */
-    bool is_known;          /* answered this conversation before */
+    double score;                /* quality in this category, 0..1 as the operator wrote it */
+    unsigned capabilities;       /* bits of enum policy_need */
+    const struct str *languages; /* codes that it declares */
+    size_t language_count;       /* 0: all languages */
+    int64_t context_tokens;      /* 0: not known */
+    int64_t cost_nano_usd;       /* estimate for this prompt; 0: free or not known */
+    bool is_known;               /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
     char reason[POLICY_REASON_BYTES]; /* why it was dropped, or "" */
@@ -34,6 +36,7 @@ struct policy_candidate {
 
 struct policy_request {
     unsigned needs;            /* bits of enum policy_need */
+    struct str language;       /* of the prompt, where that is sure; else "" */
     int64_t prompt_tokens;     /* estimate */
     int64_t completion_tokens; /* what the client allows, or an estimate */
     double cost_weight;        /* lambda: quality that one US cent is worth */

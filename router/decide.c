@@ -9,6 +9,10 @@ enum {
     ANSWER_TOKENS_GUESS = 512, /* priced for requests that set no limit */
 };
 
+/* Confidence from which on a language decides between categories, and drops experts. */
+static const float LANGUAGE_LIKELY = 0.5F;
+static const float LANGUAGE_SURE = 0.8F;
+
 _Static_assert((int)EXPERT_TOOLS == (int)POLICY_TOOLS && (int)EXPERT_JSON == (int)POLICY_JSON &&
                    (int)EXPERT_VISION == (int)POLICY_VISION &&
                    (int)EXPERT_AUDIO == (int)POLICY_AUDIO,
@@ -63,10 +67,59 @@ static void correct(const struct routes *routes, struct decide_scratch *s, struc
     d->is_taught = true;
 }
 
-/* Below the threshold, or of a domain that this configuration has no category for: general. */
+/* The kind of the last turn; its language, or that of the opening turn where it has none ("ok?"). */
+static void look(const struct routes *routes, const struct prompt *prompt, struct decision *d)
+{
+    struct str text = prompt_last_text(prompt);
+    guards_judge(routes->languages, text, &d->guard);
+    d->language = (struct language_guess){STR(""), 0, 0.0F, 0.0F};
+    if (routes->languages == NULL) {
+        return;
+    }
+    language_detect(routes->languages, text, &d->language);
+    if (prompt->talk.count > 1 && d->language.confidence < LANGUAGE_LIKELY) {
+        struct language_guess opening;
+        language_detect(routes->languages, prompt->talk.turns[0].user, &opening);
+        d->language = opening.confidence > d->language.confidence ? opening : d->language;
+    }
+}
+
+/* Whether the classifier does not speak against a category: a third of the best is enough. */
+static bool is_thinkable(const struct routes *routes, const struct decision *d,
+                         const struct category *category)
+{
+    float p = 0.0F;
+    for (size_t i = 0; i < d->scores.count; i++) {
+        p = routes->label_categories[i] == category && d->scores.p[i] > p ? d->scores.p[i] : p;
+    }
+    return 3.0F * p >= d->scores.p[d->scores.best];
+}
+
+/* Where a prompt goes that the classifier is not sure about. */
+static void fall_back(const struct routes *routes, struct decision *d, float confidence)
+{
+    bool is_code = d->guard.kind == GUARD_CODE || d->guard.kind == GUARD_LOG;
+    if (is_code && routes->code != NULL && is_thinkable(routes, d, routes->code)) {
+        d->source = DECIDE_GUARD;
+        set_category(d, routes->code, confidence);
+        return;
+    }
+    bool is_foreign = d->language.confidence - d->language.english >= LANGUAGE_LIKELY;
+    d->source = is_foreign && routes->multilingual != NULL ? DECIDE_LANGUAGE : DECIDE_GENERAL;
+    set_category(d, d->source == DECIDE_LANGUAGE ? routes->multilingual : routes->general,
+                 confidence);
+}
+
+/* Below the threshold, or of a domain that this configuration has no category for: the fall-back. What
+ * is no text at all is not asked about, unless a conversation explains it. */
 static void classify(const struct routes *routes, struct decide_scratch *s,
                      const struct prompt *prompt, struct decision *d)
 {
+    if (prompt->talk.count <= 1 && (d->guard.kind == GUARD_NOISE || d->guard.kind == GUARD_EMPTY)) {
+        d->source = DECIDE_GUARD;
+        set_category(d, routes->general, d->guard.score);
+        return;
+    }
     struct conversation_model model = {routes->classifier, s->classifier, &conversation_defaults};
     conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
     d->is_classified = true;
@@ -78,8 +131,7 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
         set_category(d, category, p);
         return;
     }
-    d->source = DECIDE_GENERAL;
-    set_category(d, routes->general, p);
+    fall_back(routes, d, p);
 }
 
 static struct policy_candidate facts_of(const struct expert *e, double score,
@@ -89,6 +141,8 @@ static struct policy_candidate facts_of(const struct expert *e, double score,
         .name = e->id.name,
         .score = score,
         .capabilities = e->capabilities,
+        .languages = e->languages.items,
+        .language_count = e->languages.count,
         .context_tokens = e->context_tokens,
         .cost_nano_usd =
             expert_cost_nano_usd(e, request->prompt_tokens, 0, request->completion_tokens),
@@ -254,12 +308,15 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->session = DECIDE_SESSION_NONE;
     d->plan = (struct plan){0};
 
+    look(routes, prompt, d);
     enum status st = choose(routes, s, facts, d);
     if (st != ST_OK) {
         return st;
     }
+    bool is_sure = d->language.confidence >= LANGUAGE_SURE;
     struct policy_request request = {
         .needs = prompt->needs,
+        .language = is_sure && d->source != DECIDE_EXPERT ? d->language.code : STR(""),
         .prompt_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt->max_tokens > 0 ? prompt->max_tokens : ANSWER_TOKENS_GUESS,
         .cost_weight = routes->policies.cost_weight,
@@ -280,6 +337,7 @@ const char *decide_source_text(enum decide_source source)
         [DECIDE_EXPERT] = "expert",         [DECIDE_ALIAS] = "alias",
         [DECIDE_CATEGORY] = "category",     [DECIDE_RULE] = "rule",
         [DECIDE_CLASSIFIER] = "classifier", [DECIDE_GENERAL] = "general",
+        [DECIDE_GUARD] = "guard",           [DECIDE_LANGUAGE] = "language",
     };
     return texts[source];
 }

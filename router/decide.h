@@ -9,6 +9,8 @@
 #include "base/arena.h"
 #include "policies/policy.h"
 #include "router/classifier.h"
+#include "router/guards.h"
+#include "router/language.h"
 #include "router/online.h"
 #include "router/plan.h"
 #include "router/prompt.h"
@@ -22,6 +24,8 @@ enum decide_source {   /* who decided */
     DECIDE_RULE,       /* a rule fired */
     DECIDE_CLASSIFIER, /* the classifier was sure enough */
     DECIDE_GENERAL,    /* it was not: the general category */
+    DECIDE_GUARD,    /* noise or nothing: general; code or a log, and the classifier unsure: code */
+    DECIDE_LANGUAGE, /* not English, and the classifier unsure: multilingual */
 };
 
 enum decide_session {        /* what became of the expert that answered the conversation before */
@@ -43,6 +47,8 @@ struct decision {
     const struct rule *rule;         /* DECIDE_RULE */
     const struct category *category; /* NULL for named experts and aliases */
     struct str category_name;        /* "" when there is none */
+    struct guard guard;              /* what kind of text the last turn is */
+    struct language_guess language;  /* of it, or of the opening turn; code "" without tables */
     bool is_classified;              /* scores are filled */
     struct classifier_result scores;
     bool is_taught; /* feedback has corrected scores; notes stay as they were */

@@ -84,6 +84,26 @@ static const struct key router_rows[] = {
      .offset = offsetof(struct router_settings, general),
      .fallback = "general",
      .sentence = "the category for prompts that the classifier is not sure about"},
+    {.name = "languages",
+     .type = KEY_PATH,
+     .offset = offsetof(struct router_settings, languages),
+     .sentence = "tables that tell the language of a prompt, and keyboard runs from words; absent: "
+                 "languages are not told",
+     .example = "conf/models/languages.edl"},
+    {.name = "multilingual",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct router_settings, multilingual),
+     .sentence =
+         "the category for prompts in other languages than English that the classifier is not "
+         "sure about; absent: the general one. Needs languages",
+     .example = "multilingual"},
+    {.name = "code",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct router_settings, code),
+     .sentence =
+         "the category for prompts that consist of code or log lines and that the classifier "
+         "is not sure about; absent: the general one",
+     .example = "coding"},
     {.name = "online",
      .type = KEY_BLOCK,
      .offset = offsetof(struct router_settings, online),
@@ -96,7 +116,8 @@ static const struct key router_rows[] = {
      .block = &session_keys},
 };
 
-static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows, 5,
+static const struct keys router_keys = {"router", sizeof(struct router_settings), router_rows,
+                                        sizeof router_rows / sizeof router_rows[0],
                                         "How prompts get their category."};
 
 static const struct key category_expert_rows[] = {
@@ -420,6 +441,79 @@ static void resolve_general(const struct build *b)
     }
 }
 
+/* A category that the router's settings name, or NULL. */
+static const struct category *resolve_setting(const struct build *b, const char *key,
+                                              struct str name)
+{
+    const struct category *category = routes_category(b->routes, name);
+    if (category == NULL && name.len > 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, (struct pos){0, 0},
+                  "there is no category \"%.*s\" (%s)", STR_ARG(name), key);
+    }
+    return category;
+}
+
+static void resolve_settings(const struct build *b)
+{
+    struct routes *r = b->routes;
+    r->multilingual = resolve_setting(b, "router.multilingual", r->router.multilingual);
+    r->code = resolve_setting(b, "router.code", r->router.code);
+    if (r->multilingual != NULL && r->router.languages.len == 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, (struct pos){0, 0},
+                  "router.multilingual needs router.languages: without tables nothing tells the "
+                  "language of a prompt");
+    }
+}
+
+static bool has_language(const struct language_model *m, struct str code)
+{
+    for (size_t i = 1; i < language_count(m); i++) {
+        if (str_eq(language_code(m, i), code)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_languages(const struct build *b, const struct expert *e)
+{
+    const struct language_model *m = b->routes->languages;
+    if (m == NULL && e->languages.count > 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, e->id.pos,
+                  "expert \"%.*s\" has languages, which needs router.languages: without tables "
+                  "nothing tells the language of a prompt",
+                  STR_ARG(e->id.name));
+        return;
+    }
+    for (size_t i = 0; i < e->languages.count; i++) {
+        if (!has_language(m, e->languages.items[i])) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, e->id.pos,
+                      "expert \"%.*s\" has the language \"%.*s\", which the tables do not tell: "
+                      "codes are those of ISO 639-1, as en or de",
+                      STR_ARG(e->id.name), STR_ARG(e->languages.items[i]));
+        }
+    }
+}
+
+static enum status load_languages(const struct build *b)
+{
+    struct routes *r = b->routes;
+    enum status st = ST_OK;
+    if (r->router.languages.len > 0) {
+        char *path = arena_copy_z(b->reader->arena, r->router.languages);
+        st = path == NULL ? ST_NO_MEMORY
+                          : language_model_load(path, b->reader->diags, &r->languages);
+    }
+    if (st != ST_OK) {
+        return st == ST_NO_MEMORY ? st : ST_OK; /* the diagnostic says it all */
+    }
+    const struct expert *experts = r->experts.items;
+    for (size_t i = 0; i < r->experts.count; i++) {
+        check_languages(b, &experts[i]);
+    }
+    return ST_OK;
+}
+
 static enum status build_rules(const struct build *b)
 {
     struct routes *r = b->routes;
@@ -460,7 +554,8 @@ static void map_labels(const struct build *b)
         r->label_categories[i] = routes_category(r, classifier_label(r->classifier, i));
     }
     for (size_t c = 0; c < r->categories.count; c++) {
-        bool is_reachable = &categories[c] == r->general || rules_mention(r, categories[c].id.name);
+        bool is_reachable = &categories[c] == r->general || &categories[c] == r->multilingual ||
+                            &categories[c] == r->code || rules_mention(r, categories[c].id.name);
         for (size_t i = 0; i < labels; i++) {
             is_reachable = is_reachable || r->label_categories[i] == &categories[c];
         }
@@ -504,7 +599,11 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     resolve_aliases(&b);
     resolve_categories(&b);
     resolve_general(&b);
+    resolve_settings(&b);
     st = build_rules(&b);
+    if (st == ST_OK) {
+        st = load_languages(&b);
+    }
     if (st == ST_OK) {
         st = load_classifier(&b);
     }
@@ -575,6 +674,7 @@ void routes_fini(struct routes *routes)
         rule_fini(&rules[i]);
     }
     classifier_unref(routes->classifier);
+    language_model_destroy(routes->languages);
     table_destroy(routes->expert_names);
     table_destroy(routes->category_names);
     table_destroy(routes->alias_names);

@@ -11,6 +11,7 @@
 #include "base/keys.h"
 #include "base/table.h"
 #include "router/classifier.h"
+#include "router/language.h"
 #include "router/rules.h"
 
 struct category_expert {
@@ -59,6 +60,9 @@ struct router_settings {
     struct str general;
     struct router_online online;
     struct session_settings session;
+    struct str languages;    /* path of the language tables */
+    struct str multilingual; /* name of a category, or "" */
+    struct str code;         /* name of a category, or "" */
 };
 
 struct policy_settings {
@@ -88,11 +92,14 @@ struct routes {
     struct key_array tests; /* of struct route_test */
 
     /* built */
-    struct classifier *classifier;  /* NULL: no weights configured */
-    struct table *expert_names;     /* -> struct expert */
-    struct table *category_names;   /* -> struct category */
-    struct table *alias_names;      /* -> struct alias */
-    const struct category *general; /* NULL: no categories */
+    struct classifier *classifier;       /* NULL: no weights configured */
+    struct language_model *languages;    /* NULL: no tables configured */
+    const struct category *multilingual; /* for unsure prompts in other languages; NULL: general */
+    const struct category *code;         /* for unsure prompts of code or logs; NULL: general */
+    struct table *expert_names;          /* -> struct expert */
+    struct table *category_names;        /* -> struct category */
+    struct table *alias_names;           /* -> struct alias */
+    const struct category *general;      /* NULL: no categories */
     const struct category *label_categories[CLASSIFIER_LABELS_MAX]; /* label -> category */
 };
 

@@ -10,7 +10,10 @@
     "experts:\n"                                                                                   \
     "  small: {url: 'http://127.0.0.1:9/v1', context: 4000, capabilities: [tools]}\n"              \
     "  med: {url: 'http://127.0.0.1:9/v1', price: {input: 1, output: 1}}\n"                        \
-    "router: {model: conf/models/domains.edm, threshold: 0.6}\n"                                   \
+    "router:\n"                                                                                    \
+    "  model: conf/models/domains.edm\n"                                                           \
+    "  threshold: 0.6\n"                                                                           \
+    "  languages: conf/models/languages.edl\n"                                                     \
     "categories:\n"                                                                                \
     "  general: {experts: [{expert: small}]}\n"                                                    \
     "  medical: {experts: [{expert: small, score: 0.7}, {expert: med, score: 0.9}]}\n"             \
@@ -62,6 +65,27 @@ static void stop(struct fixture *f)
 static const char *text_at(const struct fixture *f, const char *key)
 {
     return json_string_value(json_object_get(f->doc, key));
+}
+
+static void kind_and_language_are_explained(void **state)
+{
+    struct fixture f;
+    (void)state;
+
+    explain(&f, "auto", "d41d8cd98f00b204e9800998ecf8427e", 0);
+    assert_string_equal(text_at(&f, "source"), "guard");
+    assert_string_equal(text_at(&f, "kind"), "noise");
+    assert_string_equal(text_at(&f, "kind_reason"), "data such as hex, base64 or identifiers");
+    assert_true(json_number_value(json_object_get(f.doc, "kind_score")) > 0.99);
+    stop(&f);
+
+    explain(&f, "auto", MEDICAL_TEXT, 0);
+    assert_string_equal(text_at(&f, "kind"), "prose");
+    assert_null(json_object_get(f.doc, "kind_reason"));
+    assert_string_equal(text_at(&f, "language"), "en");
+    assert_true(json_number_value(json_object_get(f.doc, "language_confidence")) > 0.9);
+    assert_true(json_number_value(json_object_get(f.doc, "is_english")) > 0.9);
+    stop(&f);
 }
 
 static void a_classified_prompt_is_explained_in_full(void **state)
@@ -214,6 +238,7 @@ static void a_full_buffer_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kind_and_language_are_explained),
         cmocka_unit_test(a_classified_prompt_is_explained_in_full),
         cmocka_unit_test(the_conversation_is_explained),
         cmocka_unit_test(scores_name_all_labels_and_sum_to_one),

@@ -42,7 +42,7 @@ static void assert_value(const char *page, const char *series, double want)
 static void count(struct metrics_shard *s, enum metrics_outcome outcome, unsigned char category,
                   unsigned char expert)
 {
-    struct metrics_event event = {outcome, category, expert, 10, 5, 1500000000};
+    struct metrics_event event = {outcome, category, expert, 10, 5, 1500000000, METRICS_SLOT_NONE};
     metrics_count(s, &event);
 }
 
@@ -260,9 +260,32 @@ static void creating_without_memory_gives_null(void **state)
     metrics_destroy(NULL);
 }
 
+static void languages_are_counted_by_name(void **state)
+{
+    struct metrics *m = metrics_create(2);
+    (void)state;
+    struct metrics_event german = {.language_slot = metrics_language_slot(m, STR("de"))};
+    struct metrics_event unknown = {.language_slot = metrics_language_slot(m, STR("und"))};
+    struct metrics_event untold = {.language_slot = METRICS_SLOT_NONE};
+    (void)metrics_language_slot(m, STR("fr"));
+
+    metrics_count(metrics_shard(m, 0), &german);
+    metrics_count(metrics_shard(m, 1), &german);
+    metrics_count(metrics_shard(m, 1), &unknown);
+    metrics_count(metrics_shard(m, 0), &untold);
+    char *page = page_of(m);
+
+    assert_value(page, "expertd_requests_by_language_total{language=\"de\"}", 2);
+    assert_value(page, "expertd_requests_by_language_total{language=\"und\"}", 1);
+    assert_value(page, "expertd_requests_by_language_total{language=\"fr\"}", -1);
+    mem_free(page);
+    metrics_destroy(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(languages_are_counted_by_name),
         cmocka_unit_test(the_page_is_lawful_with_and_without_counts),
         cmocka_unit_test(shards_add_up),
         cmocka_unit_test(histograms_are_cumulative_and_in_seconds),

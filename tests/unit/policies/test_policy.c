@@ -237,10 +237,29 @@ static void every_policy_has_a_name_and_a_sentence(void **state)
     assert_true(count > 0);
 }
 
+static void other_languages_are_dropped(void **state)
+{
+    static const struct str english[] = {STR_INIT("en")};
+    static const struct str both[] = {STR_INIT("de"), STR_INIT("en")};
+    struct policy_candidate list[] = {candidate("a", 0.9), candidate("b", 0.5),
+                                      candidate("c", 0.1)};
+    const struct policy_request german = {.language = STR("de")};
+    const struct policy_request unknown = {.language = STR("")};
+    (void)state;
+    list[0].languages = english;
+    list[0].language_count = 1;
+    list[1].languages = both;
+    list[1].language_count = 2;
+
+    check_order(&german, list, 3, "b c a:2");
+    check_order(&unknown, list, 3, "a b c:3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_score_comes_first),
+        cmocka_unit_test(other_languages_are_dropped),
         cmocka_unit_test(equal_ranks_keep_their_order),
         cmocka_unit_test(dropped_ones_come_last_by_rank),
         cmocka_unit_test(no_candidates_are_no_mistake),

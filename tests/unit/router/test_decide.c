@@ -328,9 +328,130 @@ static void a_kept_expert_must_still_be_able(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ------------------------------------------------------ guards and languages */
+
+#define GUARDED                                                                                    \
+    "experts:\n"                                                                                   \
+    "  small: {url: 'http://127.0.0.1:9/v1'}\n"                                                    \
+    "  poly: {url: 'http://127.0.0.1:9/v1'}\n"                                                     \
+    "  english: {url: 'http://127.0.0.1:9/v1', languages: [en]}\n"                                 \
+    "aliases: {pair: [english, poly]}\n"                                                           \
+    "router:\n"                                                                                    \
+    "  model: conf/models/domains.edm\n"                                                           \
+    "  threshold: %s\n"                                                                            \
+    "  languages: conf/models/languages.edl\n"                                                     \
+    "  multilingual: poly\n"                                                                       \
+    "  code: coding\n"                                                                             \
+    "categories:\n"                                                                                \
+    "  general: {experts: [{expert: small}]}\n"                                                    \
+    "  poly: {experts: [{expert: poly}]}\n"                                                        \
+    "  medical: {experts: [{expert: english, score: 0.9}, {expert: poly, score: 0.8}]}\n"          \
+    "  coding: {experts: [{expert: small}]}\n"
+#define TRACE                                                                                      \
+    "Traceback (most recent call last):\n  File \"a.py\", line 3, in <module>\n    f(x)\n"         \
+    "ValueError: bad value"
+#define GERMAN_MEDICAL                                                                             \
+    "Welche Dosis Amoxicillin ist bei einem Kind mit einer Mittelohrentzündung richtig?"
+
+static void start_guarded(struct fixture *f, const char *threshold)
+{
+    char yaml[2048];
+    memset(f, 0, sizeof *f);
+    (void)snprintf(yaml, sizeof yaml, GUARDED, threshold);
+    start(f, yaml);
+}
+
+/* A threshold of 1: the classifier is never sure. */
+static void guards_and_languages_decide_where_the_classifier_is_not_sure(void **state)
+{
+    static const struct {
+        const char *text;
+        enum decide_source source;
+        const char *category;
+    } cases[] = {
+        {"sdkfjh skdjfh ksjdhf kjshdf", DECIDE_GUARD, "general"},
+        {"d41d8cd98f00b204e9800998ecf8427e", DECIDE_GUARD, "general"},
+        {"???", DECIDE_GUARD, "general"},
+        {"", DECIDE_GUARD, "general"},
+        {TRACE, DECIDE_GUARD, "coding"},
+        {GERMAN_MEDICAL, DECIDE_LANGUAGE, "poly"},
+        {"今日の天気はどうですか", DECIDE_LANGUAGE, "poly"},
+        {MEDICAL_TEXT, DECIDE_GENERAL, "general"},
+        {"2+2*7", DECIDE_GENERAL, "general"},
+    };
+
+    struct fixture f;
+    (void)state;
+    start_guarded(&f, "1");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(ask(&f, "auto", cases[i].text), ST_OK);
+        if (f.decision.source != cases[i].source ||
+            !str_eq(f.decision.category_name, str_from(cases[i].category))) {
+            fail_msg("\"%s\": %s, \"%.*s\"", cases[i].text, decide_source_text(f.decision.source),
+                     STR_ARG(f.decision.category_name));
+        }
+    }
+    stop(&f);
+}
+
+static void a_classifier_that_is_sure_decides_against_guards(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start_guarded(&f, "0.3");
+
+    assert_int_equal(ask(&f, "auto",
+                         "My child has an ear infection and fever after amoxicillin, what dose is "
+                         "right? The pharmacy's page only says:\n" TRACE),
+                     ST_OK);
+
+    assert_int_equal(f.decision.source, DECIDE_CLASSIFIER);
+    test_assert_str(f.decision.category_name, STR("medical"));
+    stop(&f);
+}
+
+static void experts_of_other_languages_are_dropped(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start_guarded(&f, "0.3");
+
+    assert_int_equal(ask(&f, "category/medical", MEDICAL_TEXT), ST_OK);
+    test_assert_str(plan_text(&f), STR("english,poly"));
+    assert_int_equal(ask(&f, "category/medical", GERMAN_MEDICAL), ST_OK);
+    test_assert_str(plan_text(&f), STR("poly"));
+    assert_int_equal(ask(&f, "pair", GERMAN_MEDICAL), ST_OK);
+    test_assert_str(plan_text(&f), STR("poly"));
+    assert_int_equal(ask(&f, "english", GERMAN_MEDICAL), ST_OK); /* who names an expert gets it */
+    test_assert_str(plan_text(&f), STR("english"));
+    stop(&f);
+}
+
+static void a_turn_without_words_has_the_language_of_the_opening(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start_guarded(&f, "0.3");
+    prompt_from_text(&f.prompt, STR("auto"), str_from(GERMAN_MEDICAL));
+    f.prompt.talk.turns[1].user = STR("👍");
+    f.prompt.talk.count = 2;
+    struct rule_facts facts = {&f.prompt, NULL, NULL};
+
+    assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &f.decision), ST_OK);
+
+    test_assert_str(f.decision.language.code, STR("de"));
+    assert_int_equal(f.decision.guard.kind, GUARD_EMPTY);
+    assert_int_not_equal(f.decision.source, DECIDE_GUARD); /* the conversation explains it */
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guards_and_languages_decide_where_the_classifier_is_not_sure),
+        cmocka_unit_test(a_classifier_that_is_sure_decides_against_guards),
+        cmocka_unit_test(experts_of_other_languages_are_dropped),
+        cmocka_unit_test(a_turn_without_words_has_the_language_of_the_opening),
         TEST(names_decide_in_their_order),
         TEST(unknown_models_are_not_found),
         TEST(confidence_is_calibrated_or_one),

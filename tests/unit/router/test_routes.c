@@ -163,6 +163,28 @@ static void bad_rules_are_refused(void **state)
     CHECK(cases);
 }
 
+static void what_tells_no_language_is_refused(void **state)
+{
+    static const struct mistake cases[] = {
+        {EXPERTS GENERAL "router: {multilingual: general}\n",
+         "router.multilingual needs router.languages"},
+        {EXPERTS GENERAL "router: {languages: conf/models/languages.edl, multilingual: many}\n",
+         "there is no category \"many\" (router.multilingual)"},
+        {EXPERTS GENERAL "router: {code: kode}\n", "there is no category \"kode\" (router.code)"},
+        {EXPERTS GENERAL "router: {languages: conf/models/domains.edm}\n",
+         "is no file of language tables"},
+        {EXPERTS GENERAL "router: {languages: no/such.edl}\n", "no/such.edl"},
+        {"experts: {a: {url: 'http://127.0.0.1:9/v1', languages: [en]}}\n",
+         "expert \"a\" has languages, which needs router.languages"},
+        {"experts: {a: {url: 'http://127.0.0.1:9/v1', languages: [en, english]}}\n"
+         "router: {languages: conf/models/languages.edl}\n",
+         "expert \"a\" has the language \"english\""},
+    };
+
+    (void)state;
+    CHECK(cases);
+}
+
 static void all_mistakes_of_a_file_are_reported_at_once(void **state)
 {
     struct routes_sample s;
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test(names_that_clients_could_not_reach_are_refused),
         cmocka_unit_test(malformed_blocks_are_refused),
         cmocka_unit_test(bad_rules_are_refused),
+        cmocka_unit_test(what_tells_no_language_is_refused),
         cmocka_unit_test(all_mistakes_of_a_file_are_reported_at_once),
         cmocka_unit_test(categories_that_nothing_leads_to_are_warned_of),
         cmocka_unit_test(a_test_that_fails_refuses_the_file),
