@@ -118,6 +118,8 @@ enum { /* of the picture, in its units */
     LEGEND = 330,
 };
 
+static const double most = 1.5; /* the PGR at the upper edge: the oracle goes over 1 */
+
 static double x_of(size_t point)
 {
     return LEFT + SIDE * (double)point / (CURVE_POINTS - 1);
@@ -125,8 +127,8 @@ static double x_of(size_t point)
 
 static double y_of(double pgr)
 {
-    double shown = pgr > 1.25 ? 1.25 : pgr < 0.0 ? 0.0 : pgr;
-    return TOP + SIDE * (1.0 - shown / 1.25);
+    double shown = pgr > most ? most : pgr < 0.0 ? 0.0 : pgr;
+    return TOP + SIDE * (1.0 - shown / most);
 }
 
 static const char *const colours[ROUTELLM_ROUTERS] = {"#888888", "#1f77b4", "#9467bd",
@@ -169,7 +171,7 @@ enum status routellm_write_svg(const struct routellm_result *r, struct buf *out)
                         "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#dddddd\"/>\n",
                         x_of(i), TOP + SIDE + 18, i * 10, x_of(i), TOP, x_of(i), TOP + SIDE);
     }
-    for (size_t i = 0; st == ST_OK && i <= 5; i++) {
+    for (size_t i = 0; st == ST_OK && i <= 6; i++) {
         double level = 0.25 * (double)i;
         st = buf_printf(out,
                         "<text x=\"%d\" y=\"%.0f\" text-anchor=\"end\">%.2f</text>\n"
