@@ -39,6 +39,10 @@ enum array {
     ARRAY_BIAS,
     ARRAY_CALIBRATION,
     ARRAY_CARD,
+    ARRAY_VECTORS,
+    ARRAY_NETWORK,
+    ARRAY_CURVES,
+    ARRAY_HEADS,
     ARRAY_TABLE,
 };
 
@@ -49,8 +53,11 @@ enum {
 static const char magic[8] = {'E', 'X', 'P', 'E', 'R', 'T', 'D', 'W'};
 
 static const char *const array_names[ARRAYS] = {
-    [ARRAY_LABELS] = "labels",           [ARRAY_SCALE] = "scale", [ARRAY_BIAS] = "bias",
-    [ARRAY_CALIBRATION] = "calibration", [ARRAY_CARD] = "card",   [ARRAY_TABLE] = "table",
+    [ARRAY_LABELS] = "labels",   [ARRAY_SCALE] = "scale",
+    [ARRAY_BIAS] = "bias",       [ARRAY_CALIBRATION] = "calibration",
+    [ARRAY_CARD] = "card",       [ARRAY_VECTORS] = "vectors",
+    [ARRAY_NETWORK] = "network", [ARRAY_CURVES] = "curves",
+    [ARRAY_HEADS] = "heads",     [ARRAY_TABLE] = "table",
 };
 
 struct reading { /* of one file */
@@ -142,11 +149,11 @@ __attribute__((format(printf, 2, 3))) static enum status refuse(const struct rea
 static enum status read_header(const struct reading *r)
 {
     struct str b = r->bytes;
-    if (b.len < HEADER_BYTES + ARRAYS * ENTRY_BYTES || memcmp(b.ptr, magic, sizeof magic) != 0) {
+    if (b.len < HEADER_BYTES || memcmp(b.ptr, magic, sizeof magic) != 0) {
         return refuse(r, "is no weights file");
     }
     if (get_u32(b.ptr + AT_VERSION) != WEIGHTS_VERSION) {
-        return refuse(r, "weights file version %u, this program reads version %d",
+        return refuse(r, "weights file version %u, this program reads version %d: train again",
                       get_u32(b.ptr + AT_VERSION), WEIGHTS_VERSION);
     }
     if (get_u64(b.ptr + AT_FILE_BYTES) != b.len) {
@@ -155,6 +162,9 @@ static enum status read_header(const struct reading *r)
     }
     if (get_u64(b.ptr + AT_CHECKSUM) != checksum(b)) {
         return refuse(r, "weights file is damaged: its checksum does not match");
+    }
+    if (b.len < HEADER_BYTES + ARRAYS * ENTRY_BYTES) {
+        return refuse(r, "weights file ends before its arrays");
     }
     return ST_OK;
 }
@@ -265,6 +275,10 @@ static enum status read_numbers(const struct reading *r, struct weights *w)
 
 static enum status read_table(const struct reading *r, struct weights *w)
 {
+    w->vectors = r->arrays[ARRAY_VECTORS];
+    w->network = r->arrays[ARRAY_NETWORK];
+    w->curves = r->arrays[ARRAY_CURVES];
+    w->heads = r->arrays[ARRAY_HEADS];
     w->card = r->arrays[ARRAY_CARD];
     if (w->card.len > WEIGHTS_CARD_MAX || json_validate(w->card, NULL, NULL) != ST_OK) {
         return refuse(r, "the training card is no JSON or too long");
@@ -303,9 +317,20 @@ static size_t array_bytes(const struct weights *w, size_t array)
         [ARRAY_BIAS] = w->label_count * 4,
         [ARRAY_CALIBRATION] = CALIBRATION_BYTES,
         [ARRAY_CARD] = w->card.len,
+        [ARRAY_VECTORS] = w->vectors.len,
+        [ARRAY_NETWORK] = w->network.len,
+        [ARRAY_CURVES] = w->curves.len,
+        [ARRAY_HEADS] = w->heads.len,
         [ARRAY_TABLE] = (size_t)w->bucket_count * w->bucket_bytes,
     };
     return sizes[array];
+}
+
+static void put_bytes(struct str bytes, char *at)
+{
+    if (bytes.len > 0) {
+        memcpy(at, bytes.ptr, bytes.len);
+    }
 }
 
 static void put_array(const struct weights *w, size_t array, char *at)
@@ -330,7 +355,19 @@ static void put_array(const struct weights *w, size_t array, char *at)
         put_f32(at + 8, w->calibration.by_unknown);
         break;
     case ARRAY_CARD:
-        memcpy(at, w->card.ptr, w->card.len);
+        put_bytes(w->card, at);
+        break;
+    case ARRAY_VECTORS:
+        put_bytes(w->vectors, at);
+        break;
+    case ARRAY_NETWORK:
+        put_bytes(w->network, at);
+        break;
+    case ARRAY_CURVES:
+        put_bytes(w->curves, at);
+        break;
+    case ARRAY_HEADS:
+        put_bytes(w->heads, at);
         break;
     case ARRAY_TABLE:
         memcpy(at, w->table, (size_t)w->bucket_count * w->bucket_bytes);

@@ -11,6 +11,8 @@
  *           bias         f32 per label
  *           calibration  f32 x 3: temperature, by_length, by_unknown (calibrate.h)
  *           card         JSON: data, options and figures of the training
+ *           vectors, network, curves, heads
+ *                        may each be empty; not looked into here
  *           table        buckets of 4 slots
  *     ..  64 zeros or more up to the end: rows may be read 16 bytes at a time
  *
@@ -31,7 +33,7 @@
 #include "router/calibrate.h"
 
 enum {
-    WEIGHTS_VERSION = 1,
+    WEIGHTS_VERSION = 2,
     WEIGHTS_LABELS_MAX = 64,
     WEIGHTS_SLOTS = 4, /* per bucket */
     WEIGHTS_BUCKETS_MAX = 1 << 20,
@@ -46,6 +48,10 @@ struct weights {
     float bias[WEIGHTS_LABELS_MAX];
     struct calibration calibration;
     struct str card;
+    struct str vectors; /* these four: bytes that begin at a multiple of 64, or empty */
+    struct str network;
+    struct str curves;
+    struct str heads;
     const uint8_t *table; /* 64-byte aligned when it comes from weights_open */
     uint32_t bucket_count;
     uint32_t bucket_bytes;

@@ -33,8 +33,22 @@ static void seal(uint8_t *bytes, size_t size)
     memcpy(bytes + AT_CHECKSUM, &hash, sizeof hash);
 }
 
+/* Every byte of an optional array can be read. */
+static void check_bytes(struct str bytes)
+{
+    unsigned char sum = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        sum = (unsigned char)(sum ^ (unsigned char)bytes.ptr[i]);
+    }
+    *(volatile unsigned char *)&sum = sum; /* keeps the loop */
+}
+
 static void check_weights(const struct weights *w)
 {
+    check_bytes(w->vectors);
+    check_bytes(w->network);
+    check_bytes(w->curves);
+    check_bytes(w->heads);
     ASSERT(w->label_count >= 2 && w->label_count <= WEIGHTS_LABELS_MAX);
     ASSERT(w->bucket_count >= 1 && w->calibration.temperature > 0.0F);
     uint32_t slots[2] = {0, w->bucket_count * WEIGHTS_SLOTS - 1};

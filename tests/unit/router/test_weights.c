@@ -97,6 +97,24 @@ static void what_is_written_can_be_read(void **state)
     assert_int_equal(weights_find(&w, 0x12345679), WEIGHTS_NO_SLOT);
 }
 
+static void optional_arrays_are_carried_as_they_are(void **state)
+{
+    struct fixture *x = *state;
+    struct weights w;
+    x->sample.weights.vectors = STR("v");
+    x->sample.weights.network = (struct str){"n\0n", 3};
+    x->sample.weights.heads = STR("the heads");
+    encode(x);
+
+    assert_int_equal(read_bytes(x, x->size, &w), ST_OK);
+
+    test_assert_str(w.vectors, STR("v"));
+    test_assert_str(w.network, ((struct str){"n\0n", 3}));
+    test_assert_str(w.curves, STR(""));
+    test_assert_str(w.heads, STR("the heads"));
+    assert_int_equal((size_t)(w.heads.ptr - x->bytes) % 64, 0);
+}
+
 static void every_shorter_file_is_refused(void **state)
 {
     struct fixture *x = *state;
@@ -132,14 +150,15 @@ static void headers_that_lie_are_refused_even_with_a_right_checksum(void **state
         const char *why;
     } cases[] = {
         {0, 'X', "is no weights file"},
-        {8, 2, "weights file version 2"},
+        {8, 1, "weights file version 1, this program reads version 2"},
+        {8, 3, "weights file version 3"},
         {12, 99, "feature scheme 99"},
         {16, 1, "its header says"},
         {32, 1, "1 labels"},
         {32, 65, "65 labels"},
         {32, 4, "has not the 4 labels"},
         {32, 2, "has not the 2 labels"},
-        {36, 5, "5 arrays"},
+        {36, 6, "6 arrays"},
         {64, 'x', "array \"labels\" is not where"},
         {80, 0x41, "array \"labels\" is not where"},
         {88, 0xff, "array \"scale\" is not where"},
@@ -147,8 +166,8 @@ static void headers_that_lie_are_refused_even_with_a_right_checksum(void **state
         {96, 'x', "array \"scale\" is not where"},
         {120, 8, "has not one number per label"},
         {152, 16, "has not one number per label"},
-        {249, 0x0f, "does not end after its table"},
-        {255, 0x7f, "array \"table\" is not where"},
+        {377, 0x0f, "does not end after its table"},
+        {383, 0x7f, "array \"table\" is not where"},
     };
     struct fixture *x = *state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -299,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_can_be_read, prepare, clean),
+        cmocka_unit_test_setup_teardown(optional_arrays_are_carried_as_they_are, prepare, clean),
         cmocka_unit_test_setup_teardown(every_shorter_file_is_refused, prepare, clean),
         cmocka_unit_test_setup_teardown(every_flipped_bit_is_refused, prepare, clean),
         cmocka_unit_test_setup_teardown(headers_that_lie_are_refused_even_with_a_right_checksum,
