@@ -37,19 +37,34 @@ struct filter {
     double change;
 };
 
-/* ret[i] = p[i]^power, with `general` divided by e^discount, made a distribution. */
-static void temper(const struct classifier_result *r, double power, size_t general, double discount,
-                   float *ret)
+static void normalise(float *p, size_t count)
 {
     double sum = 0.0;
-    for (size_t i = 0; i < r->count; i++) {
-        double log_p = softmax_log((double)r->p[i] + tiny);
-        ret[i] = (float)softmax_exp(power * log_p - (i == general ? discount : 0.0));
-        sum += (double)ret[i];
+    for (size_t i = 0; i < count; i++) {
+        sum += (double)p[i];
     }
-    for (size_t i = 0; i < r->count; i++) {
-        ret[i] = (float)((double)ret[i] / sum);
+    for (size_t i = 0; i < count; i++) {
+        p[i] = (float)((double)p[i] / sum);
     }
+}
+
+/* The distribution to its power. */
+static void sharpen(const struct classifier_result *r, double power, float *ret)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        ret[i] = (float)softmax_exp(power * softmax_log((double)r->p[i] + tiny));
+    }
+    normalise(ret, r->count);
+}
+
+/* The distribution with less of `general`. */
+static void discount(const struct classifier_result *r, size_t general, double log_odds, float *ret)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        double p = (double)r->p[i] + tiny;
+        ret[i] = (float)(i == general ? p * softmax_exp(-log_odds) : p);
+    }
+    normalise(ret, r->count);
 }
 
 double conversation_prior(const struct conversation_params *params, const struct turn_shape *shape)
@@ -120,8 +135,8 @@ static void follow(struct filter *f, size_t at, const struct classifier_result *
     float turn[CLASSIFIER_LABELS_MAX];
     size_t n = list_context(f, at, segments);
     score(f, segments, n, &before);
-    temper(&before, params->sharpness, f->count, 0.0, f->context);
-    temper(alone, 1.0, f->general, params->general, turn);
+    sharpen(&before, params->sharpness, f->context);
+    discount(alone, f->general, params->general, turn);
     struct conversation_step step = {
         f->count, f->context, turn, f->seen, conversation_prior(params, shape), params->comeback};
     f->change = conversation_change(&step, f->moved);
@@ -222,7 +237,7 @@ static void conclude(struct filter *f, const struct classifier_result *alone,
     struct classifier_result together;
     score(f, segments, count, &together);
     float stay[CLASSIFIER_LABELS_MAX];
-    temper(&together, f->model->params->sharpness, f->count, 0.0, stay);
+    sharpen(&together, f->model->params->sharpness, stay);
     if (!notes->is_changed) {
         *ret_scores = together;
         memcpy(notes->segments, segments, count * sizeof *segments);
