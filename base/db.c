@@ -15,7 +15,7 @@
 
 enum {
     BUSY_MS = 2000,                 /* another process writes: a command, a backup */
-    CHECK_BYTES = 64 * 1024 * 1024, /* about 0.1 s */
+    CHECK_BYTES = 32 * 1024 * 1024, /* about 0.1 s */
     APPLICATION_ID = 0x45585044,    /* "EXPD": no stranger's file */
     FILE_MODE = 0600,
     FOLDER_MODE = 0700,

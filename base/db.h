@@ -30,7 +30,7 @@ enum {
     DB_WHY_BYTES = 256,
 };
 
-/* Opens a file, recovers what a killed writer left, checks its integrity (files up to 64 MiB; larger
+/* Opens a file, recovers what a killed writer left, checks its integrity (files up to 32 MiB; larger
  * ones by db_check). ret_why gets a text for people, lower case, in every case of failure.
  * ST_IO: the disk, rights, or another process holds it; ST_INVALID: no database, or damaged;
  * ST_NO_MEMORY. */
