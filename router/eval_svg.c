@@ -1,11 +1,11 @@
-/* See eval_write.h. Four panels in one SVG of 960 x 760: no script, no font file, no link. Colours are
+/* See eval_write.h. Four panels in one SVG of 960 x 815: no script, no font file, no link. Colours are
  * classes of one style sheet that knows both grounds. */
 #include "router/eval_put.h"
 #include "router/eval_write.h"
 
 enum {
     WIDTH = 960,
-    HEIGHT = 790,
+    HEIGHT = 815,
     SIDE = 300, /* of the square panels */
 };
 
@@ -16,8 +16,8 @@ struct panel { /* where its plot begins, in pixels */
 
 static const struct panel reliability = {80, 80};
 static const struct panel curve = {560, 80};
-static const struct panel bars = {150, 460};
-static const struct panel matrix = {630, 460};
+static const struct panel bars = {150, 490};
+static const struct panel matrix = {630, 490};
 
 static const char style[] =
     "<style>svg{font:12px system-ui,sans-serif;background:#fff}"
