@@ -3,6 +3,7 @@
  * Thresholds were set on prompts and noise made for that, see docs/classifier.md. */
 #include "router/guards.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -75,8 +76,6 @@ static bool is_word(const char *three)
 struct piece { /* what stands between two blanks */
     struct str text;
     size_t counts[BYTE_BEYOND + 1];
-    size_t hex;
-    size_t base64;
     size_t switches;
     size_t commands;
 };
@@ -85,18 +84,24 @@ static void count_piece(struct piece *p)
 {
     enum byte_class before = BYTE_BLANK;
     for (size_t i = 0; i < p->text.len; i++) {
-        unsigned char c = (unsigned char)p->text.ptr[i];
-        enum byte_class class = class_of(c);
-        unsigned char small = c | 0x20;
-        bool is_hex = class == BYTE_DIGIT || (small >= 'a' && small <= 'f') || c == '-';
+        enum byte_class class = class_of((unsigned char)p->text.ptr[i]);
         p->counts[class]++;
-        p->hex += is_hex;
-        p->base64 +=
-            class <= BYTE_DIGIT || c == '+' || c == '/' || c == '=' || c == '-' || c == '_';
         p->switches += class != before;
-        p->commands += c == '\\' && i + 3 < p->text.len && is_word(p->text.ptr + i + 1);
         before = class;
+        if (p->text.ptr[i] == '\\') {
+            p->commands += i + 3 < p->text.len && is_word(p->text.ptr + i + 1);
+        }
     }
+}
+
+static bool consists_of(struct str text, const char *alphabet)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\0' || strchr(alphabet, text.ptr[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Hex digits, identifiers and base64: long, of that alphabet alone, and mixed as no word is. */
@@ -107,11 +112,12 @@ static bool is_data(const struct piece *p)
         return false;
     }
     size_t letters = p->counts[BYTE_LOWER] + p->counts[BYTE_UPPER];
-    if (p->hex == len && p->counts[BYTE_DIGIT] > 0) {
+    if (p->counts[BYTE_DIGIT] > 0 && consists_of(p->text, "0123456789abcdefABCDEF-")) {
         return letters > 0 || p->counts[BYTE_POINT] == 4; /* figures alone are a number */
     }
-    return p->base64 == len && p->switches * 3 >= len && p->counts[BYTE_LOWER] > 0 &&
-           p->counts[BYTE_UPPER] > 0;
+    return p->switches * 3 >= len && p->counts[BYTE_LOWER] > 0 && p->counts[BYTE_UPPER] > 0 &&
+           consists_of(p->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789+/=-_");
 }
 
 /* Place on a keyboard (qwertyuiop, asdfghjkl, zxcvbnm): row * 16 + column. */
@@ -301,6 +307,31 @@ static void take_line(struct tally *t, const struct line *line)
     }
 }
 
+/* Bytes that equal the one `period` before; sixteen at a time, as vectors of the compiler's. */
+static size_t count_same(struct str text, size_t period)
+{
+    typedef signed char bytes16 __attribute__((vector_size(16)));
+
+    _Static_assert((int)FEATURES_WINDOW_BYTES / 16 <= SCHAR_MAX, "a lane counts that far");
+    size_t count = 0;
+    size_t i = period;
+    bytes16 lanes = {0};
+    for (; i + sizeof lanes <= text.len; i += sizeof lanes) {
+        bytes16 here;
+        bytes16 before;
+        memcpy(&here, text.ptr + i, sizeof here);
+        memcpy(&before, text.ptr + i - period, sizeof before);
+        lanes -= here == before; /* true is -1 */
+    }
+    for (size_t k = 0; k < sizeof lanes; k++) {
+        count += (size_t)lanes[k];
+    }
+    for (; i < text.len; i++) {
+        count += text.ptr[i] == text.ptr[i - period];
+    }
+    return count;
+}
+
 static void take_text(struct tally *t, struct str text)
 {
     struct str rest = text;
@@ -328,9 +359,7 @@ static void take_text(struct tally *t, struct str text)
         take_line(t, &line);
     }
     for (size_t period = 1; period <= PERIOD_MAX; period++) {
-        for (size_t i = period; i < text.len; i++) {
-            t->same[period - 1] += text.ptr[i] == text.ptr[i - period];
-        }
+        t->same[period - 1] += count_same(text, period);
     }
 }
 
