@@ -1,5 +1,5 @@
-/* How long the classifier takes: classifier_bench WEIGHTS [ROUNDS]. Prints median and 99th
- * percentile for texts of 200 bytes, 4 kB and 100 kB, warm, one thread. The texts are English
+/* How long the classifier takes: classifier_bench WEIGHTS [ROUNDS [LANGUAGES]], and the guards and
+ * the languages, when their tables are given. Prints median and 99th percentile for texts of 200 bytes, 4 kB and 100 kB, warm, one thread. The texts are English
  * sentences joined at random (fixed seed), a new one each round, so that the table is not simply in
  * the first-level cache. */
 #include <stdio.h>
@@ -10,11 +10,13 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "router/classifier.h"
+#include "router/guards.h"
 
 enum {
     TEXTS = 64,
     ROUNDS = 4000,
     BYTES_MAX = 100000,
+    CALLS = 16, /* of guards and languages between two looks at the clock */
 };
 
 static const char *const sentences[] = {
@@ -83,6 +85,55 @@ static void measure(const struct classifier *c, struct classifier_scratch *s, si
     mem_free(times);
 }
 
+static void call_guards(const struct language_model *m, struct str text)
+{
+    struct guard guard;
+    guards_judge(m, text, &guard);
+}
+
+static void call_languages(const struct language_model *m, struct str text)
+{
+    struct language_guess guess;
+    language_detect(m, text, &guess);
+}
+
+static void measure_calls(const char *name, const struct language_model *m, size_t size,
+                          void (*call)(const struct language_model *m, struct str text))
+{
+    static char texts[TEXTS][BYTES_MAX];
+    static double times[ROUNDS];
+    uint32_t random = 1;
+    for (size_t i = 0; i < TEXTS; i++) {
+        fill(texts[i], size, &random);
+    }
+    for (size_t i = 0; i < ROUNDS; i++) {
+        double start = now_us();
+        for (size_t k = 0; k < CALLS; k++) {
+            call(m, (struct str){texts[(i + k) % TEXTS], size});
+        }
+        times[i] = (now_us() - start) / CALLS;
+    }
+    qsort(times, ROUNDS, sizeof *times, by_value);
+    printf("%7zu bytes: median %6.2f us, p99 %6.2f us, %s\n", size, times[ROUNDS / 2],
+           times[ROUNDS * 99 / 100], name);
+}
+
+static int measure_guards(const char *path, struct diags *diags)
+{
+    static const size_t sizes[] = {20, 200, 4096, 100000};
+    struct language_model *m = NULL;
+    if (language_model_load(path, diags, &m) != ST_OK) {
+        diags_print(diags, stderr);
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        measure_calls("guards", m, sizes[i], call_guards);
+        measure_calls("language", m, sizes[i], call_languages);
+    }
+    language_model_destroy(m);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arena *arena = arena_create(4096, 1 << 20);
@@ -90,7 +141,7 @@ int main(int argc, char **argv)
     struct classifier *c = NULL;
     struct diags diags;
     if (argc < 2 || arena == NULL || scratch == NULL) {
-        (void)fputs("usage: classifier_bench WEIGHTS [ROUNDS]\n", stderr);
+        (void)fputs("usage: classifier_bench WEIGHTS [ROUNDS [LANGUAGES]]\n", stderr);
         return 2;
     }
     diags_init(&diags, arena);
@@ -106,8 +157,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         measure(c, scratch, sizes[i], (size_t)rounds);
     }
+    int failed = argc > 3 ? measure_guards(argv[3], &diags) : 0;
     classifier_unref(c);
     classifier_scratch_destroy(scratch);
     arena_destroy(arena);
-    return 0;
+    return failed;
 }
