@@ -15,6 +15,7 @@ enum {
     HALVINGS = 3,
     MOVED_MIN = 256, /* decisions that a share of all of them needs to mean anything */
     LABELS = CLASSIFIER_LABELS_MAX,
+    SIEVE_BITS = 15,
 };
 
 _Static_assert((SLOTS & (SLOTS - 1)) == 0 && (int)ONLINE_ROWS_MAX < (int)NO_ROW,
@@ -24,9 +25,27 @@ static const double OTHERS_MAX = 0.005; /* of the reservoir: routes that nobody 
 static const double MOVED_MAX = 0.05;   /* of the reservoir: all routes that change */
 static const double KNOWN = 0.9; /* probability of the right label that needs no correction */
 
+/* Most hashes are in no table: a bit for the top of each says so without a search. */
+struct sieve {
+    uint64_t bits[1 << (SIEVE_BITS - 6)];
+};
+
+static bool sieve_may_hold(const struct sieve *s, uint32_t hash)
+{
+    uint32_t bit = hash >> (32 - SIEVE_BITS);
+    return (s->bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+static void sieve_put(struct sieve *s, uint32_t hash)
+{
+    uint32_t bit = hash >> (32 - SIEVE_BITS);
+    s->bits[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
 struct table { /* hash -> row; copied whole */
     uint32_t hashes[ONLINE_ROWS_MAX];
     uint16_t slots[SLOTS]; /* row, or NO_ROW */
+    struct sieve sieve;
     size_t rows;
     size_t labels;
     float *values; /* rows * labels */
@@ -73,6 +92,9 @@ static size_t slot_of(const struct table *t, uint32_t hash)
 
 static float *row_of(const struct table *t, uint32_t hash)
 {
+    if (!sieve_may_hold(&t->sieve, hash)) {
+        return NULL;
+    }
     uint16_t row = t->slots[slot_of(t, hash)];
     return row == NO_ROW ? NULL : t->values + row * t->labels;
 }
@@ -85,6 +107,7 @@ static float *make_row(struct table *t, uint32_t hash)
         if (t->rows == ONLINE_ROWS_MAX) {
             return NULL;
         }
+        sieve_put(&t->sieve, hash);
         t->slots[slot] = (uint16_t)t->rows;
         t->hashes[t->rows] = hash;
         memset(t->values + t->rows * t->labels, 0, t->labels * sizeof *t->values);
@@ -97,6 +120,7 @@ static void clear(struct table *t)
 {
     t->rows = 0;
     memset(t->slots, 0xff, sizeof t->slots);
+    memset(&t->sieve, 0, sizeof t->sieve);
 }
 
 static enum status table_init(struct table *t, size_t labels)
@@ -110,9 +134,10 @@ static enum status table_init(struct table *t, size_t labels)
 /* Drops the rows from `rows` on: the last ones that were made. */
 static void shrink(struct table *t, size_t rows)
 {
+    clear(t);
     t->rows = rows;
-    memset(t->slots, 0xff, sizeof t->slots);
     for (size_t i = 0; i < rows; i++) {
+        sieve_put(&t->sieve, t->hashes[i]);
         t->slots[slot_of(t, t->hashes[i])] = (uint16_t)i;
     }
 }
@@ -310,6 +335,7 @@ struct step { /* the features that a correction moves */
 static void count_replayed(const struct online *o, const struct online_example *e, uint32_t *ret)
 {
     uint16_t slots[1024]; /* twice ONLINE_HASHES_MAX: half empty */
+    struct sieve sieve = {0};
     memset(slots, 0xff, sizeof slots);
     memset(ret, 0, e->hash_count * sizeof *ret);
     for (size_t i = 0; i < e->hash_count; i++) {
@@ -318,10 +344,14 @@ static void count_replayed(const struct online *o, const struct online_example *
             at = (at + 1) & 1023;
         }
         slots[at] = (uint16_t)i;
+        sieve_put(&sieve, e->hashes[i]);
     }
     for (size_t i = 0; i < o->filled; i++) {
         const struct replay *r = &o->replay[i];
         for (size_t k = 0; k < r->count; k++) {
+            if (!sieve_may_hold(&sieve, r->hashes[k])) {
+                continue;
+            }
             size_t at = home_of(r->hashes[k]) & 1023;
             while (slots[at] != NO_ROW && e->hashes[slots[at]] != r->hashes[k]) {
                 at = (at + 1) & 1023;
