@@ -429,6 +429,7 @@ int process_serve(const char *conf_path)
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before threads: they inherit it */
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* a file at its limit is an error of that file */
     (void)mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
     raise_descriptor_limit();

@@ -22,7 +22,7 @@ def _answer(conn, head, body):
 class Place:
     """A gateway with a state file, and an expert behind it."""
 
-    def __init__(self, state="", workers=2, extra=""):
+    def __init__(self, state="", workers=2, extra="", command=()):
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-feedback-")
         self.path = os.path.join(self.folder.name, "sub", "expertd.db")
         self.expert = Expert(_answer)
@@ -35,7 +35,7 @@ class Place:
             "categories:\n"
             "  medical: {experts: [{expert: doctor, score: 0.9}]}\n"
             "  general: {experts: [{expert: all, score: 0.5}]}\n")
-        self.gateway = Gateway(self.conf)
+        self.gateway = Gateway(self.conf, command=command)
 
     def __enter__(self):
         return self
@@ -310,3 +310,20 @@ def test_training_learns_from_feedback():
         assert _category(p, KIND.format("x"))["label"] == "medical"
         with open(out, "rb") as f:
             assert b"pelican" not in f.read()
+
+
+def test_a_full_disk_refuses_feedback_and_serves_on():
+    with Place(command=("prlimit", "--fsize=150000")) as p:
+        kept = 0
+        for i in range(200):
+            request_id = p.ask(f"{PROMPT} {i}")  # 200 whatever the disk says
+            status, said = p.say(request_id=request_id, rating="good")
+            if status != 200:
+                break
+            kept += 1
+        assert status == 503 and said["error"]["code"] == "state_unavailable", said
+        assert kept > 0
+        page = exchange(p.gateway.admin, "GET", "/metrics", []).body().decode()
+        assert "expertd_state_degraded 1\n" in page, page
+        p.gateway.wait_output(r"cannot write to .*expertd\.db")
+        assert len(p.rows()) == kept
