@@ -309,7 +309,7 @@ static enum status write_card(const struct arguments *a, const struct train_repo
         report->rows, report->features, report->kept, a->options.buckets, fit->epochs,
         (unsigned long long)fit->seed, fit->rate, fit->smoothing, fit->dropping, fit->decay,
         fit->prior, fit->bayes, (double)report->calibration.temperature,
-        (double)report->calibration.by_length, (double)report->calibration.by_unknown);
+        (double)report->calibration.by_spread, (double)report->calibration.by_unknown);
     for (size_t i = 0; st == ST_OK && i < a->source_count; i++) {
         st = buf_append(card, i > 0 ? STR(",{\"file\":") : STR("{\"file\":"));
         if (st == ST_OK) {
@@ -327,7 +327,7 @@ static void print_report(const struct train_report *report)
 {
     (void)fprintf(stderr, "%zu rows, %zu features, %zu kept, calibration %.3f %.3f %.3f\n",
                   report->rows, report->features, report->kept,
-                  (double)report->calibration.temperature, (double)report->calibration.by_length,
+                  (double)report->calibration.temperature, (double)report->calibration.by_spread,
                   (double)report->calibration.by_unknown);
     (void)fprintf(stderr, "%-12s %8s %9s %9s %7s\n", "left out", "n", "accuracy", "accepted",
                   "ece");

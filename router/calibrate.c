@@ -12,17 +12,17 @@ enum {
     PARAMETERS = 3,
 };
 
-static const double usual_features = 100.0;
+static const double SPREAD_MIN = 0.05; /* added: what all but equal logits count as */
 
 struct range {
     double low;
     double high;
 };
 
-/* Of log temperature, by_length, by_unknown. */
+/* Of log temperature, by_spread, by_unknown. */
 static const struct range ranges[PARAMETERS] = {
     {-3.0, 2.0},
-    {-0.5, 1.0},
+    {-0.5, 1.5},
     {-1.0, 3.0},
 };
 
@@ -45,7 +45,7 @@ static double loss(const struct problem *p)
     for (size_t i = 0; i < p->count; i++) {
         const struct calibrate_row *row = &p->rows[i];
         float probability[LABELS_MAX];
-        float t = calibrate_temperature(&c, row->features, row->known);
+        float t = calibrate_temperature(&c, row->logit, p->labels, row->features, row->known);
         (void)softmax(row->logit, p->labels, t, probability); /* the entropy is not needed */
         double right = 1e-9;
         for (size_t k = 0; k < p->labels; k++) {
@@ -88,12 +88,26 @@ static void search(struct problem *p, size_t parameter, struct range range)
     p->at[parameter] = (range.low + range.high) / 2.0;
 }
 
-float calibrate_temperature(const struct calibration *c, double features, double known)
+static double spread_of(const float *logit, size_t labels)
+{
+    double mean = 0.0;
+    double squares = 0.0;
+    for (size_t i = 0; i < labels; i++) {
+        mean += (double)logit[i] / (double)labels;
+    }
+    for (size_t i = 0; i < labels; i++) {
+        squares += ((double)logit[i] - mean) * ((double)logit[i] - mean);
+    }
+    return sqrt(squares / (double)labels);
+}
+
+float calibrate_temperature(const struct calibration *c, const float *logit, size_t labels,
+                            double features, double known)
 {
     if (!(features >= 1.0)) {
         return c->temperature;
     }
-    double exponent = (double)c->by_length * softmax_log(features / usual_features) +
+    double exponent = (double)c->by_spread * softmax_log(spread_of(logit, labels) + SPREAD_MIN) +
                       (double)c->by_unknown * (1.0 - known / features);
     double t = (double)c->temperature * softmax_exp(exponent);
     return (float)(t < 0.01 ? 0.01 : t > 100.0 ? 100.0 : t);

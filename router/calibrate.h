@@ -1,9 +1,10 @@
-/* Calibration: makes probabilities mean what they say. The softmax temperature depends on how much
- * text there was and on how much of it the weights know:
- *     log T = log temperature + by_length * log(features / 100) + by_unknown * (1 - known / features)
- * (evidence grows with the length of a text faster than accuracy does, and falls in languages that
- * training hardly saw). The three numbers are fitted on predictions for sources that the predicting
- * model was not trained on. Pure. */
+/* Calibration: makes probabilities mean what they say. The softmax temperature depends on how far
+ * apart the logits are and on how much of the text the weights know:
+ *     log T = log temperature + by_spread * log(spread + 1/20) + by_unknown * (1 - known / features)
+ * where the spread is the logits' standard deviation (of evidence that is twice as strong, little
+ * more than the order can be believed; and it is worth less in languages that training hardly saw).
+ * The three numbers are fitted on predictions for sources that the predicting model was not trained
+ * on. docs/classifier.md tells what else was tried. Pure. */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +12,7 @@
 
 struct calibration {
     float temperature;
-    float by_length;
+    float by_spread;
     float by_unknown;
 };
 
@@ -23,8 +24,10 @@ struct calibrate_row { /* a prediction for a row whose labels are known */
     float weight;
 };
 
-/* Within 0.01..100, the same bits on every machine. */
-float calibrate_temperature(const struct calibration *c, double features, double known);
+/* Within 0.01..100, the same bits on every machine. Without features: the bare temperature.
+ * labels >= 2. */
+float calibrate_temperature(const struct calibration *c, const float *logit, size_t labels,
+                            double features, double known);
 
 /* The numbers with the least mean log loss. Without rows: 1, 0, 0. */
 struct calibration calibrate_fit(const struct calibrate_row *rows, size_t count, size_t labels);

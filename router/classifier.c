@@ -220,7 +220,7 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
     double features = (double)s->norm / WEIGHT_ONE;
     double known =
         s->features->count > 0 ? features * (double)s->known / (double)s->features->count : 0.0;
-    float temperature = calibrate_temperature(&w->calibration, features, known);
+    float temperature = calibrate_temperature(&w->calibration, r->logit, r->count, features, known);
     r->entropy = softmax(r->logit, r->count, temperature, r->p);
     for (size_t i = 1; i < r->count; i++) {
         r->best = r->p[i] > r->p[r->best] ? i : r->best;

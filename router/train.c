@@ -257,7 +257,8 @@ static void report_group(const struct trainer *t, size_t group, const struct cal
             continue;
         }
         float p[WEIGHTS_LABELS_MAX];
-        float temperature = calibrate_temperature(c, s->features, s->known);
+        float temperature =
+            calibrate_temperature(c, t->logits + i * labels, labels, s->features, s->known);
         (void)softmax(t->logits + i * labels, labels, temperature, p); /* entropy is not needed */
         size_t best = 0;
         for (size_t k = 1; k < labels; k++) {
@@ -449,7 +450,8 @@ size_t train_left_out(const struct trainer *t, size_t row, struct classifier_res
     struct classifier_result r = {.count = t->names.count, .features = s->features};
     r.known = s->features > 0 ? (float)s->known / (float)s->features : 0.0F;
     memcpy(r.logit, t->logits + row * r.count, r.count * sizeof r.logit[0]);
-    float temperature = calibrate_temperature(&t->final.weights.calibration, s->features, s->known);
+    float temperature = calibrate_temperature(&t->final.weights.calibration, r.logit, r.count,
+                                              s->features, s->known);
     r.entropy = softmax(r.logit, r.count, temperature, r.p);
     for (size_t i = 1; i < r.count; i++) {
         r.best = r.p[i] > r.p[r.best] ? i : r.best;

@@ -266,7 +266,7 @@ static enum status read_numbers(const struct reading *r, struct weights *w)
     if (!(w->calibration.temperature >= 0.01F) || !(w->calibration.temperature <= 100.0F)) {
         return refuse(r, "the temperature is not between 0.01 and 100");
     }
-    if (!(fabsf(w->calibration.by_length) <= 10.0F) ||
+    if (!(fabsf(w->calibration.by_spread) <= 10.0F) ||
         !(fabsf(w->calibration.by_unknown) <= 10.0F)) {
         return refuse(r, "the calibration is not within -10 and 10");
     }
@@ -351,7 +351,7 @@ static void put_array(const struct weights *w, size_t array, char *at)
         break;
     case ARRAY_CALIBRATION:
         put_f32(at, w->calibration.temperature);
-        put_f32(at + 4, w->calibration.by_length);
+        put_f32(at + 4, w->calibration.by_spread);
         put_f32(at + 8, w->calibration.by_unknown);
         break;
     case ARRAY_CARD:

@@ -9,7 +9,7 @@
  *           labels       UTF-8 names, a line feed after each
  *           scale        f32 per label      logit = bias + scale * sum / sqrt(features)
  *           bias         f32 per label
- *           calibration  f32 x 3: temperature, by_length, by_unknown (calibrate.h)
+ *           calibration  f32 x 3: temperature, by_spread, by_unknown (calibrate.h)
  *           card         JSON: data, options and figures of the training
  *           vectors, network, curves, heads
  *                        may each be empty; not looked into here

@@ -184,7 +184,7 @@ enum field {
     SCALE,
     BIAS,
     TEMPERATURE,
-    BY_LENGTH,
+    BY_SPREAD,
     BY_UNKNOWN,
 };
 
@@ -200,8 +200,8 @@ static void set(struct weights *w, enum field field, float value)
     case TEMPERATURE:
         w->calibration.temperature = value;
         break;
-    case BY_LENGTH:
-        w->calibration.by_length = value;
+    case BY_SPREAD:
+        w->calibration.by_spread = value;
         break;
     case BY_UNKNOWN:
         w->calibration.by_unknown = value;
@@ -225,7 +225,7 @@ static void unusable_numbers_are_refused(void **state)
         {TEMPERATURE, NAN, "the temperature is not"},
         {TEMPERATURE, 0.0F, "the temperature is not"},
         {TEMPERATURE, INFINITY, "the temperature is not"},
-        {BY_LENGTH, NAN, "the calibration is not"},
+        {BY_SPREAD, NAN, "the calibration is not"},
         {BY_UNKNOWN, INFINITY, "the calibration is not"},
     };
     struct fixture *x = *state;
