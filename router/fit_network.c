@@ -188,6 +188,9 @@ static double rate_of(const struct work *w)
 static void take_step(struct work *w, float weight)
 {
     w->step++;
+    if (!(weight > 0.0F)) { /* all rows of the batch count nothing */
+        return;
+    }
     double rate = rate_of(w);
     double first_left = 1.0 - pow(first_moment, (double)w->step);
     double second_left = 1.0 - pow(second_moment, (double)w->step);

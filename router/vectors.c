@@ -13,6 +13,8 @@ enum {
     INT8_TOP = 127,
 };
 
+static const float smallest_top = 1e-30F; /* below, all numbers are zero */
+
 static uint32_t get_u32(const uint8_t *at)
 {
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -141,7 +143,7 @@ enum status vectors_encode(const struct vectors_word *words, size_t count, uint3
     }
     put_u32(at, dims);
     put_u32(at + 4, buckets);
-    float scale = top > 0.0F ? (float)INT8_TOP / top : 1.0F;
+    float scale = top > smallest_top ? (float)INT8_TOP / top : 1.0F;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         size_t bucket = (size_t)((uint64_t)words[i].hash * buckets >> 32);
