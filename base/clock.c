@@ -35,16 +35,25 @@ int64_t clock_wall_s(void)
     return t.tv_sec;
 }
 
-void clock_wall_text(char out[CLOCK_TEXT_SIZE])
+int64_t clock_wall_ms(void)
 {
-    struct timespec t;
+    return read_us(CLOCK_REALTIME) / 1000;
+}
+
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
     struct tm day;
-    (void)clock_gettime(CLOCK_REALTIME, &t);
-    if (gmtime_r(&t.tv_sec, &day) == NULL) {
+    char text[24];
+    if (wall_ms < 0 || gmtime_r(&seconds, &day) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day) == 0) {
         out[0] = '\0';
         return;
     }
-    char text[24];
-    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day);
-    (void)snprintf(out, CLOCK_TEXT_SIZE, "%s.%03dZ", text, (int)(t.tv_nsec / 1000000));
+    (void)snprintf(out, CLOCK_TEXT_SIZE, "%s.%03dZ", text, (int)(wall_ms % 1000));
+}
+
+void clock_wall_text(char out[CLOCK_TEXT_SIZE])
+{
+    clock_text(clock_wall_ms(), out);
 }

@@ -25,11 +25,15 @@ static inline int64_t clock_now_ms(const struct clock *c)
 /* CPU time of the calling thread, microseconds. */
 int64_t clock_thread_cpu_us(void);
 
-int64_t clock_wall_s(void); /* seconds since 1970 */
+int64_t clock_wall_s(void);  /* seconds since 1970 */
+int64_t clock_wall_ms(void); /* milliseconds since 1970 */
 
 enum {
     CLOCK_TEXT_SIZE = 32
 };
 
-/* "2026-11-22T02:31:04.123Z" (RFC 3339, UTC) of the wall clock now. */
+/* "2026-11-22T02:31:04.123Z" (RFC 3339, UTC); empty for times before 1970 and after the year 9999. */
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
+
+/* The same of the wall clock now. */
 void clock_wall_text(char out[CLOCK_TEXT_SIZE]);
