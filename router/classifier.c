@@ -27,6 +27,8 @@ _Static_assert((int)CLASSIFIER_LABELS_MAX == (int)WEIGHTS_LABELS_MAX, "one ceili
 struct classifier {
     atomic_uint refs; /* every holder writes; default order */
     struct weights weights;
+    bool has_curves;
+    struct curves curves;
 };
 
 struct part { /* the features of one segment, as they stand in features->items */
@@ -139,6 +141,16 @@ enum status classifier_load(const char *path, struct diags *diags,
         mem_free(c);
         return st;
     }
+    const char *why = c->weights.curves.len > 0
+                          ? curves_read(c->weights.curves, c->weights.label_count, &c->curves)
+                          : NULL;
+    if (why != NULL) {
+        diags_add(diags, DIAG_ERROR, str_from(path), (struct pos){0, 0}, "%s", why);
+        weights_close(&c->weights);
+        mem_free(c);
+        return ST_INVALID;
+    }
+    c->has_curves = c->weights.curves.len > 0;
     atomic_init(&c->refs, 1);
     *ret_classifier = c;
     return ST_OK;
@@ -178,6 +190,11 @@ struct str classifier_card(const struct classifier *c)
 uint64_t classifier_checksum(const struct classifier *c)
 {
     return c->weights.checksum;
+}
+
+const struct curves *classifier_curves(const struct classifier *c)
+{
+    return c->has_curves ? &c->curves : NULL;
 }
 
 struct classifier_scratch *classifier_scratch_create(void)

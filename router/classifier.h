@@ -16,6 +16,7 @@
 #include "base/diag.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "router/curves.h"
 
 enum {
     CLASSIFIER_LABELS_MAX = 64
@@ -57,6 +58,9 @@ size_t classifier_label_count(const struct classifier *c);
 struct str classifier_label(const struct classifier *c, size_t index);
 struct str classifier_card(const struct classifier *c);   /* the training card, JSON text */
 uint64_t classifier_checksum(const struct classifier *c); /* names these weights in logs */
+
+/* What its confidence is worth, or NULL: the weights do not say. Borrowed. */
+const struct curves *classifier_curves(const struct classifier *c);
 
 struct classifier_scratch *classifier_scratch_create(void);    /* NULL: no memory */
 void classifier_scratch_destroy(struct classifier_scratch *s); /* NULL allowed */

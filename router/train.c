@@ -9,10 +9,12 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "router/curves.h"
 #include "router/features.h"
 #include "router/prompts.h"
 #include "router/softmax.h"
 #include "router/train_table.h"
+#include "router/uncertainty.h"
 #include "router/weights.h"
 
 enum {
@@ -40,6 +42,7 @@ struct trainer {
     size_t id_cap;
     float *logits; /* per sample: label_count, from the model that had not seen its group */
     struct train_table final;
+    char *curves; /* what final.weights.curves points to; NULL: no group was left out */
     /* train_run's threads: next_plan is taken by all, lock guards the rest. */
     size_t plans[TRAIN_GROUPS + 1];
     size_t plan_count;
@@ -217,12 +220,18 @@ static enum status run_threads(struct trainer *t)
 }
 
 /* Every group counts the same, whatever its size; within a group rows count by their weight. */
+static void weigh_groups(const struct trainer *t, double ret_weight[TRAIN_GROUPS])
+{
+    memset(ret_weight, 0, TRAIN_GROUPS * sizeof *ret_weight);
+    for (size_t i = 0; i < t->rows.sample_count; i++) {
+        ret_weight[t->rows.samples[i].group] += (double)t->rows.samples[i].weight;
+    }
+}
+
 static enum status fit_calibration(const struct trainer *t, struct calibration *ret_calibration)
 {
-    double group_weight[TRAIN_GROUPS] = {0};
-    for (size_t i = 0; i < t->rows.sample_count; i++) {
-        group_weight[t->rows.samples[i].group] += (double)t->rows.samples[i].weight;
-    }
+    double group_weight[TRAIN_GROUPS];
+    weigh_groups(t, group_weight);
     struct calibrate_row *rows =
         mem_alloc((t->rows.sample_count / CALIBRATION_STEP + 1) * sizeof *rows);
     if (rows == NULL) {
@@ -242,6 +251,64 @@ static enum status fit_calibration(const struct trainer *t, struct calibration *
     *ret_calibration = calibrate_fit(rows, count, t->names.count);
     mem_free(rows);
     return ST_OK;
+}
+
+static struct curves_row curves_row_of(const struct classifier_result *r, uint64_t accept,
+                                       size_t general, double weight)
+{
+    struct curves_row row = {
+        .best = r->best,
+        .is_right = (accept >> r->best & 1) != 0,
+        .confidence = {uncertainty_confidence(UNCERTAINTY_PROBABILITY, r, general),
+                       uncertainty_confidence(UNCERTAINTY_ENTROPY, r, general)},
+        .weight = (float)weight,
+    };
+    for (size_t k = 0; k < r->count; k++) {
+        bool is_more = (accept >> k & 1) != 0 && r->p[k] > row.right_p;
+        row.right_p = is_more ? r->p[k] : row.right_p;
+    }
+    return row;
+}
+
+static enum status encode_curves(struct trainer *t, const struct curves *curves)
+{
+    size_t bytes = curves_bytes(curves->label_count);
+    t->curves = mem_alloc(bytes);
+    if (t->curves == NULL) {
+        return ST_NO_MEMORY;
+    }
+    curves_encode(curves, t->curves);
+    t->final.weights.curves = (struct str){t->curves, bytes};
+    return ST_OK;
+}
+
+/* After the calibration. */
+static enum status fit_curves(struct trainer *t)
+{
+    double group_weight[TRAIN_GROUPS];
+    weigh_groups(t, group_weight);
+    size_t general = 0;
+    while (general < t->names.count && !str_eq(train_label(t, general), STR("general"))) {
+        general++;
+    }
+    struct curves *curves = mem_alloc(sizeof *curves);
+    struct curves_row *rows = mem_alloc(t->rows.sample_count * sizeof *rows);
+    enum status st = curves != NULL && rows != NULL ? ST_OK : ST_NO_MEMORY;
+    for (size_t i = 0; st == ST_OK && i < t->rows.sample_count; i++) {
+        struct classifier_result r;
+        const struct train_sample *s = &t->rows.samples[i];
+        double weight = (double)s->weight / group_weight[train_left_out(t, i, &r)];
+        rows[i] = curves_row_of(&r, s->accept, general, weight);
+    }
+    if (st == ST_OK) {
+        st = curves_fit(rows, t->rows.sample_count, t->names.count, curves);
+    }
+    if (st == ST_OK) {
+        st = encode_curves(t, curves);
+    }
+    mem_free(rows);
+    mem_free(curves);
+    return st;
 }
 
 static void report_group(const struct trainer *t, size_t group, const struct calibration *c,
@@ -338,6 +405,7 @@ void train_destroy(struct trainer *t)
     mem_free(t->rows.ids);
     mem_free(t->rows.hashes);
     mem_free(t->logits);
+    mem_free(t->curves);
     mem_free(t->final.bytes);
     mem_free(t);
 }
@@ -427,7 +495,7 @@ enum status train_run(struct trainer *t, struct train_report *ret_report)
     }
     t->final.weights.calibration = report.calibration;
     *ret_report = report;
-    return ST_OK;
+    return t->plan_count > 1 ? fit_curves(t) : ST_OK;
 }
 
 size_t train_label_count(const struct trainer *t)

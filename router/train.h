@@ -6,8 +6,8 @@
  * most, and both models are fitted again on those.
  *
  * Every row belongs to a group of sources. The same procedure is repeated with each group left out,
- * and what the model then says about the rows of that group fits the calibration and gives the
- * figures of the report: prompts of sources that training has not seen, as in service.
+ * and what the model then says about the rows of that group fits the calibration and the curves and
+ * gives the figures of the report: prompts of sources that training has not seen, as in service.
  *
  * One thread calls; train_run starts options.threads. The result depends on the rows, their order
  * and the options (seed included), not on the number of threads. */

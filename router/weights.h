@@ -12,7 +12,7 @@
  *           calibration  f32 x 3: temperature, by_spread, by_unknown (calibrate.h)
  *           card         JSON: data, options and figures of the training
  *           vectors, network, curves, heads
- *                        may each be empty; not looked into here
+ *                        may each be empty; curves: curves.h; not looked into here
  *           table        buckets of 4 slots
  *     ..  64 zeros or more up to the end: rows may be read 16 bytes at a time
  *

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "router/curves.h"
 #include "router/rows.h"
 #include "router/weights.h"
 
@@ -33,6 +34,25 @@ static void seal(uint8_t *bytes, size_t size)
     memcpy(bytes + AT_CHECKSUM, &hash, sizeof hash);
 }
 
+/* What the curves promise, whatever they hold. */
+static void check_curves(const struct weights *w)
+{
+    static struct curves curves; /* too large for some stacks */
+    struct curves_cut cut;
+    if (curves_read(w->curves, w->label_count, &curves) != NULL) {
+        return;
+    }
+    for (int i = 0; i <= 10; i++) {
+        (void)curves_choose(&curves, CURVES_ENTROPY, UINT64_MAX, CURVES_COVERAGE, i / 10.0, &cut);
+        ASSERT(cut.share >= 0.0F && cut.share < 1.01F);
+        bool is_met = curves_choose(&curves, CURVES_PROBABILITY, UINT64_MAX, CURVES_PRECISION,
+                                    i / 10.0, &cut);
+        ASSERT(!is_met || (double)cut.precision > i / 10.0 - 1e-4);
+        float least = curves_set_threshold(&curves, i / 10.0);
+        ASSERT(least >= 0.0F && least <= 1.0F);
+    }
+}
+
 /* Every byte of an optional array can be read. */
 static void check_bytes(struct str bytes)
 {
@@ -49,6 +69,7 @@ static void check_weights(const struct weights *w)
     check_bytes(w->network);
     check_bytes(w->curves);
     check_bytes(w->heads);
+    check_curves(w);
     ASSERT(w->label_count >= 2 && w->label_count <= WEIGHTS_LABELS_MAX);
     ASSERT(w->bucket_count >= 1 && w->calibration.temperature > 0.0F);
     uint32_t slots[2] = {0, w->bucket_count * WEIGHTS_SLOTS - 1};

@@ -82,6 +82,8 @@ static void trained_weights_tell_the_labels_apart(void **state)
     path_for(path, sizeof path, "apart");
     assert_int_equal(run(1, &report, path), ST_OK);
     assert_int_equal(classifier_load(path, &diags, &c), ST_OK);
+    assert_non_null(classifier_curves(c));
+    assert_true(classifier_curves(c)->quantile[50] < classifier_curves(c)->quantile[100]);
     (void)unlink(path);
     struct classifier_scratch *scratch = classifier_scratch_create();
 
