@@ -53,6 +53,34 @@ static int print(const char *what)
     return 0;
 }
 
+/* The thresholds that a target has chosen, and what they are worth where sources are new. */
+static void print_thresholds(const struct routes *routes)
+{
+    float precision = 0.0F;
+    float share = 0.0F;
+    double right = 0.0;
+    double sum = 0.0;
+    if (!(routes->router.target.precision > 0.0) && !(routes->router.target.coverage > 0.0)) {
+        return;
+    }
+    (void)printf("%-20s %9s %9s %9s\n", "category", "threshold", "precision", "share");
+    for (size_t i = 0; i < classifier_label_count(routes->classifier); i++) {
+        if (!thresholds_expect(routes, i, &precision, &share)) {
+            continue;
+        }
+        sum += (double)share;
+        right += (double)share * (double)precision;
+        struct str label = classifier_label(routes->classifier, i);
+        if (share > 0.0F) {
+            (void)printf("%-20.*s %9.3f %9.3f %9.3f\n", STR_ARG(label),
+                         (double)routes->thresholds.of[i], (double)precision, (double)share);
+        } else {
+            (void)printf("%-20.*s %9s %9s %9.3f\n", STR_ARG(label), "never", "-", 0.0);
+        }
+    }
+    (void)printf("%-20s %9s %9.3f %9.3f\n", "to experts", "", sum > 0.0 ? right / sum : 0.0, sum);
+}
+
 static int check(const char *path)
 {
     struct snapshot *s = NULL;
@@ -68,6 +96,7 @@ static int check(const char *path)
         "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n", path,
         routes->experts.count, routes->categories.count, routes->aliases.count, routes->rules.count,
         routes->tests.count);
+    print_thresholds(routes);
     snapshot_unref(s);
     return 0;
 }

@@ -179,6 +179,31 @@ static enum status write_kind(struct buf *out, const struct decision *d)
     return st;
 }
 
+/* What was compared with what. */
+static enum status write_certainty(struct buf *out, const struct routes *routes,
+                                   const struct decision *d)
+{
+    const struct thresholds *t = &routes->thresholds;
+    enum status st = text_member(out, "uncertainty", routes_uncertainty_text(routes), false);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (t->method != UNCERTAINTY_CONFORMAL) {
+        st = real_member(out, "certainty", rounded(d->certainty), false);
+        return st == ST_OK ? real_member(out, "threshold", rounded(t->of[d->scores.best]), false)
+                           : st;
+    }
+    st = buf_append(out, STR(",\"set\":["));
+    for (uint64_t rest = d->set; st == ST_OK && rest != 0; rest &= rest - 1) {
+        size_t label = (size_t)__builtin_ctzll(rest);
+        st = rest == d->set ? ST_OK : buf_append_char(out, ',');
+        if (st == ST_OK) {
+            st = json_write_text(out, classifier_label(routes->classifier, label));
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
 static enum status write_head(struct buf *out, const struct routes *routes,
                               const struct prompt *prompt, const struct decision *d)
 {
@@ -210,7 +235,7 @@ static enum status write_head(struct buf *out, const struct routes *routes,
         st = text_member(out, "label", classifier_label(routes->classifier, d->scores.best), false);
     }
     if (st == ST_OK && d->is_classified) {
-        st = real_member(out, "threshold", routes->router.threshold, false);
+        st = write_certainty(out, routes, d);
     }
     if (st == ST_OK && d->is_classified) {
         st = real_member(out, "entropy", rounded(d->scores.entropy), false);

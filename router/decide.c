@@ -126,7 +126,8 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     correct(routes, s, d);
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];
-    if (category != NULL && (double)p >= routes->router.threshold) {
+    bool is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
+    if (category != NULL && is_sure) {
         d->source = DECIDE_CLASSIFIER;
         set_category(d, category, p);
         return;
@@ -301,6 +302,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->category = NULL;
     d->category_name = STR("");
     d->is_classified = false;
+    d->certainty = 0.0F;
+    d->set = 0;
     d->is_taught = false;
     d->taught = 0.0F;
     d->confidence = 0.0F;

@@ -56,6 +56,8 @@ struct decision {
     float untaught[CLASSIFIER_LABELS_MAX]; /* of is_taught: the probabilities before */
     struct conversation_notes notes;       /* of is_classified: what the conversation said to it */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
+    float certainty;  /* of is_classified: what was compared with the threshold */
+    uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */
     size_t candidate_count;

@@ -66,6 +66,62 @@ static const struct key session_rows[] = {
 static const struct keys session_keys = {"session", sizeof(struct session_settings), session_rows,
                                          3, "How conversations keep their expert."};
 
+static const struct key target_rows[] = {
+    {.name = "precision",
+     .type = KEY_REAL,
+     .offset = offsetof(struct target_settings, precision),
+     .min = 0.01,
+     .max = 1,
+     .sentence =
+         "share of the prompts sent to experts that shall belong there; as many are sent as "
+         "that allows",
+     .example = "0.9"},
+    {.name = "coverage",
+     .type = KEY_REAL,
+     .offset = offsetof(struct target_settings, coverage),
+     .min = 0.01,
+     .max = 1,
+     .sentence =
+         "share of all prompts that shall be sent to experts: the surest; not together with "
+         "precision",
+     .example = "0.6"},
+};
+
+static const struct keys target_keys = {"target", sizeof(struct target_settings), target_rows, 2,
+                                        "What the thresholds are to achieve."};
+
+static const char *const uncertainty_methods[] = {"probability", "entropy", "conformal", NULL};
+
+static const struct key uncertainty_rows[] = {
+    {.name = "method",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct uncertainty_settings, method),
+     .choices = uncertainty_methods,
+     .fallback = "probability",
+     .sentence =
+         "what the threshold is compared with: the best category's probability, or 1 minus the "
+         "normalised entropy over the experts; conformal: no threshold, but the set of categories "
+         "that holds the right one for all but alpha of the prompts, which must not be too large"},
+    {.name = "alpha",
+     .type = KEY_REAL,
+     .offset = offsetof(struct uncertainty_settings, alpha),
+     .min = 0.01,
+     .max = 0.9,
+     .fallback = "0.1",
+     .sentence = "conformal: share of prompts whose right category may be missing from the set"},
+    {.name = "set_max",
+     .type = KEY_INT,
+     .offset = offsetof(struct uncertainty_settings, set_max),
+     .min = 1,
+     .max = CLASSIFIER_LABELS_MAX,
+     .fallback = "1",
+     .sentence = "conformal: categories in the largest set that still goes to the best of them"},
+};
+
+static const struct keys uncertainty_keys = {"uncertainty", sizeof(struct uncertainty_settings),
+                                             uncertainty_rows, 3,
+                                             "How it is told that the classifier is not sure."};
+
 static const struct key router_rows[] = {
     {.name = "model",
      .type = KEY_PATH,
@@ -78,7 +134,19 @@ static const struct key router_rows[] = {
      .min = 0,
      .max = 1,
      .fallback = "0.55",
-     .sentence = "least confidence with which a prompt goes to its category instead of general"},
+     .sentence = "least confidence with which a prompt goes to its category instead of general; "
+                 "without effect where target, a category or a conformal set decide"},
+    {.name = "target",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct router_settings, target),
+     .sentence = "chooses a threshold for each category, by what confidence was worth on sources "
+                 "that training had not seen",
+     .block = &target_keys},
+    {.name = "uncertainty",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct router_settings, uncertainty),
+     .sentence = "how it is told that the classifier is not sure",
+     .block = &uncertainty_keys},
     {.name = "general",
      .type = KEY_TEXT,
      .offset = offsetof(struct router_settings, general),
@@ -151,9 +219,17 @@ static const struct key category_rows[] = {
      .type = KEY_TEXT,
      .offset = offsetof(struct category, title),
      .sentence = "what belongs here, for people"},
+    {.name = "threshold",
+     .type = KEY_REAL,
+     .offset = offsetof(struct category, threshold),
+     .min = 0.001,
+     .max = 1,
+     .sentence =
+         "least confidence for this category, instead of router.threshold and router.target",
+     .example = "0.7"},
 };
 
-static const struct keys category_keys = {"category", sizeof(struct category), category_rows, 2,
+static const struct keys category_keys = {"category", sizeof(struct category), category_rows, 3,
                                           "A domain of prompts and the experts for it."};
 
 static const struct key policy_rows[] = {
@@ -311,6 +387,11 @@ struct expert *routes_expert(const struct routes *routes, struct str name)
 struct category *routes_category(const struct routes *routes, struct str name)
 {
     return routes->category_names == NULL ? NULL : table_get(routes->category_names, name);
+}
+
+struct str routes_uncertainty_text(const struct routes *routes)
+{
+    return str_from(uncertainty_methods[routes->router.uncertainty.method]);
 }
 
 struct alias *routes_alias(const struct routes *routes, struct str name)
@@ -606,6 +687,9 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     }
     if (st == ST_OK) {
         st = load_classifier(&b);
+    }
+    if (st == ST_OK && reader->diags->errors == errors) {
+        thresholds_build(routes, reader, file);
     }
     if (st == ST_OK && reader->diags->errors != errors) {
         st = ST_INVALID;

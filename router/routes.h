@@ -13,6 +13,7 @@
 #include "router/classifier.h"
 #include "router/language.h"
 #include "router/rules.h"
+#include "router/thresholds.h"
 
 struct category_expert {
     struct key_id id;
@@ -25,7 +26,8 @@ struct category {
     struct key_id id;
     struct key_array experts; /* of struct category_expert */
     struct str title;
-    size_t index; /* among the categories */
+    double threshold; /* 0: router.threshold or router.target say it */
+    size_t index;     /* among the categories */
 };
 
 struct alias {
@@ -54,9 +56,22 @@ struct session_settings {
     int64_t ttl_s;
 };
 
+struct target_settings { /* 0: not given; at most one is */
+    double precision;
+    double coverage;
+};
+
+struct uncertainty_settings {
+    int method; /* enum uncertainty_method */
+    double alpha;
+    int64_t set_max;
+};
+
 struct router_settings {
     struct str model; /* path of the weights */
     double threshold;
+    struct target_settings target;
+    struct uncertainty_settings uncertainty;
     struct str general;
     struct router_online online;
     struct session_settings session;
@@ -101,6 +116,7 @@ struct routes {
     struct table *alias_names;           /* -> struct alias */
     const struct category *general;      /* NULL: no categories */
     const struct category *label_categories[CLASSIFIER_LABELS_MAX]; /* label -> category */
+    struct thresholds thresholds;
 };
 
 /* Rows for the root table of the configuration; offsets are relative to struct routes. */
@@ -122,4 +138,5 @@ void routes_fini(struct routes *routes); /* half-built too */
 
 struct expert *routes_expert(const struct routes *routes, struct str name);     /* or NULL */
 struct category *routes_category(const struct routes *routes, struct str name); /* or NULL */
-struct alias *routes_alias(const struct routes *routes, struct str name);       /* or NULL */
+struct str routes_uncertainty_text(const struct routes *routes);          /* the method's name */
+struct alias *routes_alias(const struct routes *routes, struct str name); /* or NULL */

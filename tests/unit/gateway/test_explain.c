@@ -102,6 +102,9 @@ static void a_classified_prompt_is_explained_in_full(void **state)
     assert_null(json_object_get(f.doc, "rule"));
     assert_true(json_number_value(json_object_get(f.doc, "confidence")) >= 0.6);
     assert_true(json_number_value(json_object_get(f.doc, "threshold")) > 0.599);
+    assert_string_equal(text_at(&f, "uncertainty"), "probability");
+    assert_true(json_number_value(json_object_get(f.doc, "certainty")) >= 0.6);
+    assert_null(json_object_get(f.doc, "set"));
     assert_true(json_is_number(json_object_get(f.doc, "entropy")));
     assert_int_equal(json_integer_value(json_object_get(f.doc, "prompt_tokens_estimate")),
                      (sizeof MEDICAL_TEXT - 1 + 3) / 4);

@@ -150,13 +150,13 @@ static void the_threshold_parts_category_and_general(void **state)
     (void)state;
     start(&f, CONF);
 
-    f.sample.routes.router.threshold = 0.0;
     assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
     float p = f.decision.confidence;
-    f.sample.routes.router.threshold = (double)p;
+    float *threshold = &f.sample.routes.thresholds.of[f.decision.scores.best];
+    *threshold = p;
     assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
     assert_int_equal(f.decision.source, DECIDE_CLASSIFIER);
-    f.sample.routes.router.threshold = (double)p + 1e-6;
+    *threshold = p + 1e-6F;
     assert_int_equal(ask(&f, "auto", MEDICAL_TEXT), ST_OK);
     assert_int_equal(f.decision.source, DECIDE_GENERAL);
 
