@@ -9,13 +9,17 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/file.h"
 #include "base/json_write.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "gateway/cmd_train_report.h"
 #include "gateway/feedback.h"
 #include "gateway/state.h"
 #include "router/prompts.h"
 #include "router/train.h"
+#include "router/vectors_text.h"
+#include "router/weights.h"
 
 enum {
     FILES_MAX = 32,
@@ -41,6 +45,8 @@ static const char help[] =
     "  --data FILE[:W]   a file of rows; may be given several times\n"
     "  --from-feedback FILE[:W]  a state file: its feedback counts as rows of the source \"feedback\",\n"
     "                    where it names a category that the data has, or calls the routed one good\n"
+    "  --vectors FILE    word vectors: text as word2vec writes it, or the weights (.edm) that have\n"
+    "                    them; without, the classifier knows spelling alone\n"
     "  --out FILE        the weights\n"
     "  --report FILE     all figures on the sources left out, as JSON; printed as well. Takes another\n"
     "                    minute. With it --out may be missing\n"
@@ -62,8 +68,9 @@ struct source { /* one --data */
 struct arguments {
     struct source sources[FILES_MAX];
     size_t source_count;
-    const char *out;    /* NULL: only a report is wanted */
-    const char *report; /* NULL: none */
+    const char *out;     /* NULL: only a report is wanted */
+    const char *report;  /* NULL: none */
+    const char *vectors; /* NULL: none */
     struct train_options options;
     bool wants_help;
 };
@@ -180,6 +187,7 @@ static bool read_number(const char *argument, int64_t min, int64_t max, int64_t 
 enum option_id { /* values for getopt_long */
     OPTION_DATA = 1,
     OPTION_FEEDBACK,
+    OPTION_VECTORS,
     OPTION_OUT,
     OPTION_REPORT,
     OPTION_ROWS,
@@ -193,6 +201,7 @@ enum option_id { /* values for getopt_long */
 static const struct option options[] = {
     {"data", required_argument, NULL, OPTION_DATA},
     {"from-feedback", required_argument, NULL, OPTION_FEEDBACK},
+    {"vectors", required_argument, NULL, OPTION_VECTORS},
     {"out", required_argument, NULL, OPTION_OUT},
     {"report", required_argument, NULL, OPTION_REPORT},
     {"rows", required_argument, NULL, OPTION_ROWS},
@@ -215,6 +224,9 @@ static bool take_option(int option, struct arguments *a)
         }
         a->sources[a->source_count].is_feedback = option == OPTION_FEEDBACK;
         return read_source(optarg, &a->sources[a->source_count++]);
+    case OPTION_VECTORS:
+        a->vectors = optarg;
+        return true;
     case OPTION_OUT:
         a->out = optarg;
         return true;
@@ -305,11 +317,12 @@ static enum status write_card(const struct arguments *a, const struct train_repo
         "{\"model\":\"expertd domain classifier\",\"rows\":%zu,\"features\":%zu,\"kept\":%zu,"
         "\"options\":{\"buckets\":%u,\"epochs\":%d,\"seed\":%llu,\"rate\":%g,\"smoothing\":%g,"
         "\"dropping\":%g,\"decay\":%g,\"prior\":%g,\"bayes\":%g},"
-        "\"calibration\":[%.4f,%.4f,%.4f],\"data\":[",
+        "\"network_share\":%.4f,\"calibration\":[%.4f,%.4f,%.4f],\"data\":[",
         report->rows, report->features, report->kept, a->options.buckets, fit->epochs,
         (unsigned long long)fit->seed, fit->rate, fit->smoothing, fit->dropping, fit->decay,
-        fit->prior, fit->bayes, (double)report->calibration.temperature,
-        (double)report->calibration.by_spread, (double)report->calibration.by_unknown);
+        fit->prior, fit->bayes, (double)report->network_share,
+        (double)report->calibration.temperature, (double)report->calibration.by_spread,
+        (double)report->calibration.by_unknown);
     for (size_t i = 0; st == ST_OK && i < a->source_count; i++) {
         st = buf_append(card, i > 0 ? STR(",{\"file\":") : STR("{\"file\":"));
         if (st == ST_OK) {
@@ -428,6 +441,53 @@ static enum status train(struct arguments *a, struct trainer *trainer, struct di
     return st == ST_OK && a->out != NULL ? save_weights(a, trainer, &report) : st;
 }
 
+/* The blob of --vectors; the caller frees ret_bytes->ptr with mem_free. */
+static enum status load_vectors(const char *path, struct diags *diags, struct str *ret_bytes)
+{
+    struct str file = str_from(path);
+    struct str text;
+    if (str_ends_with(file, STR(".edm"))) {
+        struct weights weights;
+        enum status st = weights_open(path, diags, &weights);
+        if (st != ST_OK) {
+            return st;
+        }
+        char *copy = mem_alloc(weights.vectors.len + 1);
+        if (copy != NULL && weights.vectors.len > 0) {
+            memcpy(copy, weights.vectors.ptr, weights.vectors.len);
+        }
+        *ret_bytes = (struct str){copy, weights.vectors.len};
+        weights_close(&weights);
+        return copy != NULL ? ST_OK : ST_NO_MEMORY;
+    }
+    enum status st = file_map(path, diags, &text);
+    if (st == ST_OK) {
+        size_t kept = 0;
+        st = vectors_text_read(text, file, diags, ret_bytes, &kept);
+        (void)fprintf(stderr, "%s: %zu words\n", path, kept);
+        file_unmap(text);
+    }
+    return st;
+}
+
+/* Reads the vectors, trains, writes. */
+static enum status run(struct arguments *a, struct diags *diags)
+{
+    struct str vectors = {NULL, 0};
+    enum status st = ST_OK;
+    if (a->vectors != NULL) {
+        st = load_vectors(a->vectors, diags, &vectors);
+    }
+    a->options.vectors = vectors;
+    if (st == ST_OK) {
+        struct trainer *trainer = train_create(&a->options);
+        st = trainer != NULL ? train(a, trainer, diags) : ST_NO_MEMORY;
+        train_destroy(trainer);
+    }
+    mem_free((void *)(uintptr_t)vectors.ptr);
+    return st;
+}
+
 int cmd_train(int argc, char **argv)
 {
     static struct arguments a; /* too large for the stack; the command runs once */
@@ -444,18 +504,16 @@ int cmd_train(int argc, char **argv)
     a.options.on_progress = on_progress;
     a.options.ctx = &start_ms;
     struct arena *arena = arena_create(DIAG_ARENA_BYTES, DIAG_ARENA_MAX);
-    struct trainer *trainer = train_create(&a.options);
-    enum status st = ST_NO_MEMORY;
     struct diags diags;
     diags_init(&diags, arena);
-    if (arena != NULL && trainer != NULL) {
-        st = train(&a, trainer, &diags);
+    enum status st = ST_NO_MEMORY;
+    if (arena != NULL) {
+        st = run(&a, &diags);
         diags_print(&diags, stderr);
     }
     if (st != ST_OK) {
         (void)fprintf(stderr, "expertd train: %s\n", status_text(st));
     }
-    train_destroy(trainer);
     arena_destroy(arena);
     return st == ST_OK ? 0 : 1;
 }

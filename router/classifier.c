@@ -44,7 +44,10 @@ struct classifier_scratch {
     int64_t total[CLASSIFIER_LABELS_MAX]; /* weighted sums of rows */
     int64_t norm;                         /* weighted number of features */
     size_t known;                         /* features that have a row */
-    uint32_t slots[FEATURES_MAX];
+    int64_t meaning[VECTORS_DIMS_MAX];    /* weighted sums of word vectors */
+    float hidden[NETWORK_HIDDEN_MAX];
+    const int8_t *rows[FEATURES_MAX];
+    const int8_t *words[FEATURES_MAX];
     char names[NAMES_BYTES];
 };
 
@@ -76,9 +79,9 @@ static size_t order_segments(const struct classifier_segment *segments, size_t c
     return n;
 }
 
-/* Collects the slots of features from..to into s->slots; returns how many there are. */
-static size_t find_slots(const struct weights *w, struct classifier_scratch *s, size_t from,
-                         size_t to)
+/* Collects the rows of features from..to into s->rows; returns how many there are. */
+static size_t find_rows(const struct weights *w, struct classifier_scratch *s, size_t from,
+                        size_t to)
 {
     const struct feature *items = s->features->items;
     size_t n = 0;
@@ -87,10 +90,45 @@ static size_t find_slots(const struct weights *w, struct classifier_scratch *s, 
         __builtin_prefetch(w->table +
                            (size_t)weights_bucket(w, items[ahead].hash) * w->bucket_bytes);
         uint32_t slot = weights_find(w, items[i].hash);
-        s->slots[n] = slot;
-        n += slot != WEIGHTS_NO_SLOT;
+        if (slot != WEIGHTS_NO_SLOT) {
+            s->rows[n++] = weights_row(w, slot);
+        }
     }
     return n;
+}
+
+/* The same for the vectors of words, into s->words. */
+static size_t find_words(const struct weights *w, struct classifier_scratch *s, size_t from,
+                         size_t to)
+{
+    const struct feature *items = s->features->items;
+    size_t n = 0;
+    for (size_t i = from; i < to; i++) {
+        if (items[i].kind == FEATURE_WORD) {
+            vectors_prefetch(&w->words, items[i].hash);
+        }
+    }
+    for (size_t i = from; i < to; i++) {
+        if (items[i].kind != FEATURE_WORD) {
+            continue;
+        }
+        const int8_t *row = vectors_find(&w->words, items[i].hash);
+        if (row != NULL) {
+            s->words[n++] = row;
+        }
+    }
+    return n;
+}
+
+static void gather_words(const struct weights *w, struct classifier_scratch *s,
+                         const struct part *part)
+{
+    size_t found = find_words(w, s, part->from, part->to);
+    int32_t sum[VECTORS_DIMS_MAX + 16];
+    rows_sum(s->words, found, w->words.dims, sum);
+    for (size_t d = 0; d < w->words.dims; d++) {
+        s->meaning[d] += part->weight * sum[d];
+    }
 }
 
 /* The integer part of the work: everything that floating point sees afterwards. */
@@ -104,6 +142,7 @@ static void gather(const struct weights *w, struct classifier_scratch *s,
     s->norm = 0;
     s->known = 0;
     memset(s->total, 0, sizeof s->total);
+    memset(s->meaning, 0, sizeof s->meaning);
     for (size_t i = 0; i < n; i++) {
         const struct classifier_segment *segment = &segments[order[i]];
         struct part part = {.from = s->features->count, .weight = fixed_weight(segment->weight)};
@@ -111,11 +150,14 @@ static void gather(const struct weights *w, struct classifier_scratch *s,
             continue;
         }
         part.to = part.from + features_add(s->features, segment->text);
-        size_t known = find_slots(w, s, part.from, part.to);
+        size_t known = find_rows(w, s, part.from, part.to);
         int32_t sum[CLASSIFIER_LABELS_MAX];
-        rows_sum(w, s->slots, known, sum);
+        rows_sum(s->rows, known, w->label_count, sum);
         for (size_t label = 0; label < w->label_count; label++) {
             s->total[label] += part.weight * sum[label];
+        }
+        if (w->words.table != NULL) {
+            gather_words(w, s, &part);
         }
         s->norm += part.weight * (int64_t)(part.to - part.from);
         s->known += known;
@@ -220,6 +262,25 @@ void classifier_scratch_destroy(struct classifier_scratch *s)
     mem_free(s);
 }
 
+/* Adds the evidence of the words' meaning to the logits. */
+static void add_meaning(const struct weights *w, struct classifier_scratch *s,
+                        struct classifier_result *r)
+{
+    r->vector_size = w->words.dims;
+    if (w->words.table == NULL) {
+        return;
+    }
+    vectors_normalise(s->meaning, w->words.dims, r->vector);
+    if (w->net.inputs == 0) {
+        return;
+    }
+    float logit[CLASSIFIER_LABELS_MAX];
+    network_run(&w->net, r->vector, s->hidden, logit);
+    for (size_t i = 0; i < w->label_count; i++) {
+        r->logit[i] += logit[i];
+    }
+}
+
 void classifier_score(const struct classifier *c, struct classifier_scratch *s,
                       const struct classifier_segment *segments, size_t count,
                       struct classifier_result *ret_result)
@@ -234,6 +295,7 @@ void classifier_score(const struct classifier *c, struct classifier_scratch *s,
         double sum = (double)s->total[i] * unit;
         r->logit[i] = (float)((double)w->bias[i] + (double)w->scale[i] * sum);
     }
+    add_meaning(w, s, r);
     double features = (double)s->norm / WEIGHT_ONE;
     double known =
         s->features->count > 0 ? features * (double)s->known / (double)s->features->count : 0.0;
@@ -318,25 +380,66 @@ static size_t name_evidence(struct classifier_scratch *s, struct classifier_evid
     return count;
 }
 
+/* What each dimension of the summed word vectors adds to the logit of a label. Returns what is there
+ * without any word. */
+static float slope_of_words(const struct weights *w, struct classifier_scratch *s, size_t label,
+                            double *ret_slope)
+{
+    float x[VECTORS_DIMS_MAX];
+    float logit[CLASSIFIER_LABELS_MAX];
+    float slope[VECTORS_DIMS_MAX];
+    float constant = 0.0F;
+    double square = 0.0;
+    vectors_normalise(s->meaning, w->words.dims, x);
+    network_run(&w->net, x, s->hidden, logit);
+    network_slope(&w->net, s->hidden, label, slope, &constant);
+    for (size_t d = 0; d < w->words.dims; d++) {
+        square += (double)s->meaning[d] * (double)s->meaning[d];
+    }
+    for (size_t d = 0; d < w->words.dims; d++) {
+        ret_slope[d] = square > 0.0 ? (double)slope[d] / sqrt(square) : 0.0;
+    }
+    return constant;
+}
+
+/* The share of a feature in a logit of its label: of its row, and for words of their meaning. */
+static bool share_of(const struct weights *w, const struct feature *feature, size_t label,
+                     const double *slope, double unit, double *ret_share)
+{
+    uint32_t slot = weights_find(w, feature->hash);
+    const int8_t *word = NULL;
+    *ret_share = slot != WEIGHTS_NO_SLOT ? unit * (double)weights_row(w, slot)[label] : 0.0;
+    if (w->net.inputs > 0 && feature->kind == FEATURE_WORD) {
+        word = vectors_find(&w->words, feature->hash);
+    }
+    for (size_t d = 0; word != NULL && d < w->words.dims; d++) {
+        *ret_share += slope[d] * (double)word[d];
+    }
+    return slot != WEIGHTS_NO_SLOT || word != NULL;
+}
+
 size_t classifier_explain(const struct classifier *c, struct classifier_scratch *s,
                           const struct classifier_segment *segments, size_t count, size_t label,
                           struct classifier_evidence *ret_evidence, size_t max)
 {
     const struct weights *w = &c->weights;
+    double slope[VECTORS_DIMS_MAX];
+    float constant = 0.0F;
     ASSERT(label < w->label_count);
     gather(w, s, segments, count);
+    if (w->net.inputs > 0) {
+        constant = slope_of_words(w, s, label, slope);
+    }
     double unit = unit_of(s) * (double)w->scale[label];
     size_t prior = s->features->count;
-    size_t n = insert(ret_evidence, 0, max, prior, w->bias[label]);
+    size_t n = insert(ret_evidence, 0, max, prior, w->bias[label] + constant);
     for (size_t i = 0; i < s->part_count; i++) {
         const struct part *part = &s->parts[i];
         for (size_t j = part->from; j < part->to; j++) {
-            uint32_t slot = weights_find(w, s->features->items[j].hash);
-            if (slot == WEIGHTS_NO_SLOT) {
-                continue;
+            double share = 0.0;
+            if (share_of(w, &s->features->items[j], label, slope, unit, &share)) {
+                n = insert(ret_evidence, n, max, j, (float)((double)part->weight * share));
             }
-            int64_t share = part->weight * weights_row(w, slot)[label];
-            n = insert(ret_evidence, n, max, j, (float)((double)share * unit));
         }
     }
     return name_evidence(s, ret_evidence, n, prior);

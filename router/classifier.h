@@ -2,7 +2,9 @@
  *
  * Words, pairs of words and runs of 4-5 letters (features.h); one int8 row of weights per known
  * feature, in which a logistic regression and a complement naive Bayes are folded together
- * (weights.h); per-category scale and bias; softmax with a fitted temperature. Three structs: the weights (one read-only mapped file,
+ * (weights.h); per-category scale and bias. Beside spelling, meaning: the mean of the words' vectors
+ * (vectors.h) through a small network (network.h), added to the logits. Softmax with a fitted
+ * temperature. Three structs: the weights (one read-only mapped file,
  * shared by all threads), the scratch (one per thread), the result.
  *
  * Deterministic: the same weights and text give the same result on every machine, bit for bit
@@ -17,6 +19,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "router/curves.h"
+#include "router/vectors.h"
 
 enum {
     CLASSIFIER_LABELS_MAX = 64
@@ -39,6 +42,8 @@ struct classifier_result {
     float entropy;                      /* of p, divided by log(count): 0 certain, 1 clueless */
     uint32_t features;                  /* distinct features found in the text */
     float known;                        /* share of them that the weights know; noise has few */
+    size_t vector_size;                 /* 0: the weights have no word vectors */
+    float vector[VECTORS_DIMS_MAX];     /* what the words mean, of length 1, or zeros: vectors.h */
 };
 
 struct classifier_evidence {

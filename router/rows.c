@@ -24,9 +24,8 @@ static void widen(__m128i low, __m128i high, __m128i total[4])
     total[3] = _mm_add_epi32(total[3], _mm_unpackhi_epi16(high, high_sign));
 }
 
-/* Labels from..from+15. Reads 16 bytes of each row: past the last row lie 64 bytes of padding. */
-static void sum_lanes(const struct weights *w, const uint32_t *slots, size_t count, size_t from,
-                      int32_t *ret_sum)
+/* Numbers from..from+15. */
+static void sum_lanes(const int8_t *const *rows, size_t count, size_t from, int32_t *ret_sum)
 {
     __m128i zero = _mm_setzero_si128();
     __m128i total[4] = {zero, zero, zero, zero};
@@ -35,7 +34,7 @@ static void sum_lanes(const struct weights *w, const uint32_t *slots, size_t cou
         __m128i low = zero;
         __m128i high = zero;
         for (; i < end; i++) {
-            const int8_t *row = weights_row(w, slots[i]) + from;
+            const int8_t *row = rows[i] + from;
             __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)row);
             __m128i sign = _mm_cmpgt_epi8(zero, bytes);
             low = _mm_add_epi16(low, _mm_unpacklo_epi8(bytes, sign));
@@ -49,26 +48,25 @@ static void sum_lanes(const struct weights *w, const uint32_t *slots, size_t cou
 }
 #endif
 
-void rows_sum(const struct weights *w, const uint32_t *slots, size_t count, int32_t *ret_sum)
+void rows_sum(const int8_t *const *rows, size_t count, size_t width, int32_t *ret_sum)
 {
 #ifdef __SSE2__
-    for (size_t from = 0; from < w->label_count; from += LANES) {
-        sum_lanes(w, slots, count, from, ret_sum);
+    for (size_t from = 0; from < width; from += LANES) {
+        sum_lanes(rows, count, from, ret_sum);
     }
 #else
-    rows_sum_plain(w, slots, count, ret_sum);
+    rows_sum_plain(rows, count, width, ret_sum);
 #endif
 }
 
-void rows_sum_plain(const struct weights *w, const uint32_t *slots, size_t count, int32_t *ret_sum)
+void rows_sum_plain(const int8_t *const *rows, size_t count, size_t width, int32_t *ret_sum)
 {
-    for (size_t label = 0; label < w->label_count; label++) {
-        ret_sum[label] = 0;
+    for (size_t k = 0; k < width; k++) {
+        ret_sum[k] = 0;
     }
     for (size_t i = 0; i < count; i++) {
-        const int8_t *row = weights_row(w, slots[i]);
-        for (size_t label = 0; label < w->label_count; label++) {
-            ret_sum[label] += row[label];
+        for (size_t k = 0; k < width; k++) {
+            ret_sum[k] += rows[i][k];
         }
     }
 }

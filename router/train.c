@@ -13,6 +13,7 @@
 #include "router/features.h"
 #include "router/prompts.h"
 #include "router/softmax.h"
+#include "router/train_network.h"
 #include "router/train_table.h"
 #include "router/uncertainty.h"
 #include "router/weights.h"
@@ -22,6 +23,9 @@ enum {
     NO_GROUP = TRAIN_GROUPS,
     CALIBRATION_STEP = 3, /* every third row is plenty for three numbers */
 };
+
+/* Of the network, where there are no groups left out that could tell. */
+static const float lone_share = 0.4F;
 
 static const char *const group_names[TRAIN_GROUPS] = {"textbooks", "templates", "others-1",
                                                       "others-2", "others-3"};
@@ -43,6 +47,8 @@ struct trainer {
     float *logits; /* per sample: label_count, from the model that had not seen its group */
     struct train_table final;
     char *curves; /* what final.weights.curves points to; NULL: no group was left out */
+    struct train_network network;
+    struct str final_network;
     /* train_run's threads: next_plan is taken by all, lock guards the rest. */
     size_t plans[TRAIN_GROUPS + 1];
     size_t plan_count;
@@ -169,16 +175,24 @@ static void *run_plans(void *ctx)
         if (st == ST_OK && group != NO_GROUP) {
             train_table_score(&t->rows, group, &table, t->logits);
         }
+        struct str network = {NULL, 0};
+        if (st == ST_OK && t->network.x != NULL) {
+            st = train_network_fit(&t->network, &t->rows, group, t->names.count,
+                                   &t->options.network, &network);
+        }
         (void)pthread_mutex_lock(&t->lock); /* fails only for misuse */
         t->done++;
         t->failure = t->failure != ST_OK ? t->failure : st;
         if (st == ST_OK && group == NO_GROUP) {
             t->final = table;
+            t->final_network = network;
             table.bytes = NULL;
+            network.ptr = NULL;
         }
         report_progress(t, group == NO_GROUP ? "nothing" : group_names[group]);
         (void)pthread_mutex_unlock(&t->lock);
         mem_free(table.bytes);
+        mem_free((void *)(uintptr_t)network.ptr);
     }
 }
 
@@ -226,6 +240,28 @@ static void weigh_groups(const struct trainer *t, double ret_weight[TRAIN_GROUPS
     for (size_t i = 0; i < t->rows.sample_count; i++) {
         ret_weight[t->rows.samples[i].group] += (double)t->rows.samples[i].weight;
     }
+}
+
+/* Lets the networks' evidence join that of the tables. */
+static enum status mix_network(struct trainer *t, float *ret_share)
+{
+    double group_weight[TRAIN_GROUPS];
+    float *weight = mem_alloc((t->rows.sample_count + 1) * sizeof *weight);
+    if (weight == NULL) {
+        return ST_NO_MEMORY;
+    }
+    weigh_groups(t, group_weight);
+    for (size_t i = 0; i < t->rows.sample_count; i++) {
+        const struct train_sample *s = &t->rows.samples[i];
+        weight[i] = s->weight / (float)group_weight[s->group];
+    }
+    *ret_share = lone_share;
+    if (t->plan_count > 1) {
+        *ret_share = train_network_mix(&t->network, &t->rows, weight, t->names.count, t->logits);
+    }
+    train_network_scale(t->final_network, t->names.count, *ret_share);
+    mem_free(weight);
+    return ST_OK;
 }
 
 static enum status fit_calibration(const struct trainer *t, struct calibration *ret_calibration)
@@ -363,6 +399,7 @@ void train_options_default(struct train_options *ret_options)
         .buckets = 62000, /* of 64 bytes: just below four million bytes */
         .threads = 1,
     };
+    fit_network_options_default(&ret_options->network);
 }
 
 size_t train_group_of(struct str source, struct str text)
@@ -373,7 +410,7 @@ size_t train_group_of(struct str source, struct str text)
     if (str_starts_with(source, STR("synthetic"))) {
         return 1;
     }
-    if (str_eq(source, STR("authored"))) {
+    if (str_eq(source, STR("authored")) || str_eq(source, STR("own"))) {
         return 2 + (size_t)(str_hash(text) % (TRAIN_GROUPS - 2));
     }
     return 2 + (size_t)(str_hash(prompts_family(source)) % (TRAIN_GROUPS - 2));
@@ -407,6 +444,8 @@ void train_destroy(struct trainer *t)
     mem_free(t->logits);
     mem_free(t->curves);
     mem_free(t->final.bytes);
+    train_network_fini(&t->network);
+    mem_free((void *)(uintptr_t)t->final_network.ptr);
     mem_free(t);
 }
 
@@ -471,7 +510,16 @@ enum status train_run(struct trainer *t, struct train_report *ret_report)
         return ST_INVALID;
     }
     t->logits = mem_zalloc(t->rows.sample_count, t->names.count * sizeof *t->logits);
-    enum status st = t->logits != NULL ? train_table_number(&t->rows) : ST_NO_MEMORY;
+    enum status st = t->logits != NULL ? ST_OK : ST_NO_MEMORY;
+    if (st == ST_OK && vectors_read(t->options.vectors, &t->network.vectors) != ST_OK) {
+        st = ST_INVALID;
+    }
+    if (st == ST_OK) {
+        st = train_network_start(&t->network, &t->rows, t->names.count);
+    }
+    if (st == ST_OK) {
+        st = train_table_number(&t->rows);
+    }
     if (st != ST_OK) {
         return st;
     }
@@ -484,7 +532,10 @@ enum status train_run(struct trainer *t, struct train_report *ret_report)
                                   .features = t->rows.feature_count,
                                   .kept = t->final.kept,
                                   .calibration = {.temperature = 1.0F}};
-    if (t->plan_count > 1) {
+    if (t->network.x != NULL) {
+        st = mix_network(t, &report.network_share);
+    }
+    if (st == ST_OK && t->plan_count > 1) {
         st = fit_calibration(t, &report.calibration);
     }
     if (st != ST_OK) {
@@ -538,5 +589,7 @@ enum status train_save(const struct trainer *t, struct str card, const char *pat
 {
     struct weights w = t->final.weights;
     w.card = card;
+    w.vectors = t->options.vectors;
+    w.network = t->final_network;
     return weights_write(&w, path);
 }

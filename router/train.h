@@ -3,7 +3,8 @@
  *
  * The rows become distinct hashed features (features.h); features that fewer than two rows have are
  * dropped; both models are fitted (fit.h), each bucket of the table keeps the features that matter
- * most, and both models are fitted again on those.
+ * most, and both models are fitted again on those. With word vectors, a network over the mean vector
+ * of each row is fitted beside them (train_network.h).
  *
  * Every row belongs to a group of sources. The same procedure is repeated with each group left out,
  * and what the model then says about the rows of that group fits the calibration and the curves and
@@ -22,6 +23,7 @@
 #include "router/calibrate.h"
 #include "router/classifier.h"
 #include "router/fit.h"
+#include "router/fit_network.h"
 
 enum {
     TRAIN_GROUPS = 5,
@@ -29,6 +31,9 @@ enum {
 
 struct train_options {
     struct fit_options fit;
+    struct fit_network_options network;
+    struct str
+        vectors;      /* word vectors (vectors.h), borrowed while the trainer lives; empty: none */
     uint32_t buckets; /* of four features each */
     int threads;
     /* Called from one thread at a time, NULL: not at all. */
@@ -60,8 +65,9 @@ struct train_report {
     struct train_group groups[TRAIN_GROUPS];
     size_t group_count; /* those that have rows; 0 when there is but one: nothing to leave out */
     size_t rows;
-    size_t features; /* that at least two rows have */
-    size_t kept;     /* that found a place in the table */
+    size_t features;     /* that at least two rows have */
+    size_t kept;         /* that found a place in the table */
+    float network_share; /* of the network's evidence beside the table's; 0: no vectors */
     struct calibration calibration;
 };
 
@@ -71,7 +77,7 @@ void train_options_default(struct train_options *ret_options);
 
 /* Group of a source: textbooks ("openstax/..."), templates ("synthetic..."), or one of three into
  * which the other sources fall by the hash of their name up to the first ':', '@' or '#'. Prompts
- * written for this project ("authored") are spread over those three by their text: the model in
+ * written for this project ("authored", "own") are spread over those three by their text: the model in
  * service knows their style, so the ones that judge it must too. */
 size_t train_group_of(struct str source, struct str text);
 

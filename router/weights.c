@@ -375,6 +375,18 @@ static void put_array(const struct weights *w, size_t array, char *at)
     }
 }
 
+static enum status read_meaning(const struct reading *r, struct weights *w)
+{
+    if (vectors_read(w->vectors, &w->words) != ST_OK) {
+        return refuse(r, "the word vectors do not fit their header");
+    }
+    if (network_read(w->network, w->words.dims, (uint32_t)w->label_count, &w->net) != ST_OK) {
+        return refuse(r, "the network does not fit the vectors and labels, or has a number that is "
+                         "none");
+    }
+    return ST_OK;
+}
+
 uint32_t weights_bucket_bytes(size_t label_count)
 {
     return (uint32_t)align(WEIGHTS_SLOTS * (2 + label_count));
@@ -397,6 +409,9 @@ enum status weights_read(struct str bytes, struct str file, struct diags *diags,
     }
     if (st == ST_OK) {
         st = read_table(&r, &w);
+    }
+    if (st == ST_OK) {
+        st = read_meaning(&r, &w);
     }
     if (st == ST_OK) {
         w.checksum = get_u64(bytes.ptr + AT_CHECKSUM);

@@ -11,7 +11,9 @@
  *           bias         f32 per label
  *           calibration  f32 x 3: temperature, by_spread, by_unknown (calibrate.h)
  *           card         JSON: data, options and figures of the training
- *           vectors, network, curves, heads
+ *           vectors      empty, or word vectors (vectors.h)
+ *           network      empty, or a network over them (network.h)
+ *           curves, heads
  *                        may each be empty; curves: curves.h; not looked into here
  *           table        buckets of 4 slots
  *     ..  64 zeros or more up to the end: rows may be read 16 bytes at a time
@@ -31,6 +33,8 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "router/calibrate.h"
+#include "router/network.h"
+#include "router/vectors.h"
 
 enum {
     WEIGHTS_VERSION = 2,
@@ -52,6 +56,8 @@ struct weights {
     struct str network;
     struct str curves;
     struct str heads;
+    struct vectors words; /* views over vectors and network; set by weights_read */
+    struct network net;   /* its inputs are the dims of words */
     const uint8_t *table; /* 64-byte aligned when it comes from weights_open */
     uint32_t bucket_count;
     uint32_t bucket_bytes;

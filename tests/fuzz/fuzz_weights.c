@@ -72,11 +72,12 @@ static void check_weights(const struct weights *w)
     check_curves(w);
     ASSERT(w->label_count >= 2 && w->label_count <= WEIGHTS_LABELS_MAX);
     ASSERT(w->bucket_count >= 1 && w->calibration.temperature > 0.0F);
-    uint32_t slots[2] = {0, w->bucket_count * WEIGHTS_SLOTS - 1};
+    const int8_t *rows[2] = {weights_row(w, 0),
+                             weights_row(w, w->bucket_count * WEIGHTS_SLOTS - 1)};
     int32_t fast[WEIGHTS_LABELS_MAX];
     int32_t plain[WEIGHTS_LABELS_MAX];
-    rows_sum(w, slots, 2, fast);
-    rows_sum_plain(w, slots, 2, plain);
+    rows_sum(rows, 2, w->label_count, fast);
+    rows_sum_plain(rows, 2, w->label_count, plain);
     ASSERT(memcmp(fast, plain, w->label_count * sizeof plain[0]) == 0);
     for (uint32_t hash = 0; hash < UINT32_MAX - 0x1000000; hash += 0x1000001) {
         uint32_t slot = weights_find(w, hash);

@@ -220,6 +220,62 @@ static void explanations_add_up_to_the_logit(void **state)
     }
 }
 
+/* Weights with vectors for some words and a network over them. */
+static struct classifier *load_meaning(void)
+{
+    static const float numbers[3][2] = {{1.0F, 0.2F}, {-0.5F, 1.0F}, {0.3F, -0.8F}};
+    static const char *const texts[3] = {"cat", "giant", "mat"};
+    static float net[16 + 2 * 4 + 4 + 4 * LABELS + LABELS];
+    static const uint32_t shape[3] = {2, 4, LABELS};
+    struct vectors_word words[3];
+    size_t kept = 0;
+    struct weights_sample *sample = mem_zalloc(1, sizeof *sample);
+    struct features *features = features_create();
+    weights_sample_init(sample, LABELS);
+    weights_sample_teach(sample, features, cats, CATS);
+    for (size_t i = 0; i < 3; i++) {
+        features_reset(features);
+        (void)features_add(features, str_from(texts[i])); /* the first is the word */
+        words[i] = (struct vectors_word){features->items[0].hash, numbers[i]};
+    }
+    assert_int_equal(vectors_encode(words, 3, 2, 4, &sample->weights.vectors, &kept), ST_OK);
+    memcpy(net, shape, sizeof shape);
+    for (size_t i = 16; i < sizeof net / sizeof net[0]; i++) {
+        net[i] = (float)((int)(i * 7 % 11) - 5) / 4.0F;
+    }
+    sample->weights.network = (struct str){(const char *)net, sizeof net};
+    struct classifier *c = load(&sample->weights);
+    mem_free((void *)(uintptr_t)sample->weights.vectors.ptr);
+    features_destroy(features);
+    mem_free(sample);
+    return c;
+}
+
+static void meaning_joins_spelling_and_both_are_explained(void **state)
+{
+    struct fixture *x = *state;
+    struct classifier *c = load_meaning();
+    struct classifier_evidence evidence[512];
+    struct classifier_segment segments[2] = {{cats, 1.0F}, {stars, 0.5F}};
+    struct classifier_result with;
+    struct classifier_result without = score(x, segments, 2);
+    classifier_score(c, x->scratch, segments, 2, &with);
+    assert_int_equal(without.vector_size, 0);
+    assert_int_equal(with.vector_size, 2);
+    assert_true(fabsf(with.vector[0] * with.vector[0] + with.vector[1] * with.vector[1] - 1.0F) <
+                1e-5F);
+    assert_true(fabsf(with.logit[CATS] - without.logit[CATS]) > 0.1F);
+    for (size_t label = 0; label < LABELS; label++) {
+        size_t n = classifier_explain(c, x->scratch, segments, 2, label, evidence, 512);
+        double sum = 0.0;
+        for (size_t i = 0; i < n; i++) {
+            sum += (double)evidence[i].weight;
+        }
+        assert_true(fabs(sum - (double)with.logit[label]) < 1e-4);
+    }
+    classifier_unref(c);
+}
+
 static void explanations_name_the_heaviest_first(void **state)
 {
     struct fixture *x = *state;
@@ -330,6 +386,8 @@ int main(void)
                                         clean),
         cmocka_unit_test_setup_teardown(many_segments_stay_within_the_ceiling, prepare, clean),
         cmocka_unit_test_setup_teardown(explanations_add_up_to_the_logit, prepare, clean),
+        cmocka_unit_test_setup_teardown(meaning_joins_spelling_and_both_are_explained, prepare,
+                                        clean),
         cmocka_unit_test_setup_teardown(explanations_name_the_heaviest_first, prepare, clean),
         cmocka_unit_test(uncertainty_treats_general_as_not_knowing),
         cmocka_unit_test_setup_teardown(references_keep_it_alive, prepare, clean),

@@ -9,7 +9,7 @@ static struct weights_sample sample;
 
 static void compare(size_t labels, size_t count, int fill)
 {
-    static uint32_t slots[2000];
+    static const int8_t *rows[2000];
     uint32_t x = 7;
     weights_sample_init(&sample, labels);
     for (size_t i = 0; i < sizeof sample.table; i++) {
@@ -18,15 +18,16 @@ static void compare(size_t labels, size_t count, int fill)
     }
     for (size_t i = 0; i < count; i++) {
         x = x * 1664525U + 1013904223U;
-        slots[i] = (x >> 8) % (WEIGHTS_SAMPLE_BUCKETS * WEIGHTS_SLOTS);
+        uint32_t slot = (x >> 8) % (WEIGHTS_SAMPLE_BUCKETS * WEIGHTS_SLOTS);
+        rows[i] = weights_row(&sample.weights, slot);
     }
     int32_t fast[WEIGHTS_LABELS_MAX];
     int32_t plain[WEIGHTS_LABELS_MAX];
     memset(fast, 1, sizeof fast);
     memset(plain, 2, sizeof plain);
 
-    rows_sum(&sample.weights, slots, count, fast);
-    rows_sum_plain(&sample.weights, slots, count, plain);
+    rows_sum(rows, count, labels, fast);
+    rows_sum_plain(rows, count, labels, plain);
 
     assert_memory_equal(fast, plain, labels * sizeof plain[0]);
 }

@@ -97,22 +97,39 @@ static void what_is_written_can_be_read(void **state)
     assert_int_equal(weights_find(&w, 0x12345679), WEIGHTS_NO_SLOT);
 }
 
-static void optional_arrays_are_carried_as_they_are(void **state)
+static void optional_arrays_are_carried(void **state)
+{
+    struct fixture *x = *state;
+    struct weights w;
+    static const float at[2] = {1.0F, -2.0F};
+    const struct vectors_word word = {77, at};
+    size_t kept = 0;
+    assert_int_equal(vectors_encode(&word, 1, 2, 1, &x->sample.weights.vectors, &kept), ST_OK);
+    x->sample.weights.heads = STR("the heads");
+    encode(x);
+    mem_free((void *)(uintptr_t)x->sample.weights.vectors.ptr);
+
+    assert_int_equal(read_bytes(x, x->size, &w), ST_OK);
+
+    assert_int_equal(w.words.dims, 2);
+    assert_int_equal(vectors_find(&w.words, 77)[1], -127);
+    assert_int_equal(w.net.inputs, 0);
+    test_assert_str(w.heads, STR("the heads"));
+    assert_int_equal((size_t)(w.heads.ptr - x->bytes) % 64, 0);
+}
+
+static void vectors_and_networks_that_do_not_fit_are_refused(void **state)
 {
     struct fixture *x = *state;
     struct weights w;
     x->sample.weights.vectors = STR("v");
-    x->sample.weights.network = (struct str){"n\0n", 3};
-    x->sample.weights.heads = STR("the heads");
     encode(x);
-
-    assert_int_equal(read_bytes(x, x->size, &w), ST_OK);
-
-    test_assert_str(w.vectors, STR("v"));
-    test_assert_str(w.network, ((struct str){"n\0n", 3}));
-    test_assert_str(w.curves, STR(""));
-    test_assert_str(w.heads, STR("the heads"));
-    assert_int_equal((size_t)(w.heads.ptr - x->bytes) % 64, 0);
+    assert_int_equal(read_bytes(x, x->size, &w), ST_INVALID);
+    mem_free(x->bytes);
+    x->sample.weights.vectors = STR("");
+    x->sample.weights.network = STR("a network without vectors");
+    encode(x);
+    assert_int_equal(read_bytes(x, x->size, &w), ST_INVALID);
 }
 
 static void every_shorter_file_is_refused(void **state)
@@ -318,7 +335,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_can_be_read, prepare, clean),
-        cmocka_unit_test_setup_teardown(optional_arrays_are_carried_as_they_are, prepare, clean),
+        cmocka_unit_test_setup_teardown(optional_arrays_are_carried, prepare, clean),
+        cmocka_unit_test_setup_teardown(vectors_and_networks_that_do_not_fit_are_refused, prepare,
+                                        clean),
         cmocka_unit_test_setup_teardown(every_shorter_file_is_refused, prepare, clean),
         cmocka_unit_test_setup_teardown(every_flipped_bit_is_refused, prepare, clean),
         cmocka_unit_test_setup_teardown(headers_that_lie_are_refused_even_with_a_right_checksum,
