@@ -120,7 +120,7 @@ static double loss_of(const float *table, const float *network, size_t labels, u
 float train_network_mix(const struct train_network *t, const struct train_rows *rows,
                         const float *row_weight, size_t labels, float *logits)
 {
-    double least = INFINITY;
+    double least = (double)INFINITY;
     float share = 0.0F;
     for (int i = 0; i < SHARES; i++) {
         for (size_t j = 0; j < sizeof temperatures / sizeof temperatures[0]; j++) {
