@@ -49,21 +49,35 @@ static const struct key price_rows[] = {
      .unit = "USD per million tokens",
      .sentence = "price of prompt tokens that the expert reports as cached; absent: as input",
      .example = "0.06"},
+    {.name = "reasoning",
+     .type = KEY_PRICE,
+     .offset = offsetof(struct expert_price, reasoning),
+     .unit = "USD per million tokens",
+     .sentence = "price of completion tokens that it reports as reasoning; absent: as output"},
 };
 
-static const struct keys price_keys = {"price", sizeof(struct expert_price), price_rows, 3,
+static const struct keys price_keys = {"price", sizeof(struct expert_price), price_rows,
+                                       sizeof price_rows / sizeof price_rows[0],
                                        "What an expert costs."};
 
-/* A block of its own only because an absent cached_input means "as input", which a default cannot
- * say. */
+static bool is_given(const struct yaml_node *node, struct str name)
+{
+    const struct yaml_node *value = yaml_get(node, name);
+    return value != NULL && !yaml_is_null(value);
+}
+
+/* A block of its own only because an absent cached_input means "as input", and an absent reasoning "as
+ * output", which defaults cannot say. */
 static enum status decode_price(struct key_reader *reader, const struct yaml_node *node,
                                 void *field)
 {
     struct expert_price *price = field;
     enum status st = keys_decode(&price_keys, reader, node, price);
-    const struct yaml_node *cached = yaml_get(node, STR("cached_input"));
-    if (st == ST_OK && (cached == NULL || yaml_is_null(cached))) {
+    if (!is_given(node, STR("cached_input"))) {
         price->cached_input = price->input;
+    }
+    if (!is_given(node, STR("reasoning"))) {
+        price->reasoning = price->output;
     }
     price->is_set = true;
     return st == ST_NO_MEMORY ? st : ST_OK;
@@ -351,6 +365,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         e->is_near = http1_fits(e);
         return ST_OK;
     }
+    e->price.is_set = true;
     return e->kernel_spec.type->create(reader, e->kernel_spec.options, &e->kernel);
 }
 
@@ -370,12 +385,22 @@ bool expert_is_local(const struct expert *e)
 /* Tokens times nano-USD per million tokens needs more than 64 bits. */
 __extension__ typedef __int128 wide;
 
-int64_t expert_cost_nano_usd(const struct expert *e, int64_t prompt_tokens, int64_t cached_tokens,
-                             int64_t completion_tokens)
+static int64_t at_most(int64_t part, int64_t whole)
 {
-    int64_t fresh = prompt_tokens > cached_tokens ? prompt_tokens - cached_tokens : 0;
-    wide sum = (wide)fresh * e->price.input + (wide)cached_tokens * e->price.cached_input +
-               (wide)completion_tokens * e->price.output;
+    return part < whole ? part : whole;
+}
+
+int64_t expert_cost_nano_usd(const struct expert *e, const struct expert_tokens *tokens)
+{
+    const struct expert_price *price = &e->price;
+    if (!price->is_set) {
+        return EXPERT_COST_UNKNOWN;
+    }
+    int64_t cached = at_most(tokens->cached, tokens->prompt);
+    int64_t reasoning = at_most(tokens->reasoning, tokens->completion);
+    wide sum = (wide)(tokens->prompt - cached) * price->input + (wide)cached * price->cached_input +
+               (wide)(tokens->completion - reasoning) * price->output +
+               (wide)reasoning * price->reasoning;
     wide nano = (sum + 999999) / 1000000;
     return nano > INT64_MAX ? INT64_MAX : (int64_t)nano;
 }

@@ -29,7 +29,19 @@ struct expert_price { /* nano-USD per million tokens */
     int64_t input;
     int64_t output;
     int64_t cached_input;
-    bool is_set; /* the price was written down: an explicit zero is not missing */
+    int64_t reasoning;
+    bool is_set; /* it was written down, an explicit zero too; kernels cost nothing unless it was */
+};
+
+struct expert_tokens {
+    int64_t prompt;
+    int64_t cached; /* of the prompt */
+    int64_t completion;
+    int64_t reasoning; /* of the completion */
+};
+
+enum {
+    EXPERT_COST_UNKNOWN = -1
 };
 
 struct expert_params { /* billions of parameters */
@@ -88,6 +100,6 @@ void expert_fini(struct expert *e);
 
 bool expert_is_local(const struct expert *e);
 
-/* What tokens cost here, rounded up to a nano-USD. */
-int64_t expert_cost_nano_usd(const struct expert *e, int64_t prompt_tokens, int64_t cached_tokens,
-                             int64_t completion_tokens);
+/* What tokens cost here, rounded up to a nano-USD; at most INT64_MAX. EXPERT_COST_UNKNOWN where no
+ * price was written down. Parts that exceed their whole count as the whole. */
+int64_t expert_cost_nano_usd(const struct expert *e, const struct expert_tokens *tokens);

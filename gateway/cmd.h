@@ -6,3 +6,4 @@ int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
+int cmd_ledger(int argc, char **argv);

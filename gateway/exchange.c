@@ -9,11 +9,12 @@
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
  *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
+ *    |- EX_ANSWER   the rows are on disk -> the answer, or its end          step_answer.c, attempt.c
  *    |- EX_FEEDBACK what people say of a decision -> the state file         step_feedback.c, feedback.c
  *    |- EX_PAGE     documents of our own: models, route, health, metrics    step_page.c, pages.c
  *    |- EX_REFUSE   the error reply; any step may jump here                 step_refuse.c, problem.c
  *    |- EX_FINISH   waits until the last byte is handed over                step_finish.c
- *    |- EX_ACCOUNT  tokens, cost, counters; exactly once                    step_account.c, metrics.c
+ *    |- EX_ACCOUNT  counters; exactly once                                  step_account.c, metrics.c
  *    '- EX_LOG      one JSON line                                           step_log.c, access_log.c
  */
 #include "gateway/exchange.h"
@@ -25,6 +26,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/attempt.h"
 #include "gateway/worker.h"
 
 enum {
@@ -47,7 +49,9 @@ static const struct step_row {
                    TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DISPATCH] = {"dispatch", step_dispatch,
                      TO(EX_DISPATCH) | TO(EX_RELAY) | TO(EX_REFUSE) | TO(EX_FINISH)},
-    [EX_RELAY] = {"relay", step_relay, TO(EX_DISPATCH) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_RELAY] = {"relay", step_relay,
+                  TO(EX_DISPATCH) | TO(EX_ANSWER) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_ANSWER] = {"answer", step_answer, TO(EX_FINISH)},
     [EX_FEEDBACK] = {"feedback", step_feedback, TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PAGE] = {"page", step_page, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_REFUSE] = {"refuse", step_refuse, TO(EX_FINISH)},
@@ -90,6 +94,7 @@ void exchange_drop_call(struct exchange *x)
 static void destroy(struct exchange *x)
 {
     exchange_drop_call(x);
+    attempt_forget(x);
     step_feedback_forget(x);
     if (x->has_relay) {
         relay_fini(&x->relay);
@@ -106,7 +111,12 @@ static void destroy(struct exchange *x)
 static void leave(struct exchange *x)
 {
     bool is_late = x->problem == PROBLEM_BODY_TIMEOUT; /* the server has said so on the wire */
+    attempt_settle(x, CALL_CANCELLED);
     exchange_drop_call(x);
+    if (x->is_answered) { /* it only did not wait for the end of the connection */
+        exchange_go(x, EX_FINISH);
+        return;
+    }
     x->outcome = is_late ? METRICS_CLIENT_ERROR : METRICS_CANCELLED;
     x->reason = is_late ? problem_code(x->problem) : "the client left";
     x->http_status = is_late ? problem_status(x->problem) : x->http_status;
@@ -187,7 +197,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
     (void)snprintf(text + 16, 16, "%zu", x->attempts);
     exchange_add_header(reply, "x-expertd-attempts", text + 16);
-    if (!x->is_stream && x->usage.is_reported && x->problem == PROBLEM_NONE) {
+    if (!x->is_stream && x->attempts > 0 && !x->is_cost_unknown) {
         (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
         exchange_add_header(reply, "x-expertd-cost-usd", text + 32);
     }

@@ -8,6 +8,7 @@
 
 #include "backends/call.h"
 #include "base/arena.h"
+#include "base/loop.h"
 #include "gateway/chat_request.h"
 #include "gateway/http_server.h"
 #include "gateway/metrics.h"
@@ -17,6 +18,7 @@
 #include "gateway/usage.h"
 #include "router/decide.h"
 
+struct attempt;
 struct exchange;
 struct feedback_job;
 struct worker;
@@ -27,6 +29,7 @@ enum exchange_step {
     EX_DECIDE,
     EX_DISPATCH,
     EX_RELAY,
+    EX_ANSWER,
     EX_FEEDBACK,
     EX_PAGE,
     EX_REFUSE,
@@ -80,6 +83,9 @@ struct exchange {
     const struct expert *expert; /* of the current or last attempt */
     struct call *call;
     size_t attempts;
+    struct attempt *attempt;       /* open: its expert is asked; NULL: none */
+    struct attempt *storing;       /* settled, on their way to the disk */
+    struct loop_timer store_timer; /* ends the wait for them */
     struct relay relay;
     bool has_relay;
     bool asks_usage; /* the gateway asked, the client did not */
@@ -92,7 +98,9 @@ struct exchange {
     struct buf page; /* a document of our own: pages, errors */
     struct usage usage;
     bool is_usage_estimated;
-    int64_t cost_nano_usd;
+    int64_t cost_nano_usd; /* of all settled attempts */
+    bool is_cost_unknown;  /* one of them has no price */
+    bool is_answered;      /* all that the expert said has gone out */
     int http_status;
     enum problem problem;
     struct str problem_message;
@@ -130,12 +138,16 @@ enum step_result step_parse(struct exchange *x);
 enum step_result step_decide(struct exchange *x);
 enum step_result step_dispatch(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
+enum step_result step_answer(struct exchange *x);
 enum step_result step_feedback(struct exchange *x);
 enum step_result step_page(struct exchange *x);
 enum step_result step_refuse(struct exchange *x);
 enum step_result step_finish(struct exchange *x);
 enum step_result step_account(struct exchange *x);
 enum step_result step_log(struct exchange *x);
+
+/* Writes bytes of an event stream to the client, its head first; a relay_write_fn. */
+enum status step_answer_write(void *exchange, struct str bytes);
 
 /* Lets go of feedback that waits for the disk: it is stored, nobody is told. */
 void step_feedback_forget(struct exchange *x);

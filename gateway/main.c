@@ -15,6 +15,7 @@ static const struct {
     {"check", cmd_check, "check a configuration, print all its keys"},
     {"route", cmd_route, "explain where a prompt would go"},
     {"feedback", cmd_feedback, "list, export and count what people said of decisions"},
+    {"ledger", cmd_ledger, "list, sum, verify and export what was spent"},
     {"train", cmd_train, "train the weights of the classifier"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
 };

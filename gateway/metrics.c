@@ -35,8 +35,22 @@ struct histogram {
     atomic_uint_fast64_t sum_us;
 };
 
+enum charge { /* what is counted of attempts */
+    CHARGE_PROMPT,
+    CHARGE_COMPLETION,
+    CHARGE_COST, /* nano-USD */
+    CHARGE_ESTIMATED,
+    CHARGE_UNPRICED,
+};
+
+enum {
+    CHARGES = CHARGE_UNPRICED + 1,
+    ROW_RESULTS = METRICS_ROW_LATE + 1,
+};
+
 struct row { /* counts of one category */
     atomic_uint_fast64_t counts[METRICS_SLOTS][OUTCOMES];
+    atomic_uint_fast64_t charges[METRICS_SLOTS][CHARGES];
 };
 
 /* Written by one worker with relaxed order, read by the scraper: each number is right by itself, a
@@ -45,9 +59,7 @@ struct metrics_shard {
     _Atomic(struct row *) rows[METRICS_SLOTS];
     struct row other; /* rows[METRICS_SLOT_OTHER]: there even when memory is short */
     struct histogram histograms[HISTOGRAMS];
-    atomic_uint_fast64_t prompt_tokens;
-    atomic_uint_fast64_t completion_tokens;
-    atomic_uint_fast64_t cost_nano_usd;
+    atomic_uint_fast64_t ledger_rows[ROW_RESULTS];
     atomic_uint_fast64_t languages[METRICS_SLOTS];
     atomic_int_fast64_t exchanges;
     atomic_uint_fast64_t generation;
@@ -171,10 +183,22 @@ void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
 {
     struct row *row = row_of(s, event->category_slot);
     add(&row->counts[event->expert_slot][event->outcome], 1);
-    add(&s->prompt_tokens, (uint64_t)event->prompt_tokens);
-    add(&s->completion_tokens, (uint64_t)event->completion_tokens);
-    add(&s->cost_nano_usd, (uint64_t)event->cost_nano_usd);
     add(&s->languages[event->language_slot], 1);
+}
+
+void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill)
+{
+    atomic_uint_fast64_t *charges = row_of(s, bill->category_slot)->charges[bill->expert_slot];
+    add(&charges[CHARGE_PROMPT], (uint64_t)bill->prompt_tokens);
+    add(&charges[CHARGE_COMPLETION], (uint64_t)bill->completion_tokens);
+    add(&charges[CHARGE_COST], bill->cost_nano_usd < 0 ? 0 : (uint64_t)bill->cost_nano_usd);
+    add(&charges[CHARGE_ESTIMATED], bill->is_estimated);
+    add(&charges[CHARGE_UNPRICED], bill->cost_nano_usd < 0);
+}
+
+void metrics_count_row(struct metrics_shard *s, enum metrics_row row)
+{
+    add(&s->ledger_rows[row], 1);
 }
 
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us)
@@ -231,30 +255,127 @@ static uint64_t sum_of(const struct metrics *m, size_t category, size_t expert, 
     return sum;
 }
 
+static uint64_t charge_of(const struct metrics *m, size_t category, size_t expert, size_t charge)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->shard_count; i++) {
+        const struct row *row = atomic_load(&m->shards[i].rows[category]);
+        sum += row == NULL ? 0 : get(&row->charges[expert][charge]);
+    }
+    return sum;
+}
+
+/* NAME{LABEL="VALUE",category="...",expert="..."} , without the first label where it is NULL. */
+static enum status write_name(const struct metrics *m, struct buf *out, const char *name,
+                              const char *const label[2], const size_t slots[2])
+{
+    enum status st = buf_printf(out, "%s{", name);
+    if (st == ST_OK && label != NULL) {
+        st = buf_printf(out, "%s=\"%s\",", label[0], label[1]);
+    }
+    if (st == ST_OK) {
+        st = write_label(out, "category", m->categories.items[slots[0]]);
+    }
+    if (st == ST_OK) {
+        st = buf_append_char(out, ',');
+    }
+    if (st == ST_OK) {
+        st = write_label(out, "expert", m->experts.items[slots[1]]);
+    }
+    return st == ST_OK ? buf_append(out, STR("} ")) : st;
+}
+
 static enum status write_series(const struct metrics *m, struct buf *out, size_t category,
                                 size_t expert, size_t outcome)
 {
+    const char *const label[2] = {"outcome", outcome_texts[outcome]};
+    const size_t slots[2] = {category, expert};
     uint64_t n = sum_of(m, category, expert, outcome);
     if (n == 0) {
         return ST_OK;
     }
-    enum status st = buf_append(out, STR("expertd_requests_total{"));
-    if (st == ST_OK) {
-        st = write_label(out, "outcome", outcome_texts[outcome]);
+    enum status st = write_name(m, out, "expertd_requests_total", label, slots);
+    return st == ST_OK ? buf_printf(out, "%" PRIu64 "\n", n) : st;
+}
+
+static const struct {
+    const char *name;
+    const char *sentence; /* NULL: a further label of the one before */
+    const char *label[2]; /* label[0] NULL: none */
+} charge_texts[CHARGES] = {
+    [CHARGE_PROMPT] = {"expertd_tokens_total",
+                       "Tokens of attempts, reported or estimated.",
+                       {"kind", "prompt"}},
+    [CHARGE_COMPLETION] = {"expertd_tokens_total", NULL, {"kind", "completion"}},
+    [CHARGE_COST] = {"expertd_cost_usd_total",
+                     "What the tokens cost, where that is known.",
+                     {NULL, NULL}},
+    [CHARGE_ESTIMATED] = {"expertd_attempts_estimated_total",
+                          "Attempts whose tokens the expert did not report, or not credibly.",
+                          {NULL, NULL}},
+    [CHARGE_UNPRICED] = {"expertd_attempts_unpriced_total",
+                         "Attempts at experts without a price: what they cost is not known.",
+                         {NULL, NULL}},
+};
+
+static enum status write_charge(const struct metrics *m, struct buf *out, size_t charge,
+                                const size_t slots[2])
+{
+    const char *const *label =
+        charge_texts[charge].label[0] == NULL ? NULL : charge_texts[charge].label;
+    uint64_t n = charge_of(m, slots[0], slots[1], charge);
+    if (n == 0) {
+        return ST_OK;
     }
-    if (st == ST_OK) {
-        st = buf_append_char(out, ',');
+    enum status st = write_name(m, out, charge_texts[charge].name, label, slots);
+    if (st != ST_OK) {
+        return st;
     }
-    if (st == ST_OK) {
-        st = write_label(out, "category", m->categories.items[category]);
+    return charge == CHARGE_COST ? buf_printf(out, "%.9f\n", (double)n / 1e9)
+                                 : buf_printf(out, "%" PRIu64 "\n", n);
+}
+
+static enum status write_charges(const struct metrics *m, struct buf *out)
+{
+    enum status st = ST_OK;
+    size_t categories = atomic_load(&m->categories.count);
+    size_t experts = atomic_load(&m->experts.count);
+    for (size_t i = 0; st == ST_OK && i < CHARGES; i++) {
+        if (charge_texts[i].sentence != NULL) {
+            st = buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n", charge_texts[i].name,
+                            charge_texts[i].sentence, charge_texts[i].name);
+        }
+        for (size_t c = 0; st == ST_OK && c < categories; c++) {
+            for (size_t e = 0; st == ST_OK && e < experts; e++) {
+                const size_t slots[2] = {c, e};
+                st = write_charge(m, out, i, slots);
+            }
+        }
     }
-    if (st == ST_OK) {
-        st = buf_append_char(out, ',');
+    return st;
+}
+
+static enum status write_rows(const struct metrics *m, struct buf *out)
+{
+    static const char *const results[ROW_RESULTS] = {
+        [METRICS_ROW_STORED] = "stored",
+        [METRICS_ROW_LOST] = "lost",
+        [METRICS_ROW_LATE] = "late",
+    };
+
+    enum status st = buf_append(
+        out, STR("# HELP expertd_ledger_rows_total Rows of the ledger, by what became of "
+                 "them; late ones were not waited for.\n"
+                 "# TYPE expertd_ledger_rows_total counter\n"));
+    for (size_t r = 0; st == ST_OK && r < ROW_RESULTS; r++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].ledger_rows[r]);
+        }
+        st = buf_printf(out, "expertd_ledger_rows_total{result=\"%s\"} %" PRIu64 "\n", results[r],
+                        sum);
     }
-    if (st == ST_OK) {
-        st = write_label(out, "expert", m->experts.items[expert]);
-    }
-    return st == ST_OK ? buf_printf(out, "} %" PRIu64 "\n", n) : st;
+    return st;
 }
 
 static enum status write_requests(const struct metrics *m, struct buf *out)
@@ -328,25 +449,12 @@ static enum status write_histogram(const struct metrics *m, struct buf *out, siz
 
 static enum status write_totals(const struct metrics *m, struct buf *out)
 {
-    uint64_t prompt = 0;
-    uint64_t completion = 0;
-    uint64_t cost = 0;
     int64_t exchanges = 0;
     for (size_t i = 0; i < m->shard_count; i++) {
-        prompt += get(&m->shards[i].prompt_tokens);
-        completion += get(&m->shards[i].completion_tokens);
-        cost += get(&m->shards[i].cost_nano_usd);
         exchanges += atomic_load(&m->shards[i].exchanges);
     }
     return buf_printf(
         out,
-        "# HELP expertd_tokens_total Tokens, reported or estimated.\n"
-        "# TYPE expertd_tokens_total counter\n"
-        "expertd_tokens_total{kind=\"prompt\"} %" PRIu64 "\n"
-        "expertd_tokens_total{kind=\"completion\"} %" PRIu64 "\n"
-        "# HELP expertd_cost_usd_total What the tokens cost.\n"
-        "# TYPE expertd_cost_usd_total counter\n"
-        "expertd_cost_usd_total %.9f\n"
         "# HELP expertd_requests_in_flight Requests in work.\n"
         "# TYPE expertd_requests_in_flight gauge\n"
         "expertd_requests_in_flight %" PRId64 "\n"
@@ -357,8 +465,7 @@ static enum status write_totals(const struct metrics *m, struct buf *out)
         "# TYPE expertd_reloads_total counter\n"
         "expertd_reloads_total{result=\"ok\"} %" PRIu64 "\n"
         "expertd_reloads_total{result=\"failed\"} %" PRIu64 "\n",
-        prompt, completion, (double)cost / 1e9, exchanges, get(&m->shards[0].generation),
-        get(&m->reloads), get(&m->failed_reloads));
+        exchanges, get(&m->shards[0].generation), get(&m->reloads), get(&m->failed_reloads));
 }
 
 enum status metrics_write(const struct metrics *m, struct buf *out)
@@ -366,6 +473,12 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
     enum status st = write_requests(m, out);
     if (st == ST_OK) {
         st = write_languages(m, out);
+    }
+    if (st == ST_OK) {
+        st = write_charges(m, out);
+    }
+    if (st == ST_OK) {
+        st = write_rows(m, out);
     }
     for (size_t i = 0; st == ST_OK && i < HISTOGRAMS; i++) {
         st = write_histogram(m, out, i);

@@ -3,6 +3,7 @@
  * Each worker writes its own shard (relaxed atomics, one writer); whoever scrapes adds them up. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,12 @@ enum metrics_outcome {
 #define METRICS_MEMBER(name, label, sentence) METRICS_##name,
     METRICS_OUTCOMES(METRICS_MEMBER)
 #undef METRICS_MEMBER
+};
+
+enum metrics_row {      /* what became of a row of the ledger */
+    METRICS_ROW_STORED, /* as durably as the configuration promises */
+    METRICS_ROW_LOST,   /* the disk failed, or too much waited for it */
+    METRICS_ROW_LATE,   /* the answer did not wait any longer */
 };
 
 enum metrics_histogram {
@@ -55,14 +62,24 @@ struct metrics_event {
     enum metrics_outcome outcome;
     unsigned char category_slot;
     unsigned char expert_slot;
+    unsigned char language_slot; /* METRICS_SLOT_NONE: not told */
+};
+
+struct metrics_bill { /* of one attempt */
+    unsigned char category_slot;
+    unsigned char expert_slot;
     int64_t prompt_tokens;
     int64_t completion_tokens;
-    int64_t cost_nano_usd;
-    unsigned char language_slot; /* METRICS_SLOT_NONE: not told */
+    int64_t cost_nano_usd; /* negative: not known */
+    bool is_estimated;
 };
 
 /* Counts a request. Lock-free; never fails (short of memory it counts as `_other`). */
 void metrics_count(struct metrics_shard *s, const struct metrics_event *event);
+/* Counts what an attempt used and cost; in the same way. */
+void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill);
+
+void metrics_count_row(struct metrics_shard *s, enum metrics_row row);
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us);
 
 /* Gauges, set by the worker that owns the shard. */

@@ -9,6 +9,7 @@ void relay_init(struct relay *relay, bool strips_usage)
 {
     memset(relay, 0, sizeof *relay);
     relay->strips_usage = strips_usage;
+    relay->held_end = UINT64_MAX;
     sse_init(&relay->sse, RELAY_EVENT_BYTES);
 }
 
@@ -99,6 +100,7 @@ static bool is_error(struct str data)
 static bool read_event(struct relay *relay, const struct sse_event *event)
 {
     if (str_eq(event->data, STR("[DONE]"))) {
+        relay->done_at = relay->saw_done ? relay->done_at : event->start;
         relay->saw_done = true;
         relay->is_committed = true;
         return false;
@@ -177,7 +179,11 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
     relay->read = relay->base + window.len;
     enum status st = sse_next(&relay->sse, &event);
     for (; st == ST_OK; st = sse_next(&relay->sse, &event)) {
-        if (read_event(relay, &event)) {
+        bool is_held = relay->saw_done;
+        bool is_withheld = read_event(relay, &event);
+        if (is_withheld && is_held) {
+            relay->held_end = event.start < relay->held_end ? event.start : relay->held_end;
+        } else if (is_withheld) {
             relay->is_committed = true;
             enum status written = write_range(relay, window, done, event.start, &sink);
             if (written != ST_OK) {
@@ -197,6 +203,7 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
         remember_tail(relay, window);
     } else {
         settled = sse_settled(&relay->sse);
+        settled = relay->saw_done && relay->done_at < settled ? relay->done_at : settled;
     }
     relay->is_committed = relay->is_committed || window.len > RELAY_HELD_BYTES;
     if (!relay->is_committed) {
@@ -229,16 +236,24 @@ static bool tail_is_end(struct str tail)
     return false;
 }
 
-enum status relay_end(struct relay *relay, struct str window, relay_write_fn write, void *ctx)
+void relay_end(struct relay *relay)
 {
     struct sse_event event;
     if (relay->is_blind) {
         relay->saw_done =
             relay->saw_done || tail_is_end((struct str){relay->tail, relay->tail_len});
-        return ST_OK;
+        return;
     }
     bool saw_error = relay->saw_error;
-    bool is_withheld = sse_finish(&relay->sse, &event) && read_event(relay, &event);
+    if (sse_finish(&relay->sse, &event) && read_event(relay, &event)) {
+        relay->held_end = event.start < relay->held_end ? event.start : relay->held_end;
+    }
     relay->saw_error = saw_error; /* one that is cut does not reach the client */
-    return relay->saw_done && !is_withheld && window.len > 0 ? write(ctx, window) : ST_OK;
+}
+
+enum status relay_release(struct relay *relay, struct str window, relay_write_fn write, void *ctx)
+{
+    uint64_t len = relay->held_end < relay->base ? 0 : relay->held_end - relay->base;
+    struct str held = len < window.len ? str_slice(window, 0, (size_t)len) : window;
+    return relay->saw_done && held.len > 0 ? write(ctx, held) : ST_OK;
 }

@@ -2,6 +2,9 @@
  * seen, what usage was reported. Withholds exactly the bytes of the usage chunk when the gateway asked
  * for it and the client did not. Does no I/O: bytes in, ranges out.
  *
+ * The terminal event and what follows it are held until relay_release: whoever runs the relay may have
+ * something to do before the client learns that the answer is whole.
+ *
  * Nothing is written before the first content token (or tool call, finish reason, error, end): until
  * then another expert can take over unseen. What came before is written then, unchanged.
  *
@@ -35,6 +38,8 @@ struct relay { /* read-only to callers */
     uint64_t base;     /* stream offset of the first byte of the input window */
     uint64_t read;     /* stream offset up to which bytes were fed */
     uint64_t events;   /* with data, the terminal one excluded */
+    uint64_t done_at;  /* of saw_done: stream offset where the terminal event begins */
+    uint64_t held_end; /* where what is held and may go out ends: at a usage event, if at all */
     struct usage usage;
     char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */
     size_t tail_len;
@@ -52,7 +57,10 @@ void relay_fini(struct relay *relay);
 MUST_CHECK enum status relay_run(struct relay *relay, struct str window, relay_write_fn write,
                                  void *ctx, size_t *ret_consumed);
 
-/* At the end of the stream: judges what is left of it. After this saw_done is final. Writes the rest
- * if it belongs to a stream that ended properly. */
-MUST_CHECK enum status relay_end(struct relay *relay, struct str window, relay_write_fn write,
-                                 void *ctx);
+/* At the end of the stream: judges what is left of it. After this saw_done is final. */
+void relay_end(struct relay *relay);
+
+/* Writes what was held, of a stream that ended properly: all of the window, which is consumed. What
+ * write returned. */
+MUST_CHECK enum status relay_release(struct relay *relay, struct str window, relay_write_fn write,
+                                     void *ctx);

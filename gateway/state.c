@@ -84,7 +84,7 @@ struct state {
     /* the writer's own */
     struct db *db;
     char *path;
-    enum state_durability durability;
+    enum state_durability durability; /* constant */
     int64_t interval_us;
     bool is_open;           /* a transaction */
     int64_t due_us;         /* when it must be committed; STATE_INTERVAL */
@@ -296,6 +296,11 @@ enum status state_submit(struct state *s, struct state_job *job)
         (void)sem_post(&s->wake); /* cannot overflow: the writer takes the whole queue */
     }
     return ST_OK;
+}
+
+enum state_durability state_durability(const struct state *s)
+{
+    return s->durability;
 }
 
 struct state_figures state_figures(const struct state *s)

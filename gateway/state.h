@@ -75,7 +75,8 @@ void state_close(struct state *s);
  * caller's. */
 MUST_CHECK enum status state_submit(struct state *s, struct state_job *job);
 
-struct state_figures state_figures(const struct state *s); /* any thread */
+enum state_durability state_durability(const struct state *s); /* any thread */
+struct state_figures state_figures(const struct state *s);     /* any thread */
 
 /* Appends the figures in Prometheus' text format. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status state_write_metrics(const struct state *s, struct buf *out);

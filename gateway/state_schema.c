@@ -28,4 +28,42 @@ const char *const state_schema[STATE_SCHEMA_VERSION] = {
     "  slot INTEGER PRIMARY KEY,"
     "  entry BLOB NOT NULL"
     ");",
+    /* 2: the ledger: a row per attempt, and its sums by hour, which budgets and reports read */
+    "CREATE TABLE ledger ("
+    "  id INTEGER PRIMARY KEY," /* counts from 1 without gaps: rows are never removed */
+    "  request_id TEXT NOT NULL,"
+    "  attempt INTEGER NOT NULL,"
+    "  tenant TEXT NOT NULL," /* \"\": nobody in particular; so with the other names */
+    "  key_id TEXT NOT NULL,"
+    "  expert TEXT NOT NULL,"
+    "  category TEXT NOT NULL,"
+    "  prompt_tokens INTEGER NOT NULL,"
+    "  cached_tokens INTEGER NOT NULL,"
+    "  completion_tokens INTEGER NOT NULL,"
+    "  reasoning_tokens INTEGER NOT NULL,"
+    "  is_estimated INTEGER NOT NULL,"
+    "  is_suspect INTEGER NOT NULL," /* the expert reported what cannot be */
+    "  cost_nano_usd INTEGER,"       /* NULL: the expert has no price */
+    "  outcome TEXT NOT NULL,"
+    "  started_ms INTEGER NOT NULL," /* since 1970 */
+    "  ended_ms INTEGER NOT NULL,"
+    "  digest BLOB NOT NULL," /* SHA-256 over the digest before and this row */
+    "  UNIQUE (request_id, attempt)"
+    ");"
+    "CREATE INDEX ledger_ended ON ledger (ended_ms);"
+    "CREATE TABLE ledger_hours ("
+    "  hour INTEGER NOT NULL," /* of ended_ms, since 1970 */
+    "  tenant TEXT NOT NULL,"
+    "  key_id TEXT NOT NULL,"
+    "  expert TEXT NOT NULL,"
+    "  category TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL,"
+    "  prompt_tokens INTEGER NOT NULL,"
+    "  cached_tokens INTEGER NOT NULL,"
+    "  completion_tokens INTEGER NOT NULL,"
+    "  reasoning_tokens INTEGER NOT NULL,"
+    "  cost_nano_usd INTEGER NOT NULL,"
+    "  unpriced INTEGER NOT NULL," /* attempts without a cost */
+    "  PRIMARY KEY (hour, tenant, key_id, expert, category)"
+    ") WITHOUT ROWID;",
 };

@@ -1,19 +1,8 @@
-/* EX_ACCOUNT: tokens, cost, counters; exactly once per exchange, refused ones too. What the expert
- * reports wins; where it reports nothing, an answer's tokens are estimated and marked so. */
+/* EX_ACCOUNT: counters, exactly once per exchange, refused ones too. What it cost was settled attempt by
+ * attempt (attempt.c). */
 #include "gateway/exchange.h"
 #include "gateway/sessions.h"
 #include "gateway/worker.h"
-
-static void estimate_usage(struct exchange *x)
-{
-    bool is_answer = x->http_status >= 200 && x->http_status < 300;
-    if (x->usage.is_reported || !is_answer || x->attempts == 0) {
-        return;
-    }
-    x->is_usage_estimated = true;
-    x->usage.prompt_tokens = prompt_tokens_estimate(&x->chat.prompt);
-    x->usage.completion_tokens = x->has_relay ? (int64_t)x->relay.events : 0;
-}
 
 /* Who answered is asked first next time. */
 static void remember(struct exchange *x)
@@ -29,10 +18,6 @@ enum step_result step_account(struct exchange *x)
 {
     struct worker *w = x->worker;
     const struct snapshot *s = x->snapshot;
-    if (x->has_relay) {
-        x->usage = x->relay.usage;
-    }
-    estimate_usage(x);
     remember(x);
     struct metrics_event event = {
         .outcome = x->outcome,
@@ -43,14 +28,7 @@ enum step_result step_account(struct exchange *x)
         .language_slot = x->decision.language.code.len == 0
                              ? METRICS_SLOT_NONE
                              : s->language_slots[x->decision.language.index],
-        .prompt_tokens = x->usage.prompt_tokens,
-        .completion_tokens = x->usage.completion_tokens,
     };
-    if (x->expert != NULL) {
-        x->cost_nano_usd = expert_cost_nano_usd(x->expert, x->usage.prompt_tokens,
-                                                x->usage.cached_tokens, x->usage.completion_tokens);
-        event.cost_nano_usd = x->cost_nano_usd;
-    }
     metrics_count(w->counters, &event);
     metrics_observe(w->counters, METRICS_DURATION, x->ended_us - x->started_us);
     if (x->dispatched_us != 0) {

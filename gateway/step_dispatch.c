@@ -1,6 +1,7 @@
 /* EX_DISPATCH: the next attempt of the plan becomes a call. */
 #include "backends/kernel_pool.h"
 #include "backends/transport.h"
+#include "gateway/attempt.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 
@@ -21,7 +22,7 @@ enum step_result step_dispatch(struct exchange *x)
     x->attempts++;
     x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
     struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
-    if (body.ptr == NULL) {
+    if (body.ptr == NULL || attempt_open(x) != ST_OK) {
         return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
     }
     enum status st = start_call(x, body);
@@ -32,6 +33,7 @@ enum step_result step_dispatch(struct exchange *x)
         exchange_go(x, EX_RELAY);
         return STEP_MORE;
     }
+    attempt_settle(x, CALL_NO_MEMORY);
     struct plan_outcome full = {CALL_OK, 503, false};
     const struct expert *next = st == ST_TOO_BIG ? plan_next(&x->decision.plan, &full) : NULL;
     if (next == NULL) {

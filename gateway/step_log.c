@@ -28,13 +28,16 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
         st = buf_printf(line,
                         ",\"attempts\":%zu,\"stream\":%s,\"prompt_tokens\":%" PRId64
                         ",\"completion_tokens\":%" PRId64
-                        ",\"usage_source\":\"%s\",\"cost_nano_usd\":%" PRId64,
+                        ",\"usage_source\":\"%s\",\"cost_nano_usd\":",
                         x->attempts, x->chat.is_stream ? "true" : "false", x->usage.prompt_tokens,
                         x->usage.completion_tokens,
                         x->usage.is_reported    ? "reported"
                         : x->is_usage_estimated ? "estimated"
-                                                : "none",
-                        x->cost_nano_usd);
+                                                : "none");
+    }
+    if (st == ST_OK) {
+        st = x->is_cost_unknown ? buf_append(line, STR("null"))
+                                : buf_printf(line, "%" PRId64, x->cost_nano_usd);
     }
     return st;
 }

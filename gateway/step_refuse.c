@@ -2,6 +2,7 @@
  * off in step_relay.c. */
 #include <inttypes.h>
 
+#include "gateway/attempt.h"
 #include "gateway/exchange.h"
 
 static enum metrics_outcome outcome_of(enum problem p)
@@ -27,6 +28,9 @@ enum step_result step_refuse(struct exchange *x)
 {
     struct http_reply reply = {.status = problem_status(x->problem)};
     exchange_drop_call(x);
+    if (attempt_must_wait(x)) {
+        return STEP_WAIT; /* the writer wakes, a timer at the latest */
+    }
     buf_reset(&x->page);
     enum status st = problem_write(&x->page, x->problem, x->problem_message, x->problem_param);
     reply.body =

@@ -1,10 +1,9 @@
-/* EX_RELAY: what the call brings goes to the client. Documents are wanted whole and go out as they
- * came; event streams go out event by event. A failure before the first byte of the answer went out
- * goes back to EX_DISPATCH with the next expert of the plan; after that the client is told in the
- * stream. */
-#include <inttypes.h>
-
+/* EX_RELAY: what the call brings. Documents are wanted whole; event streams go to the client event by
+ * event, up to the terminal one. How the attempt ended is judged here; the answer, or its end, goes out
+ * in EX_ANSWER. A failure before the first byte of the answer went out goes back to EX_DISPATCH with the
+ * next expert of the plan; after that the client is told in the stream. */
 #include "base/log.h"
+#include "gateway/attempt.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
 
@@ -40,7 +39,7 @@ static struct str sentence(struct exchange *x, enum problem problem)
                         STR_ARG(x->expert->id.name), x->attempts);
 }
 
-/* The next expert of the plan, or NULL: then this outcome is the answer. */
+/* Goes on with the next expert of the plan. False: there is none, this outcome is the answer. */
 static bool try_next(struct exchange *x, enum call_outcome outcome, int http_status)
 {
     struct plan_outcome what = {outcome, http_status, x->is_replied};
@@ -51,7 +50,9 @@ static bool try_next(struct exchange *x, enum call_outcome outcome, int http_sta
     log_write(LOG_INFO, "relay", "%s expert %.*s: %s, status %d; next: %.*s", x->id,
               STR_ARG(x->expert->id.name), call_outcome_text(outcome), http_status,
               STR_ARG(next->id.name));
+    attempt_settle(x, outcome);
     exchange_drop_call(x);
+    x->usage = (struct usage){0};
     if (x->has_relay) {
         relay_fini(&x->relay);
         x->has_relay = false;
@@ -68,33 +69,12 @@ static enum step_result fail(struct exchange *x, enum call_outcome outcome)
         return STEP_MORE;
     }
     enum problem problem = problem_of(outcome);
+    attempt_settle(x, outcome);
     x->reason = call_outcome_text(outcome);
     return exchange_refuse(x, problem, sentence(x, problem), STR(""));
 }
 
 /* ---------------------------------------------------------------- documents */
-
-static enum step_result pass_document(struct exchange *x)
-{
-    struct call *call = x->call;
-    struct http_reply reply = {.status = call->http_status, .body = buf_str(&call->in)};
-    x->cost_nano_usd = expert_cost_nano_usd(x->expert, x->usage.prompt_tokens,
-                                            x->usage.cached_tokens, x->usage.completion_tokens);
-    exchange_add_headers(x, &reply, call->content_type.len > 0 ? call->content_type.ptr : NULL);
-    if (call->retry_after_s >= 0) {
-        struct str seconds = arena_printf(x->arena, "%" PRId64, call->retry_after_s);
-        exchange_add_header(&reply, "Retry-After", seconds.ptr);
-    }
-    x->http_status = reply.status;
-    x->is_replied = true;
-    http_reply(x->http, &reply);
-    if (call->http_status >= 400) {
-        x->outcome = METRICS_EXPERT_ERROR;
-        x->reason = "the expert answered with an error";
-    }
-    exchange_go(x, EX_FINISH);
-    return STEP_MORE;
-}
 
 static enum step_result answer_document(struct exchange *x)
 {
@@ -104,92 +84,49 @@ static enum step_result answer_document(struct exchange *x)
         return fail(x, call->outcome);
     }
     int status = call->http_status;
+    bool is_json = usage_read(buf_str(&call->in), &x->usage, &is_usage_only) == ST_OK;
     if (status >= 300 && try_next(x, CALL_OK, status)) {
         return STEP_MORE;
     }
     if (status == 401 || status == 403) { /* about the gateway's key, not the client's */
+        attempt_settle(x, CALL_OK);
         return exchange_refuse(x, PROBLEM_EXPERT_AUTH, sentence(x, PROBLEM_EXPERT_AUTH), STR(""));
     }
-    bool is_json = usage_read(buf_str(&call->in), &x->usage, &is_usage_only) == ST_OK;
     if (!is_json || (status >= 300 && status < 400)) {
         return fail(x, CALL_BAD_REPLY);
     }
-    return pass_document(x);
+    attempt_settle(x, CALL_OK);
+    if (status >= 400) {
+        x->outcome = METRICS_EXPERT_ERROR;
+        x->reason = "the expert answered with an error";
+    }
+    exchange_go(x, EX_ANSWER);
+    return STEP_MORE;
 }
 
 /* ---------------------------------------------------------------- streams */
 
-static enum status write_stream(void *ctx, struct str bytes)
+/* The terminal event was seen, or the call is over. */
+static enum step_result judge_stream(struct exchange *x, enum call_outcome outcome)
 {
-    struct exchange *x = ctx;
-    if (!x->is_replied) {
-        struct http_reply reply = {.status = 200};
-        x->is_replied = true;
-        x->http_status = 200;
-        exchange_add_headers(x, &reply, x->call->content_type.ptr);
-        exchange_add_header(&reply, "Cache-Control", "no-cache");
-        exchange_add_header(&reply, "X-Accel-Buffering", "no");
-        http_stream_start(x->http, &reply);
+    bool is_whole = outcome == CALL_OK && (x->relay.saw_done || x->relay.saw_error);
+    if (outcome == CALL_OK && !is_whole) {
+        outcome = CALL_CUT;
     }
-    return http_stream_write(x->http, bytes);
-}
-
-/* Figures known only now, as a comment that event parsers skip; for clients that ask for it. */
-static void write_trailer(struct exchange *x)
-{
-    if (!str_eq(http_request_header(x->http, STR("x-expertd-trailer")), STR("1"))) {
-        return;
-    }
-    const struct usage *usage = &x->relay.usage;
-    int64_t nano_usd = expert_cost_nano_usd(x->expert, usage->prompt_tokens, usage->cached_tokens,
-                                            usage->completion_tokens);
-    struct str line = arena_printf(
-        x->arena,
-        ": x-expertd-cost-usd=%.9f x-expertd-prompt-tokens=%" PRId64
-        " x-expertd-completion-tokens=%" PRId64 " x-expertd-attempts=%zu\n\n",
-        (double)nano_usd / 1e9, usage->prompt_tokens, usage->completion_tokens, x->attempts);
-    if (line.ptr != NULL) {
-        (void)write_stream(x, line); /* short of memory there is no comment */
-    }
-}
-
-/* The client is told that what it has is not the whole answer: an error event, no [DONE], and a body
- * without its last chunk. */
-static void break_stream(struct exchange *x, enum problem problem)
-{
-    struct buf text;
-    buf_init(&text, 4096);
-    if (buf_append(&text, STR("data: ")) == ST_OK &&
-        problem_write(&text, problem, sentence(x, problem), STR("")) == ST_OK &&
-        buf_append(&text, STR("\n\n")) == ST_OK) {
-        (void)write_stream(x, buf_str(&text)); /* short of memory the broken body must do */
-    }
-    buf_fini(&text);
-    http_stream_break(x->http);
-}
-
-static enum step_result end_stream(struct exchange *x)
-{
-    struct call *call = x->call;
-    x->usage = x->relay.usage;
-    if (call->outcome == CALL_OK && (x->relay.saw_done || x->relay.saw_error)) {
-        if (x->relay.saw_error) {
-            x->outcome = METRICS_EXPERT_ERROR;
-            x->reason = "the expert ended its stream with an error";
-        }
-        write_trailer(x);
-        http_stream_end(x->http);
-        exchange_go(x, EX_FINISH);
-        return STEP_MORE;
-    }
-    enum call_outcome outcome = call->outcome == CALL_OK ? CALL_CUT : call->outcome;
-    if (!x->is_replied) {
+    if (!is_whole && !x->is_replied) {
         return fail(x, outcome);
     }
-    break_stream(x, problem_of(outcome));
-    x->outcome = METRICS_TRUNCATED;
-    x->reason = call_outcome_text(outcome);
-    exchange_go(x, EX_FINISH);
+    attempt_settle(x, outcome);
+    if (!is_whole) {
+        x->problem = problem_of(outcome);
+        x->problem_message = sentence(x, x->problem);
+        x->outcome = METRICS_TRUNCATED;
+        x->reason = call_outcome_text(outcome);
+    } else if (x->relay.saw_error) {
+        x->outcome = METRICS_EXPERT_ERROR;
+        x->reason = "the expert ended its stream with an error";
+    }
+    exchange_go(x, EX_ANSWER);
     return STEP_MORE;
 }
 
@@ -205,21 +142,18 @@ static enum step_result relay_stream(struct exchange *x)
     if (http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES) {
         return STEP_WAIT; /* on_writable wakes; the server's idle deadline at the latest */
     }
-    enum status st = relay_run(&x->relay, buf_str(&call->in), write_stream, x, &consumed);
-    if (st == ST_OK) {
-        call_consume(call, consumed);
-    }
-    if (st == ST_OK && call->state != CALL_DONE) {
-        return STEP_WAIT; /* the call wakes, its deadlines at the latest */
-    }
-    if (st == ST_OK) {
-        st = relay_end(&x->relay, buf_str(&call->in), write_stream, x);
-    }
+    enum status st = relay_run(&x->relay, buf_str(&call->in), step_answer_write, x, &consumed);
     if (st != ST_OK) {
         call_cancel(call);
-        call->outcome = CALL_NO_MEMORY;
+        return judge_stream(x, CALL_NO_MEMORY);
     }
-    return end_stream(x);
+    call_consume(call, consumed);
+    if (call->state == CALL_DONE) {
+        relay_end(&x->relay);
+    } else if (!x->relay.saw_done) {
+        return STEP_WAIT; /* the call wakes, its deadlines at the latest */
+    }
+    return judge_stream(x, x->relay.saw_done ? CALL_OK : call->outcome);
 }
 
 enum step_result step_relay(struct exchange *x)

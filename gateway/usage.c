@@ -3,15 +3,34 @@
 
 #include "base/json_scan.h"
 
-static int64_t read_count(struct json_reader *r)
+enum {
+    BYTES_PER_TOKEN = 4,
+    PROMPT_SLACK = 1000000,   /* tokens that images and templates may add */
+    COMPLETION_SLACK = 65536, /* reasoning that some experts do not count against the limit */
+    COMPLETION_FACTOR = 16,   /* several choices, each with its own limit */
+};
+
+static const int64_t COUNT_MAX = (int64_t)1 << 53; /* integers that every JSON reader keeps */
+
+/* A count; null is as if it were not there. */
+static bool read_count(struct json_reader *r, struct usage *usage, int64_t *ret_count)
 {
     struct json_value value = {0};
     int64_t n = 0;
-    (void)json_take(r, &value);
-    return value.type == JSON_NUMBER && json_to_int(value, &n) == ST_OK && n > 0 ? n : 0;
+    if (!json_take(r, &value) || value.type == JSON_NULL) {
+        return false;
+    }
+    if (value.type != JSON_NUMBER || json_to_int(value, &n) != ST_OK || n < 0 || n > COUNT_MAX) {
+        usage->is_suspect = true;
+        return true;
+    }
+    *ret_count = n;
+    return true;
 }
 
-static void read_details(struct json_reader *r, struct usage *usage)
+/* The member `name` of an object of details. */
+static void read_detail(struct json_reader *r, struct usage *usage, struct str name,
+                        int64_t *ret_count)
 {
     struct json_value key;
     if (json_peek(r) != JSON_OBJECT) {
@@ -20,34 +39,40 @@ static void read_details(struct json_reader *r, struct usage *usage)
     }
     (void)json_open(r, JSON_OBJECT);
     while (json_next_member(r, &key)) {
-        if (json_text_is(key, STR("cached_tokens"))) {
-            usage->cached_tokens = read_count(r);
+        if (json_text_is(key, name)) {
+            (void)read_count(r, usage, ret_count); /* absent and null are alike */
         } else {
             (void)json_take(r, NULL);
         }
     }
 }
 
-static void read_usage(struct json_reader *r, struct usage *usage)
+/* Whether it is an object. */
+static bool read_usage(struct json_reader *r, struct usage *usage)
 {
     struct json_value key;
     if (json_peek(r) != JSON_OBJECT) {
         (void)json_take(r, NULL); /* null in ordinary chunks */
-        return;
+        return false;
     }
-    usage->is_reported = true;
     (void)json_open(r, JSON_OBJECT);
     while (json_next_member(r, &key)) {
         if (json_text_is(key, STR("prompt_tokens"))) {
-            usage->prompt_tokens = read_count(r);
+            usage->is_reported = read_count(r, usage, &usage->prompt_tokens) || usage->is_reported;
         } else if (json_text_is(key, STR("completion_tokens"))) {
-            usage->completion_tokens = read_count(r);
+            usage->is_reported =
+                read_count(r, usage, &usage->completion_tokens) || usage->is_reported;
         } else if (json_text_is(key, STR("prompt_tokens_details"))) {
-            read_details(r, usage);
+            read_detail(r, usage, STR("cached_tokens"), &usage->cached_tokens);
+        } else if (json_text_is(key, STR("completion_tokens_details"))) {
+            read_detail(r, usage, STR("reasoning_tokens"), &usage->reasoning_tokens);
         } else {
             (void)json_take(r, NULL);
         }
     }
+    usage->is_suspect = usage->is_suspect || usage->cached_tokens > usage->prompt_tokens ||
+                        usage->reasoning_tokens > usage->completion_tokens;
+    return true;
 }
 
 enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_is_usage_only)
@@ -56,6 +81,7 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_i
     struct json_value key;
     struct usage usage = {0};
     bool has_empty_choices = false;
+    bool has_usage = false;
     json_reader_init(&r, document);
     if (json_peek(&r) != JSON_OBJECT) {
         return ST_INVALID;
@@ -63,7 +89,7 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_i
     (void)json_open(&r, JSON_OBJECT);
     while (json_next_member(&r, &key)) {
         if (json_text_is(key, STR("usage"))) {
-            read_usage(&r, &usage);
+            has_usage = read_usage(&r, &usage);
         } else if (json_text_is(key, STR("choices")) && json_peek(&r) == JSON_ARRAY) {
             (void)json_open(&r, JSON_ARRAY);
             has_empty_choices = true;
@@ -81,6 +107,66 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_i
     if (usage.is_reported) {
         *ret_usage = usage;
     }
-    *ret_is_usage_only = has_empty_choices && usage.is_reported;
+    *ret_is_usage_only = has_empty_choices && has_usage;
     return ST_OK;
+}
+
+bool usage_is_plausible(const struct usage *usage, int64_t prompt_bytes, int64_t max_tokens)
+{
+    bool is_limited = max_tokens > 0 && max_tokens < COUNT_MAX / COMPLETION_FACTOR;
+    int64_t completion_max =
+        is_limited ? COMPLETION_FACTOR * max_tokens + COMPLETION_SLACK : COUNT_MAX;
+    return !usage->is_suspect && usage->prompt_tokens <= prompt_bytes + PROMPT_SLACK &&
+           usage->completion_tokens <= completion_max;
+}
+
+/* The bytes of one choice that an expert was paid for: of its message, or its text. */
+static int64_t choice_bytes(struct json_reader *r)
+{
+    struct json_value key;
+    struct json_value value = {0};
+    int64_t bytes = 0;
+    if (json_peek(r) != JSON_OBJECT) {
+        (void)json_take(r, NULL);
+        return 0;
+    }
+    (void)json_open(r, JSON_OBJECT);
+    while (json_next_member(r, &key)) {
+        if (json_text_is(key, STR("message")) && json_peek(r) == JSON_OBJECT) {
+            (void)json_open(r, JSON_OBJECT);
+            while (json_next_member(r, &key)) {
+                (void)json_take(r, &value);
+                bool is_said =
+                    !json_text_is(key, STR("role")) && value.raw.len > 2 && value.type != JSON_NULL;
+                bytes += is_said ? (int64_t)value.raw.len - 2 : 0;
+            }
+            continue;
+        }
+        (void)json_take(r, &value);
+        bytes += json_text_is(key, STR("text")) ? (int64_t)value.raw.len - 2 : 0;
+    }
+    return bytes;
+}
+
+int64_t usage_answer_tokens(struct str document)
+{
+    struct json_reader r;
+    struct json_value key;
+    int64_t bytes = 0;
+    json_reader_init(&r, document);
+    if (json_peek(&r) != JSON_OBJECT) {
+        return 0;
+    }
+    (void)json_open(&r, JSON_OBJECT);
+    while (json_next_member(&r, &key)) {
+        if (!json_text_is(key, STR("choices")) || json_peek(&r) != JSON_ARRAY) {
+            (void)json_take(&r, NULL);
+            continue;
+        }
+        (void)json_open(&r, JSON_ARRAY);
+        while (json_next_item(&r)) {
+            bytes += choice_bytes(&r);
+        }
+    }
+    return json_close(&r) == ST_OK ? (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN : 0;
 }

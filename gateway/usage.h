@@ -11,10 +11,21 @@ struct usage {
     int64_t prompt_tokens;
     int64_t cached_tokens; /* of the prompt tokens */
     int64_t completion_tokens;
-    bool is_reported; /* else the other members are 0 */
+    int64_t reasoning_tokens; /* of the completion tokens */
+    bool is_reported;         /* prompt or completion tokens stood there; else all are 0 */
+    bool is_suspect;          /* a figure cannot be: negative, no integer, over 2^53, a part over
+                                 the whole */
 };
 
 /* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_is_usage_only tells that it
  * has an empty `choices` (the extra chunk of a stream). ST_INVALID: no JSON object. */
 MUST_CHECK enum status usage_read(struct str document, struct usage *ret_usage,
                                   bool *ret_is_usage_only);
+
+/* Whether figures can be true of a request: none is far over what its bytes and its max_tokens (0: no
+ * limit) allow. Generous: images, hidden templates and several choices are no lies. */
+bool usage_is_plausible(const struct usage *usage, int64_t prompt_bytes, int64_t max_tokens);
+
+/* About how many tokens the answer in a completion has: a quarter of the bytes of its messages. 0 for
+ * what is no completion. */
+int64_t usage_answer_tokens(struct str document);

@@ -27,7 +27,8 @@ struct policy_candidate {
     const struct str *languages; /* codes that it declares */
     size_t language_count;       /* 0: all languages */
     int64_t context_tokens;      /* 0: not known */
-    int64_t cost_nano_usd;       /* estimate for this prompt; 0: free or not known */
+    int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
+    bool has_price;              /* the cost is known; an explicit 0 is */
     bool is_known;               /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */

@@ -138,6 +138,8 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
 static struct policy_candidate facts_of(const struct expert *e, double score,
                                         const struct policy_request *request)
 {
+    const struct expert_tokens tokens = {request->prompt_tokens, 0, request->completion_tokens, 0};
+    int64_t cost = expert_cost_nano_usd(e, &tokens);
     return (struct policy_candidate){
         .name = e->id.name,
         .score = score,
@@ -145,8 +147,8 @@ static struct policy_candidate facts_of(const struct expert *e, double score,
         .languages = e->languages.items,
         .language_count = e->languages.count,
         .context_tokens = e->context_tokens,
-        .cost_nano_usd =
-            expert_cost_nano_usd(e, request->prompt_tokens, 0, request->completion_tokens),
+        .cost_nano_usd = cost == EXPERT_COST_UNKNOWN ? 0 : cost,
+        .has_price = cost != EXPERT_COST_UNKNOWN,
     };
 }
 

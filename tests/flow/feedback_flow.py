@@ -158,7 +158,7 @@ def test_figures_of_the_state_file_are_on_the_page():
     with Place() as p:
         assert p.say(request_id=p.ask(), rating="good")[0] == 200
         page = exchange(p.gateway.admin, "GET", "/metrics", []).body().decode()
-        assert 'expertd_state_rows_total{result="kept"} 1\n' in page, page
+        assert 'expertd_state_rows_total{result="kept"} 2\n' in page, page
         assert "expertd_state_degraded 0\n" in page, page
 
 

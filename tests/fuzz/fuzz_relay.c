@@ -39,7 +39,8 @@ static void play(struct played *p, struct str stream, bool strips, size_t step)
         ASSERT(consumed <= window.len);
         buf_consume(&window, consumed);
     }
-    ASSERT(relay_end(&p->relay, buf_str(&window), append, p) == ST_OK);
+    relay_end(&p->relay);
+    ASSERT(relay_release(&p->relay, buf_str(&window), append, p) == ST_OK);
     buf_fini(&window);
 }
 

@@ -244,34 +244,76 @@ static void cached_tokens_cost_as_fresh_ones_unless_told(void **state)
     }
 }
 
-static void costs_are_exact_and_rounded_up(void **state)
+static void reasoning_costs_as_output_unless_told(void **state)
 {
     static const struct {
+        const char *price;
+        int64_t reasoning; /* nano-USD per million */
+    } cases[] = {
+        {"{input: 0.6, output: 2.4}", 2400000000},
+        {"{output: 2.4, reasoning: null}", 2400000000},
+        {"{output: 2.4, reasoning: 1.2}", 1200000000},
+        {"{output: 2.4, reasoning: 0}", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: 'http://h/v1', price: %s", cases[i].price);
+        const struct expert *e = load_ok(&f, members);
+        if (e->price.reasoning != cases[i].reasoning) {
+            fail_msg("%s: %lld", cases[i].price, (long long)e->price.reasoning);
+        }
+        stop(&f);
+    }
+}
+
+static void costs_are_exact_and_rounded_up(void **state)
+{
+    static const struct expert_price usual = {600000000, 2400000000, 60000000, 2400000000, true};
+    static const struct expert_price tiny = {1, 1, 1, 1, true};
+
+    const struct {
         struct expert_price price; /* nano-USD per million */
-        int64_t prompt;
-        int64_t cached;
-        int64_t completion;
+        struct expert_tokens tokens;
         int64_t nano_usd;
     } cases[] = {
-        {{600000000, 2400000000, 60000000, true}, 0, 0, 0, 0},
-        {{600000000, 2400000000, 60000000, true}, 1000, 0, 100, 600000 + 240000},
-        {{600000000, 2400000000, 60000000, true}, 1000, 400, 100, 360000 + 24000 + 240000},
-        {{600000000, 2400000000, 60000000, true}, 10, 40, 0, 2400},
-        {{1, 0, 0, true}, 1, 0, 0, 1},           /* a millionth of a nano-USD */
-        {{1, 1, 1, true}, 500000, 0, 500000, 1}, /* exactly one */
-        {{1, 1, 1, true}, 500000, 0, 500001, 2},
-        {{INT64_MAX, INT64_MAX, 0, true}, INT64_MAX, 0, INT64_MAX, INT64_MAX},
+        {usual, {0, 0, 0, 0}, 0},
+        {usual, {1000, 0, 100, 0}, 600000 + 240000},
+        {usual, {1000, 400, 100, 0}, 360000 + 24000 + 240000},
+        {usual, {1000, 0, 100, 60}, 600000 + 240000},
+        {usual, {10, 40, 0, 0}, 600}, /* no more can be cached than there is */
+        {{0, 2400000000, 0, 1200000000, true}, {1000, 0, 100, 60}, 96000 + 72000},
+        {{0, 2400000000, 0, 0, true}, {0, 0, 100, 160}, 0},
+        {{1, 0, 0, 0, true}, {1, 0, 0, 0}, 1}, /* a millionth of a nano-USD */
+        {tiny, {500000, 0, 500000, 0}, 1},     /* exactly one */
+        {tiny, {500000, 0, 500001, 0}, 2},
+        {{INT64_MAX, INT64_MAX, 0, 0, true}, {INT64_MAX, 0, INT64_MAX, 0}, INT64_MAX},
+        {{0, 0, 0, 0, true}, {1000, 0, 1000, 0}, 0},
+        {{0, 0, 0, 0, false}, {1000, 0, 1000, 0}, EXPERT_COST_UNKNOWN},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct expert e = {.price = cases[i].price};
-        int64_t got =
-            expert_cost_nano_usd(&e, cases[i].prompt, cases[i].cached, cases[i].completion);
+        int64_t got = expert_cost_nano_usd(&e, &cases[i].tokens);
         if (got != cases[i].nano_usd) {
             fail_msg("case %zu: %lld", i, (long long)got);
         }
     }
+}
+
+static void only_kernels_are_free_without_a_price(void **state)
+{
+    struct fixture f;
+    (void)state;
+    assert_true(load_ok(&f, "kernel: echo")->price.is_set);
+    stop(&f);
+    assert_false(load_ok(&f, "url: 'http://h/v1'")->price.is_set);
+    stop(&f);
+    assert_true(load_ok(&f, "url: 'http://h/v1', price: {input: 0, output: 0}")->price.is_set);
+    stop(&f);
 }
 
 static void serials_are_never_reused(void **state)
@@ -300,7 +342,9 @@ int main(void)
         cmocka_unit_test(capabilities_are_all_unless_declared),
         cmocka_unit_test(keys_go_into_a_header_and_must_fit_there),
         cmocka_unit_test(cached_tokens_cost_as_fresh_ones_unless_told),
+        cmocka_unit_test(reasoning_costs_as_output_unless_told),
         cmocka_unit_test(costs_are_exact_and_rounded_up),
+        cmocka_unit_test(only_kernels_are_free_without_a_price),
         cmocka_unit_test(serials_are_never_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,8 +42,10 @@ static void assert_value(const char *page, const char *series, double want)
 static void count(struct metrics_shard *s, enum metrics_outcome outcome, unsigned char category,
                   unsigned char expert)
 {
-    struct metrics_event event = {outcome, category, expert, 10, 5, 1500000000, METRICS_SLOT_NONE};
+    struct metrics_event event = {outcome, category, expert, METRICS_SLOT_NONE};
+    struct metrics_bill bill = {category, expert, 10, 5, 1500000000, false};
     metrics_count(s, &event);
+    metrics_charge(s, &bill);
 }
 
 /* ---------------------------------------------------------------- the format */
@@ -152,9 +154,11 @@ static void shards_add_up(void **state)
                  2);
     assert_value(
         page, "expertd_requests_total{outcome=\"timeout\",category=\"law\",expert=\"med-70b\"}", 1);
-    assert_value(page, "expertd_tokens_total{kind=\"prompt\"}", 30);
-    assert_value(page, "expertd_tokens_total{kind=\"completion\"}", 15);
-    assert_value(page, "expertd_cost_usd_total", 4.5);
+    assert_value(page, "expertd_tokens_total{kind=\"prompt\",category=\"law\",expert=\"med-70b\"}",
+                 30);
+    assert_value(
+        page, "expertd_tokens_total{kind=\"completion\",category=\"law\",expert=\"med-70b\"}", 15);
+    assert_value(page, "expertd_cost_usd_total{category=\"law\",expert=\"med-70b\"}", 4.5);
     assert_value(page, "expertd_requests_in_flight", 5);
     assert_value(page, "expertd_config_generation", 7);
     assert_value(page, "expertd_reloads_total{result=\"ok\"}", 1);

@@ -1,4 +1,6 @@
 /* What an expert reports it used. */
+#include <stdio.h>
+
 #include "gateway/usage.h"
 #include "tests/support/quoted.h"
 #include "tests/support/test.h"
@@ -18,8 +20,8 @@ static void usage_is_read_wherever_it_stands(void **state)
         {"{}", false, 0, 0, 0, false},
         {"{'usage':null,'choices':[]}", false, 0, 0, 0, false},
         {"{'usage':7,'choices':[]}", false, 0, 0, 0, false},
-        {"{'usage':{}}", true, 0, 0, 0, false},
-        {"{'usage':{},'choices':[]}", true, 0, 0, 0, true},
+        {"{'usage':{}}", false, 0, 0, 0, false},
+        {"{'usage':{},'choices':[]}", false, 0, 0, 0, true},
         {"{'choices':[ ],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, true},
         {"{'choices':[{'index':0}],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, false},
         {"{'choices':{},'usage':{'prompt_tokens':5}}", true, 5, 0, 0, false},
@@ -83,12 +85,110 @@ static void a_chunk_without_usage_keeps_what_was_read_before(void **state)
     assert_true(got.is_reported && !is_only);
 }
 
+static void figures_that_cannot_be_are_suspect(void **state)
+{
+    static const struct {
+        const char *usage;
+        bool is_suspect;
+    } cases[] = {
+        {"{'prompt_tokens':5,'completion_tokens':0}", false},
+        {"{'prompt_tokens':0,'completion_tokens':0}", false},
+        {"{'prompt_tokens':null}", false},
+        {"{'prompt_tokens':-5}", true},
+        {"{'completion_tokens':1.5}", true},
+        {"{'completion_tokens':'7'}", true},
+        {"{'completion_tokens':9007199254740992}", false},
+        {"{'completion_tokens':9007199254740993}", true},
+        {"{'completion_tokens':99999999999999999999}", true},
+        {"{'prompt_tokens':5,'prompt_tokens_details':{'cached_tokens':5}}", false},
+        {"{'prompt_tokens':5,'prompt_tokens_details':{'cached_tokens':6}}", true},
+        {"{'completion_tokens':5,'completion_tokens_details':{'reasoning_tokens':5}}", false},
+        {"{'completion_tokens_details':{'reasoning_tokens':6},'completion_tokens':5}", true},
+    };
+
+    (void)state;
+    struct arena *arena = arena_create(1024, 65536);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct usage got = {0};
+        bool is_only = false;
+        char document[256];
+        (void)snprintf(document, sizeof document, "{'usage':%s}", cases[i].usage);
+        assert_int_equal(usage_read(quoted(arena, document), &got, &is_only), ST_OK);
+        if (got.is_suspect != cases[i].is_suspect) {
+            fail_msg("%s: %d", cases[i].usage, got.is_suspect);
+        }
+    }
+    arena_destroy(arena);
+}
+
+static void figures_far_over_what_was_asked_are_not_plausible(void **state)
+{
+    static const struct {
+        int64_t prompt;
+        int64_t completion;
+        int64_t bytes;
+        int64_t max_tokens;
+        bool is_plausible;
+    } cases[] = {
+        {10, 10, 40, 100, true},
+        {0, 0, 40, 100, true},
+        {1000040, 10, 40, 100, true},
+        {1000041, 10, 40, 100, false},
+        {10, 16 * 100 + 65536, 40, 100, true},
+        {10, 16 * 100 + 65537, 40, 100, false},
+        {10, 5000000, 40, 0, true},
+        {10, (int64_t)1 << 53, 40, INT64_MAX, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct usage usage = {.prompt_tokens = cases[i].prompt,
+                              .completion_tokens = cases[i].completion,
+                              .is_reported = true};
+        if (usage_is_plausible(&usage, cases[i].bytes, cases[i].max_tokens) !=
+            cases[i].is_plausible) {
+            fail_msg("case %zu", i);
+        }
+    }
+}
+
+static void an_answer_counts_by_the_bytes_of_its_messages(void **state)
+{
+    static const struct {
+        const char *document;
+        int64_t tokens;
+    } cases[] = {
+        {"{'choices':[{'index':0,'message':{'role':'assistant','content':'12345678'}}]}", 2},
+        {"{'choices':[{'message':{'content':'123456789'}}]}", 3},
+        {"{'choices':[{'message':{'content':'1234'}},{'message':{'content':'1234'}}]}", 2},
+        {"{'choices':[{'text':'12345678'}]}", 2},
+        {"{'choices':[{'message':{'content':null,'tool_calls':[]}}]}", 0},
+        {"{'choices':[]}", 0},
+        {"{'choices':7}", 0},
+        {"{'choices':[{'message':{'content':'12345678'}}]", 0}, /* no JSON */
+        {"[]", 0},
+    };
+
+    (void)state;
+    struct arena *arena = arena_create(1024, 65536);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t got = usage_answer_tokens(quoted(arena, cases[i].document));
+        if (got != cases[i].tokens) {
+            fail_msg("%s: %lld", cases[i].document, (long long)got);
+        }
+    }
+    arena_destroy(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_is_read_wherever_it_stands),
         cmocka_unit_test(what_is_no_object_is_refused_and_changes_nothing),
         cmocka_unit_test(a_chunk_without_usage_keeps_what_was_read_before),
+        cmocka_unit_test(figures_that_cannot_be_are_suspect),
+        cmocka_unit_test(figures_far_over_what_was_asked_are_not_plausible),
+        cmocka_unit_test(an_answer_counts_by_the_bytes_of_its_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

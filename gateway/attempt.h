@@ -1,0 +1,28 @@
+/* An attempt as the ledger sees it: opened before the expert is asked, settled exactly once when it is
+ * over, however it ended. Settling decides what it cost - what the expert reported wins, else an
+ * estimate of what was delivered - and hands its row to the state file. With durability `commit` the
+ * answer's last byte waits for that row (attempt_must_wait). Worker's thread. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "backends/call_outcome.h"
+#include "base/status.h"
+
+struct exchange;
+struct attempt;
+
+/* Opens the attempt at x->expert. ST_NO_MEMORY. */
+MUST_CHECK enum status attempt_open(struct exchange *x);
+
+/* Settles the open attempt; no-op where none is open. `outcome` is how it ended; x->call is still
+ * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->usage. */
+void attempt_settle(struct exchange *x, enum call_outcome outcome);
+
+/* Whether rows of this exchange are promised to be on disk before the answer ends, and are not yet.
+ * Then the exchange is woken when they are, after a few seconds at the latest: an answer is late for a
+ * disk that hangs, not lost. */
+bool attempt_must_wait(struct exchange *x);
+
+/* Lets go of rows that are on their way: they are stored, nobody is told. */
+void attempt_forget(struct exchange *x);

@@ -1,0 +1,113 @@
+/* EX_ANSWER: the attempt is settled. Once its row is on disk, where that is promised, the document goes
+ * out, or the held end of the stream, or the news that the stream is broken. */
+#include <inttypes.h>
+
+#include "gateway/attempt.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+
+/* ---------------------------------------------------------------- documents */
+
+static enum step_result pass_document(struct exchange *x)
+{
+    struct call *call = x->call;
+    struct http_reply reply = {.status = call->http_status, .body = buf_str(&call->in)};
+    exchange_add_headers(x, &reply, call->content_type.len > 0 ? call->content_type.ptr : NULL);
+    if (call->retry_after_s >= 0) {
+        struct str seconds = arena_printf(x->arena, "%" PRId64, call->retry_after_s);
+        exchange_add_header(&reply, "Retry-After", seconds.ptr);
+    }
+    x->http_status = reply.status;
+    x->is_replied = true;
+    x->is_answered = true;
+    http_reply(x->http, &reply);
+    exchange_go(x, EX_FINISH);
+    return STEP_MORE;
+}
+
+/* ---------------------------------------------------------------- streams */
+
+enum status step_answer_write(void *exchange, struct str bytes)
+{
+    struct exchange *x = exchange;
+    if (!x->is_replied) {
+        struct http_reply reply = {.status = 200};
+        x->is_replied = true;
+        x->http_status = 200;
+        exchange_add_headers(x, &reply, x->call->content_type.ptr);
+        exchange_add_header(&reply, "Cache-Control", "no-cache");
+        exchange_add_header(&reply, "X-Accel-Buffering", "no");
+        http_stream_start(x->http, &reply);
+    }
+    return http_stream_write(x->http, bytes);
+}
+
+/* Figures known only now, as a comment that event parsers skip; for clients that ask for it. */
+static void write_trailer(struct exchange *x)
+{
+    if (!str_eq(http_request_header(x->http, STR("x-expertd-trailer")), STR("1"))) {
+        return;
+    }
+    struct str cost = x->is_cost_unknown
+                          ? STR("unknown")
+                          : arena_printf(x->arena, "%.9f", (double)x->cost_nano_usd / 1e9);
+    struct str line = arena_printf(
+        x->arena,
+        ": x-expertd-cost-usd=%.*s x-expertd-prompt-tokens=%" PRId64
+        " x-expertd-completion-tokens=%" PRId64 " x-expertd-attempts=%zu\n\n",
+        STR_ARG(cost), x->usage.prompt_tokens, x->usage.completion_tokens, x->attempts);
+    if (cost.ptr != NULL && line.ptr != NULL) {
+        (void)step_answer_write(x, line); /* short of memory there is no comment */
+    }
+}
+
+/* The client is told that what it has is not the whole answer: an error event, no [DONE], and a body
+ * without its last chunk. */
+static enum step_result break_stream(struct exchange *x)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    if (buf_append(&text, STR("data: ")) == ST_OK &&
+        problem_write(&text, x->problem, x->problem_message, STR("")) == ST_OK &&
+        buf_append(&text, STR("\n\n")) == ST_OK) {
+        (void)step_answer_write(x, buf_str(&text)); /* short of memory the broken body must do */
+    }
+    buf_fini(&text);
+    http_stream_break(x->http);
+    exchange_go(x, EX_FINISH);
+    return STEP_MORE;
+}
+
+static enum step_result end_stream(struct exchange *x)
+{
+    struct call *call = x->call;
+    if (!x->is_answered) {
+        enum status st = relay_release(&x->relay, buf_str(&call->in), step_answer_write, x);
+        if (st != ST_OK) {
+            x->problem = PROBLEM_NO_MEMORY;
+            x->outcome = METRICS_TRUNCATED;
+            x->reason = call_outcome_text(CALL_NO_MEMORY);
+            return break_stream(x);
+        }
+        write_trailer(x);
+        x->is_answered = true;
+    }
+    call_consume(call, call->in.len); /* nothing after the end is for the client */
+    if (call->state != CALL_DONE) {
+        return STEP_WAIT; /* so that its connection serves again; its deadlines wake */
+    }
+    http_stream_end(x->http);
+    exchange_go(x, EX_FINISH);
+    return STEP_MORE;
+}
+
+enum step_result step_answer(struct exchange *x)
+{
+    if (attempt_must_wait(x)) {
+        return STEP_WAIT; /* the writer wakes, a timer at the latest */
+    }
+    if (!x->has_relay) {
+        return pass_document(x);
+    }
+    return x->problem == PROBLEM_NONE ? end_stream(x) : break_stream(x);
+}
