@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "router/features.h"
+#include "router/heads.h"
 #include "router/rows.h"
 #include "router/softmax.h"
 #include "router/weights.h"
@@ -27,6 +28,7 @@ _Static_assert((int)CLASSIFIER_LABELS_MAX == (int)WEIGHTS_LABELS_MAX, "one ceili
 struct classifier {
     atomic_uint refs; /* every holder writes; default order */
     struct weights weights;
+    struct heads heads;
     bool has_curves;
     struct curves curves;
 };
@@ -186,6 +188,10 @@ enum status classifier_load(const char *path, struct diags *diags,
     const char *why = c->weights.curves.len > 0
                           ? curves_read(c->weights.curves, c->weights.label_count, &c->curves)
                           : NULL;
+    if (heads_read(c->weights.heads, (uint32_t)c->weights.label_count, c->weights.words.dims,
+                   &c->heads) != ST_OK) {
+        why = "the heads do not fit these weights: train them again";
+    }
     if (why != NULL) {
         diags_add(diags, DIAG_ERROR, str_from(path), (struct pos){0, 0}, "%s", why);
         weights_close(&c->weights);
@@ -232,6 +238,11 @@ struct str classifier_card(const struct classifier *c)
 uint64_t classifier_checksum(const struct classifier *c)
 {
     return c->weights.checksum;
+}
+
+const struct heads *classifier_heads(const struct classifier *c)
+{
+    return &c->heads;
 }
 
 const struct curves *classifier_curves(const struct classifier *c)

@@ -27,6 +27,7 @@ enum {
 
 struct classifier;         /* immutable, reference-counted (atomic) */
 struct classifier_scratch; /* per thread */
+struct heads;              /* heads.h, which includes this header */
 
 /* A piece of a conversation and how much it counts (1 = as a single prompt would). */
 struct classifier_segment {
@@ -66,6 +67,9 @@ uint64_t classifier_checksum(const struct classifier *c); /* names these weights
 
 /* What its confidence is worth, or NULL: the weights do not say. Borrowed. */
 const struct curves *classifier_curves(const struct classifier *c);
+
+/* Further questions that these weights answer (heads.h); none is fine. Borrowed. */
+const struct heads *classifier_heads(const struct classifier *c);
 
 struct classifier_scratch *classifier_scratch_create(void);    /* NULL: no memory */
 void classifier_scratch_destroy(struct classifier_scratch *s); /* NULL allowed */

@@ -60,6 +60,9 @@ static enum status read_member(struct json_reader *r, struct json_value key, str
         prompt->is_ood =
             value.type == JSON_TRUE || (value.type == JSON_NUMBER && !str_eq(value.raw, STR("0")));
     }
+    if (json_text_is(key, STR("value")) && value.type == JSON_NUMBER) {
+        prompt->has_value = json_to_real(value, &prompt->value) == ST_OK;
+    }
     return field != NULL ? text_of(value, decoded, field) : ST_OK;
 }
 

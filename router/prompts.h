@@ -1,5 +1,6 @@
 /* Labelled prompts from a JSONL file: one object a line,
- *     {"text": ..., "label": ...?, "source": ...?, "lang": ...?, "accept": [...]?, "ood": 1?}
+ *     {"text": ..., "label": ...?, "source": ...?, "lang": ...?, "accept": [...]?, "ood": 1?,
+ *      "value": NUMBER?}
  * for training and evaluation. Other members are skipped. Strict JSON; a line without text is an
  * error. Does not know which labels exist. */
 #pragma once
@@ -23,7 +24,9 @@ struct prompts_row {
     struct str lang;                       /* empty: not said */
     struct str accept[PROMPTS_ACCEPT_MAX]; /* other acceptable labels; more are ignored */
     size_t accept_count;
-    bool is_ood; /* belongs to no label: only its uncertainty is looked at */
+    bool has_value;
+    double value; /* what a head should say (heads.h) */
+    bool is_ood;  /* belongs to no label: only its uncertainty is looked at */
 };
 
 /* Where the row comes from without what its source says behind ':', '@' or '#'. Empty: not said. */
