@@ -7,3 +7,4 @@ int cmd_check(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
+int cmd_heads(int argc, char **argv);

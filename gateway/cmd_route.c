@@ -66,6 +66,16 @@ static void print_evidence(const struct routes *routes, struct decide_scratch *s
     }
 }
 
+static void print_heads(const struct routes *routes, const struct decision *d)
+{
+    const struct heads *heads = classifier_heads(routes->classifier);
+    (void)printf("heads      ");
+    for (size_t i = 0; i < d->head_count; i++) {
+        (void)printf(" %.*s %.3f ", STR_ARG(heads->items[i].name), (double)d->heads[i]);
+    }
+    (void)printf("\n");
+}
+
 static void print_text(const struct routes *routes, struct decide_scratch *scratch,
                        const struct decision *d)
 {
@@ -82,6 +92,9 @@ static void print_text(const struct routes *routes, struct decide_scratch *scrat
     if (d->is_classified) {
         print_scores(routes, d);
         print_evidence(routes, scratch, d);
+    }
+    if (d->head_count > 0) {
+        print_heads(routes, d);
     }
     for (size_t i = 0; i < d->candidate_count; i++) {
         const struct policy_candidate *c = &d->candidates[i];

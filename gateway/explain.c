@@ -1,7 +1,13 @@
 /* See explain.h. */
 #include "gateway/explain.h"
 
+#include <math.h>
+
 #include "base/json_write.h"
+
+enum {
+    HEAD_SHARES_SHOWN = 4,
+};
 
 static const double NANO = 1e-9;
 
@@ -108,6 +114,72 @@ static enum status write_conversation(struct buf *out, const struct routes *rout
     if (st == ST_OK) {
         st = label_member(out, "alone", classifier_label(routes->classifier, notes->alone),
                           notes->alone_p);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}
+
+/* The inputs that moved a head most, up or down. */
+static enum status write_shares(struct buf *out, const struct routes *routes, size_t head,
+                                const float *x)
+{
+    struct heads_share shares[HEADS_SHARES_MAX];
+    size_t count =
+        heads_explain(classifier_heads(routes->classifier), head, x, routes->classifier, shares);
+    size_t shown = count < HEAD_SHARES_SHOWN ? count : HEAD_SHARES_SHOWN;
+    enum status st = buf_append_char(out, '[');
+    for (size_t i = 0; st == ST_OK && i < shown; i++) {
+        size_t top = i;
+        for (size_t j = i + 1; j < count; j++) {
+            top = fabsf(shares[j].weight) > fabsf(shares[top].weight) ? j : top;
+        }
+        struct heads_share share = shares[top];
+        shares[top] = shares[i];
+        shares[i] = share;
+        st = buf_append(out, i == 0 ? STR("{") : STR(",{"));
+        if (st == ST_OK) {
+            st = text_member(out, "input", share.input, true);
+        }
+        if (st == ST_OK) {
+            st = real_member(out, "weight", rounded(share.weight), false);
+        }
+        if (st == ST_OK) {
+            st = buf_append_char(out, '}');
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+/* "name": */
+static enum status head_name(struct buf *out, const struct heads *heads, size_t head)
+{
+    return buf_printf(out, "%s\"%.*s\":", head == 0 ? "" : ",", STR_ARG(heads->items[head].name));
+}
+
+/* What the heads say, and the inputs that moved each of them most. */
+static enum status write_heads(struct buf *out, const struct routes *routes,
+                               const struct prompt *prompt, const struct decision *d)
+{
+    if (d->head_count == 0) {
+        return ST_OK;
+    }
+    const struct heads *heads = classifier_heads(routes->classifier);
+    float x[HEADS_INPUTS_MAX];
+    heads_inputs(heads, &d->scores, prompt_last_text(prompt), x);
+    enum status st = buf_append(out, STR(",\"heads\":{"));
+    for (size_t i = 0; st == ST_OK && i < d->head_count; i++) {
+        st = head_name(out, heads, i);
+        if (st == ST_OK) {
+            st = json_write_real(out, rounded(d->heads[i]));
+        }
+    }
+    if (st == ST_OK) {
+        st = buf_append(out, STR("},\"heads_evidence\":{"));
+    }
+    for (size_t i = 0; st == ST_OK && i < d->head_count; i++) {
+        st = head_name(out, heads, i);
+        if (st == ST_OK) {
+            st = write_shares(out, routes, i, x);
+        }
     }
     return st == ST_OK ? buf_append_char(out, '}') : st;
 }
@@ -262,6 +334,9 @@ enum status explain_write(struct buf *out, const struct routes *routes,
     }
     if (st == ST_OK) {
         st = write_evidence(out, routes, scratch, decision);
+    }
+    if (st == ST_OK) {
+        st = write_heads(out, routes, prompt, decision);
     }
     if (st == ST_OK) {
         st = write_candidates(out, decision);

@@ -8,7 +8,8 @@ enum {
     EXPLAIN_EVIDENCE = 10
 };
 
-/* Appends {"category","confidence","source",...,"conversation":{...},"scores":[...],"evidence":[...],"candidates":[...],
+/* Appends {"category","confidence","source",...,"conversation":{...},"scores":[...],"evidence":[...],
+ * "heads":{...},"heads_evidence":{...},"candidates":[...],
  * "plan":[...]}. The decision must come from the same routes, scratch and prompt. ST_NO_MEMORY,
  * ST_TOO_BIG. */
 MUST_CHECK enum status explain_write(struct buf *out, const struct routes *routes,

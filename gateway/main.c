@@ -17,6 +17,7 @@ static const struct {
     {"feedback", cmd_feedback, "list, export and count what people said of decisions"},
     {"ledger", cmd_ledger, "list, sum, verify and export what was spent"},
     {"train", cmd_train, "train the weights of the classifier"},
+    {"train-heads", cmd_heads, "add heads to weights: difficulty, needs, what you like"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
 };
 
@@ -31,7 +32,7 @@ static void help(FILE *out)
         "right expert, speaks the OpenAI API.\n\nusage: expertd COMMAND --help\n\n",
         out);
     for (size_t i = 0; i < COMMANDS; i++) {
-        (void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].sentence);
+        (void)fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].sentence);
     }
 }
 

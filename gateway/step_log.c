@@ -42,6 +42,21 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
     return st;
 }
 
+/* "heads":{"difficulty":0.7100,...}: names come from the weights. */
+static enum status write_heads(struct buf *line, const struct exchange *x)
+{
+    if (x->decision.head_count == 0) {
+        return ST_OK;
+    }
+    const struct heads *heads = classifier_heads(x->snapshot->conf.routes.classifier);
+    enum status st = buf_append(line, STR(",\"heads\":{"));
+    for (size_t i = 0; st == ST_OK && i < x->decision.head_count; i++) {
+        st = buf_printf(line, "%s\"%.*s\":%.4f", i == 0 ? "" : ",", STR_ARG(heads->items[i].name),
+                        (double)x->decision.heads[i]);
+    }
+    return st == ST_OK ? buf_append_char(line, '}') : st;
+}
+
 static enum status write_line(struct buf *line, const struct exchange *x)
 {
     char when[CLOCK_TEXT_SIZE];
@@ -55,6 +70,9 @@ static enum status write_line(struct buf *line, const struct exchange *x)
     }
     if (st == ST_OK && (x->decision.candidate_count > 0 || x->expert != NULL)) {
         st = write_decision(line, x);
+    }
+    if (st == ST_OK && x->decision.candidate_count > 0) {
+        st = write_heads(line, x);
     }
     if (st == ST_OK && x->dispatched_us != 0) {
         st = buf_printf(line, ",\"overhead_us\":%" PRId64, x->dispatched_us - x->received_us);

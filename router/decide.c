@@ -67,6 +67,18 @@ static void correct(const struct routes *routes, struct decide_scratch *s, struc
     d->is_taught = true;
 }
 
+/* Further questions (heads.h), about the last turn. */
+static void ask_heads(const struct routes *routes, const struct prompt *prompt, struct decision *d)
+{
+    const struct heads *heads = classifier_heads(routes->classifier);
+    float x[HEADS_INPUTS_MAX];
+    if (heads->count > 0) {
+        heads_inputs(heads, &d->scores, prompt_last_text(prompt), x);
+        heads_run(heads, x, d->heads);
+    }
+    d->head_count = heads->count;
+}
+
 /* The kind of the last turn; its language, or that of the opening turn where it has none ("ok?"). */
 static void look(const struct routes *routes, const struct prompt *prompt, struct decision *d)
 {
@@ -124,6 +136,7 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
     d->is_classified = true;
     correct(routes, s, d);
+    ask_heads(routes, prompt, d);
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];
     bool is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
@@ -307,6 +320,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->certainty = 0.0F;
     d->set = 0;
     d->is_taught = false;
+    d->head_count = 0;
     d->taught = 0.0F;
     d->confidence = 0.0F;
     d->candidate_count = 0;

@@ -10,6 +10,7 @@
 #include "policies/policy.h"
 #include "router/classifier.h"
 #include "router/guards.h"
+#include "router/heads.h"
 #include "router/language.h"
 #include "router/online.h"
 #include "router/plan.h"
@@ -55,6 +56,8 @@ struct decision {
     float taught;   /* what the best label's logit gained by it */
     float untaught[CLASSIFIER_LABELS_MAX]; /* of is_taught: the probabilities before */
     struct conversation_notes notes;       /* of is_classified: what the conversation said to it */
+    size_t head_count;                     /* of is_classified: the heads of the weights, */
+    float heads[HEADS_MAX];                /* in their order (classifier_heads) */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     float certainty;  /* of is_classified: what was compared with the threshold */
     uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */
