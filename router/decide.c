@@ -41,18 +41,6 @@ static void set_category(struct decision *d, const struct category *category, fl
     d->confidence = confidence;
 }
 
-static const struct rule *find_rule(const struct routes *routes, struct decide_scratch *s,
-                                    const struct rule_facts *facts)
-{
-    const struct rule *rules = routes->rules.items;
-    for (size_t i = 0; i < routes->rules.count; i++) {
-        if (rule_matches(&rules[i], s->rules, facts)) {
-            return &rules[i];
-        }
-    }
-    return NULL;
-}
-
 /* What feedback has taught about these weights. */
 static void correct(const struct routes *routes, struct decide_scratch *s, struct decision *d)
 {
@@ -122,14 +110,17 @@ static void fall_back(const struct routes *routes, struct decision *d, float con
                  confidence);
 }
 
-/* Below the threshold, or of a domain that this configuration has no category for: the fall-back. What
- * is no text at all is not asked about, unless a conversation explains it. */
-static void classify(const struct routes *routes, struct decide_scratch *s,
-                     const struct prompt *prompt, struct decision *d)
+/* What is no text at all is not asked about, unless a conversation explains it. */
+static bool is_text(const struct prompt *prompt, const struct decision *d)
 {
-    if (prompt->talk.count <= 1 && (d->guard.kind == GUARD_NOISE || d->guard.kind == GUARD_EMPTY)) {
-        d->source = DECIDE_GUARD;
-        set_category(d, routes->general, d->guard.score);
+    return prompt->talk.count > 1 || (d->guard.kind != GUARD_NOISE && d->guard.kind != GUARD_EMPTY);
+}
+
+/* Asks the classifier, once. */
+static void score(const struct routes *routes, struct decide_scratch *s,
+                  const struct prompt *prompt, struct decision *d)
+{
+    if (d->is_classified) {
         return;
     }
     struct conversation_model model = {routes->classifier, s->classifier, &conversation_defaults};
@@ -137,10 +128,42 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     d->is_classified = true;
     correct(routes, s, d);
     ask_heads(routes, prompt, d);
+    d->is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
+}
+
+/* The first that fires. The classifier is asked only where a rule waits for its heads alone. */
+static const struct rule *find_rule(const struct routes *routes, struct decide_scratch *s,
+                                    const struct rule_facts *facts, struct decision *d)
+{
+    const struct rule *rules = routes->rules.items;
+    for (size_t i = 0; i < routes->rules.count; i++) {
+        if (!rule_matches(&rules[i], s->rules, facts)) {
+            continue;
+        }
+        if (rules[i].when.heads.count > 0 && is_text(facts->prompt, d)) {
+            score(routes, s, facts->prompt, d);
+        }
+        if (rule_heads_hold(&rules[i], d->is_classified ? d->heads : NULL)) {
+            return &rules[i];
+        }
+    }
+    return NULL;
+}
+
+/* Below the threshold, or of a domain that this configuration has no category for: the
+ * fall-back. */
+static void classify(const struct routes *routes, struct decide_scratch *s,
+                     const struct prompt *prompt, struct decision *d)
+{
+    if (!is_text(prompt, d)) {
+        d->source = DECIDE_GUARD;
+        set_category(d, routes->general, d->guard.score);
+        return;
+    }
+    score(routes, s, prompt, d);
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];
-    bool is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
-    if (category != NULL && is_sure) {
+    if (category != NULL && d->is_sure) {
         d->source = DECIDE_CLASSIFIER;
         set_category(d, category, p);
         return;
@@ -253,7 +276,7 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
     static const struct str prefix = {"category/", 9};
 
     struct str model = facts->prompt->model;
-    d->rule = find_rule(routes, s, facts);
+    d->rule = find_rule(routes, s, facts, d);
     if (d->rule != NULL) {
         d->source = DECIDE_RULE;
         if (d->rule->category.len > 0) {

@@ -56,6 +56,7 @@ struct decision {
     float taught;   /* what the best label's logit gained by it */
     float untaught[CLASSIFIER_LABELS_MAX]; /* of is_taught: the probabilities before */
     struct conversation_notes notes;       /* of is_classified: what the conversation said to it */
+    bool is_sure;                          /* of is_classified: by the thresholds */
     size_t head_count;                     /* of is_classified: the heads of the weights, */
     float heads[HEADS_MAX];                /* in their order (classifier_heads) */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "router/decide.h"
+#include "router/heads.h"
 
 /* ------------------------------------------------------------------ keys */
 
@@ -666,6 +667,26 @@ static enum status load_classifier(const struct build *b)
     return st == ST_NO_MEMORY ? st : ST_OK;
 }
 
+/* Finds the heads that rules name in the weights. */
+static void resolve_heads(const struct build *b)
+{
+    const struct routes *r = b->routes;
+    struct rule *rules = r->rules.items;
+    for (size_t i = 0; i < r->rules.count; i++) {
+        struct rule_head *heads = rules[i].when.heads.items;
+        for (size_t j = 0; j < rules[i].when.heads.count; j++) {
+            heads[j].index = r->classifier == NULL
+                                 ? SIZE_MAX
+                                 : heads_find(classifier_heads(r->classifier), heads[j].id.name);
+            if (heads[j].index == SIZE_MAX) {
+                diags_add(b->reader->diags, DIAG_ERROR, b->file, heads[j].id.pos,
+                          "the weights under \"router\" have no head \"%.*s\"",
+                          STR_ARG(heads[j].id.name));
+            }
+        }
+    }
+}
+
 enum status routes_build(struct routes *routes, struct key_reader *reader, struct str file)
 {
     struct build b = {routes, reader, file};
@@ -687,6 +708,9 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     }
     if (st == ST_OK) {
         st = load_classifier(&b);
+    }
+    if (st == ST_OK) {
+        resolve_heads(&b);
     }
     if (st == ST_OK && reader->diags->errors == errors) {
         thresholds_build(routes, reader, file);

@@ -48,6 +48,28 @@ static enum status decode_headers(struct key_reader *reader, const struct yaml_n
     return ST_OK;
 }
 
+static const struct key head_rows[] = {
+    {.name = "min",
+     .type = KEY_REAL,
+     .offset = offsetof(struct rule_head, min),
+     .min = -1e6,
+     .max = 1e6,
+     .fallback = "-1000000",
+     .sentence = "what the head must say at least",
+     .example = "0.7"},
+    {.name = "max",
+     .type = KEY_REAL,
+     .offset = offsetof(struct rule_head, max),
+     .min = -1e6,
+     .max = 1e6,
+     .fallback = "1000000",
+     .sentence = "what it may say at most"},
+};
+
+static const struct keys head_keys = {"head", sizeof(struct rule_head), head_rows, 2,
+                                      "A head of the weights, such as difficulty: where its value "
+                                      "must lie."};
+
 static const struct key when_rows[] = {
     {.name = "header",
      .type = KEY_CUSTOM,
@@ -66,9 +88,14 @@ static const struct key when_rows[] = {
      .offset = offsetof(struct rule_when, model),
      .sentence = "the model name that the client asked for, exactly",
      .example = "gpt-4o"},
+    {.name = "heads",
+     .type = KEY_MAP,
+     .offset = offsetof(struct rule_when, heads),
+     .sentence = "heads of the weights by name, and where their values must lie",
+     .block = &head_keys},
 };
 
-static const struct keys when_keys = {"when", sizeof(struct rule_when), when_rows, 3,
+static const struct keys when_keys = {"when", sizeof(struct rule_when), when_rows, 4,
                                       "What must hold for a rule to fire: all of it."};
 
 static const struct key rows[] = {
@@ -151,7 +178,8 @@ static enum status compile(struct rule *rule, struct key_reader *reader, struct 
 enum status rule_build(struct rule *rule, struct key_reader *reader, struct str file)
 {
     struct rule_when *when = &rule->when;
-    if (when->header_count == 0 && when->text.len == 0 && when->model.len == 0) {
+    if (when->header_count == 0 && when->text.len == 0 && when->model.len == 0 &&
+        when->heads.count == 0) {
         diags_add(reader->diags, DIAG_ERROR, file, rule->id.pos,
                   "this rule has nothing under \"when\" and would always fire");
         return ST_INVALID;
@@ -192,4 +220,16 @@ bool rule_matches(const struct rule *rule, struct rules_scratch *s, const struct
         }
     }
     return when->pattern == NULL || matches_text(rule, s, prompt_last_text(facts->prompt));
+}
+
+bool rule_heads_hold(const struct rule *rule, const float *values)
+{
+    const struct rule_head *heads = rule->when.heads.items;
+    for (size_t i = 0; i < rule->when.heads.count; i++) {
+        if (values == NULL || (double)values[heads[i].index] < heads[i].min ||
+            (double)values[heads[i].index] > heads[i].max) {
+            return false;
+        }
+    }
+    return true;
 }

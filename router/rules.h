@@ -1,6 +1,6 @@
 /* Rules: the operator's own decisions, before the classifier. A rule fires when everything under
  * `when` holds: headers of the request, a regular expression on the last user message, the model
- * name. First match wins. Rules without `model` apply to requests for `auto` only. */
+ * name, what heads of the classifier say. First match wins. Rules without `model` apply to requests for `auto` only. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +15,20 @@ struct rule_header {
     struct str value;
 };
 
+struct rule_head { /* a head (heads.h) and within what its value must lie */
+    struct key_id id;
+    double min;
+    double max;
+    size_t index; /* among the heads of the weights; routes.c sets it */
+};
+
 struct rule_when {
     struct rule_header *headers;
     size_t header_count;
-    struct str text;  /* PCRE2, UTF, case-sensitive unless (?i) */
-    struct str model; /* exact name */
-    void *pattern;    /* compiled, or NULL */
+    struct key_array heads; /* struct rule_head */
+    struct str text;        /* PCRE2, UTF, case-sensitive unless (?i) */
+    struct str model;       /* exact name */
+    void *pattern;          /* compiled, or NULL */
 };
 
 struct rule {
@@ -49,5 +57,9 @@ void rules_scratch_destroy(struct rules_scratch *s);
 MUST_CHECK enum status rule_build(struct rule *rule, struct key_reader *reader, struct str file);
 void rule_fini(struct rule *rule);
 
-/* Whether the rule fires. A pattern that exceeds its match limit does not match. */
+/* Whether the rule fires, as far as its heads let it. A pattern that exceeds its match limit does not match. */
 bool rule_matches(const struct rule *rule, struct rules_scratch *s, const struct rule_facts *facts);
+
+/* Whether the values of the weights' heads lie where the rule wants them. NULL: the classifier was
+ * not asked, which holds only for a rule without heads. */
+bool rule_heads_hold(const struct rule *rule, const float *values);

@@ -1,7 +1,11 @@
 /* The decision: who decides, which experts in which order, and what comes of unknown names. */
+#include <unistd.h>
+
+#include "base/mem.h"
 #include "router/decide.h"
 #include "tests/support/routes_sample.h"
 #include "tests/support/test.h"
+#include "tests/support/weights_sample.h"
 
 #define CONF                                                                                       \
     "experts:\n"                                                                                   \
@@ -445,6 +449,61 @@ static void a_turn_without_words_has_the_language_of_the_opening(void **state)
     stop(&f);
 }
 
+/* Weights whose one head says that numbers are hard. */
+static void write_weights_with_a_head(const char *path)
+{
+    static struct weights_sample sample;
+    float weights[HEADS_INPUTS_MAX] = {[HEADS_SHAPE_DIGITS] = 20.0F};
+    struct heads heads = {{{{"hard", 4}, HEAD_PROBABILITY, -5.0F, weights}}, 1, 3, 0};
+    char *owned = NULL;
+    weights_sample_init(&sample, 3);
+    assert_int_equal(heads_encode(&heads, &sample.weights.heads), ST_OK);
+    assert_int_equal(weights_write(&sample.weights, path), ST_OK);
+    memcpy(&owned, &sample.weights.heads.ptr, sizeof owned);
+    mem_free(owned);
+}
+
+static void rules_may_wait_for_heads(void **state)
+{
+    static const struct {
+        const char *model;
+        const char *text;
+        const char *rule; /* "": none */
+        size_t heads;
+    } cases[] = {
+        {"auto", "what are 123 and 4567 and 89012", "difficult", 1},
+        {"auto", "what are apples and pears", "", 1},
+        {"auto", "an easy EXIT", "exit", 0}, /* decided before anybody asks */
+        {"small", "what are 123 and 4567 and 89012", "", 0},
+    };
+
+    char path[64];
+    char yaml[1024];
+    struct fixture f;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "decide_heads_%ld.edm", (long)getpid());
+    write_weights_with_a_head(path);
+    (void)snprintf(yaml, sizeof yaml,
+                   "experts: {small: {url: 'http://127.0.0.1:9/v1'}}\n"
+                   "router: {model: %s}\n"
+                   "categories: {general: {experts: [{expert: small, score: 1}]}}\n"
+                   "rules:\n"
+                   "  - {name: exit, when: {text: EXIT}, expert: small}\n"
+                   "  - {name: difficult, when: {heads: {hard: {min: 0.7}}}, expert: small}\n",
+                   path);
+    memset(&f, 0, sizeof f);
+    start(&f, yaml);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(ask(&f, cases[i].model, cases[i].text), ST_OK);
+        test_assert_str(f.decision.rule == NULL ? STR("") : f.decision.rule->name,
+                        str_from(cases[i].rule));
+        assert_int_equal(f.decision.head_count, cases[i].heads);
+    }
+    stop(&f);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +526,7 @@ int main(void)
         TEST(sessions_prefer_the_expert_that_answered),
         TEST(without_affinity_nobody_is_kept),
         TEST(a_kept_expert_must_still_be_able),
+        cmocka_unit_test(rules_may_wait_for_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

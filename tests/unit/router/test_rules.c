@@ -204,6 +204,55 @@ static void patterns_that_are_too_long_are_refused(void **state)
     routes_sample_fini(&s);
 }
 
+static void heads_must_lie_where_the_rule_wants_them(void **state)
+{
+    static const struct {
+        struct rule_head heads[2];
+        size_t count;
+        bool holds; /* of the values .25 and .75 */
+    } cases[] = {
+        {{{.min = 0.0, .max = 0.0}}, 0, true},
+        {{{.index = 1, .min = 0.7, .max = 1.0}}, 1, true},
+        {{{.index = 1, .min = 0.75, .max = 0.75}}, 1, true},
+        {{{.index = 1, .min = 0.8, .max = 1.0}}, 1, false},
+        {{{.index = 0, .min = -1.0, .max = 0.2}}, 1, false},
+        {{{.index = 0, .min = 0.2, .max = 0.3}, {.index = 1, .min = 0.7, .max = 0.8}}, 2, true},
+        {{{.index = 0, .min = 0.2, .max = 0.3}, {.index = 1, .min = 0.1, .max = 0.2}}, 2, false},
+    };
+
+    static const float values[] = {0.25F, 0.75F};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rule_head heads[2] = {cases[i].heads[0], cases[i].heads[1]};
+        struct rule rule = {.when = {.heads = {heads, cases[i].count}}};
+        if (rule_heads_hold(&rule, values) != cases[i].holds) {
+            fail_msg("case %zu", i);
+        }
+        assert_int_equal(rule_heads_hold(&rule, NULL), cases[i].count == 0);
+    }
+}
+
+static void heads_that_the_weights_do_not_have_are_an_error(void **state)
+{
+    static const char *const confs[] = {
+        EXPERTS "rules: [{when: {heads: {nosuch: {min: 0.5}}}, expert: e}]\n",
+        EXPERTS "categories: {general: {experts: [{expert: e, score: 1}]}}\n"
+                "router: {model: conf/models/domains.edm}\n"
+                "rules: [{when: {heads: {nosuch: {min: 0.5}}}, expert: e}]\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof confs / sizeof confs[0]; i++) {
+        struct routes_sample sample;
+        assert_int_equal(routes_sample_load(&sample, confs[i]), ST_INVALID);
+        if (strstr(sample.messages, "have no head \"nosuch\"") == NULL) {
+            fail_msg("%s", sample.messages);
+        }
+        routes_sample_fini(&sample);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +265,8 @@ int main(void)
         cmocka_unit_test(invalid_utf_8_is_no_match_and_no_error),
         cmocka_unit_test(patterns_see_the_first_64_kilobytes),
         cmocka_unit_test(patterns_that_are_too_long_are_refused),
+        cmocka_unit_test(heads_must_lie_where_the_rule_wants_them),
+        cmocka_unit_test(heads_that_the_weights_do_not_have_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
