@@ -229,12 +229,12 @@ void fit_network_options_default(struct fit_network_options *ret_options)
 {
     *ret_options = (struct fit_network_options){
         .seed = 1,
-        .hidden = 128,
-        .epochs = 6,
+        .hidden = 256,
+        .epochs = 8,
         .rate = 3e-3,
         .decay = 1e-2,
         .smoothing = 0.05,
-        .dropping = 0.1,
+        .dropping = 0.2,
         .input_scale = 10.0,
     };
 }
