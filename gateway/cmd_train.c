@@ -101,6 +101,7 @@ static enum status on_prompt(void *ctx, const struct prompts_row *prompt)
         .text = prompt->text,
         .label = prompt->label,
         .source = prompt->source,
+        .original = prompts_original(prompt),
         .accept = prompt->accept,
         .accept_count = prompt->accept_count,
         .weight = adding->source->weight,

@@ -32,7 +32,7 @@ static size_t label_of(const struct report *r, struct str label)
 static enum status on_centroid_row(void *ctx, const struct prompts_row *prompt)
 {
     struct report *r = ctx;
-    size_t own = train_group_of(prompt->source, prompt->text);
+    size_t own = train_group_of(prompt->source, prompts_original(prompt));
     size_t label = label_of(r, prompt->label);
     enum status st = ST_OK;
     for (size_t i = 0; st == ST_OK && i < TRAIN_GROUPS; i++) {

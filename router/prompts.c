@@ -44,11 +44,12 @@ static enum status read_accept(struct json_reader *r, struct buf *decoded,
 static enum status read_member(struct json_reader *r, struct json_value key, struct buf *decoded,
                                struct prompts_row *prompt)
 {
-    struct str *field = json_text_is(key, STR("text"))     ? &prompt->text
-                        : json_text_is(key, STR("label"))  ? &prompt->label
-                        : json_text_is(key, STR("source")) ? &prompt->source
-                        : json_text_is(key, STR("lang"))   ? &prompt->lang
-                                                           : NULL;
+    struct str *field = json_text_is(key, STR("text"))      ? &prompt->text
+                        : json_text_is(key, STR("label"))   ? &prompt->label
+                        : json_text_is(key, STR("source"))  ? &prompt->source
+                        : json_text_is(key, STR("lang"))    ? &prompt->lang
+                        : json_text_is(key, STR("copy_of")) ? &prompt->copy_of
+                                                            : NULL;
     if (json_text_is(key, STR("accept")) && json_peek(r) == JSON_ARRAY) {
         return read_accept(r, decoded, prompt);
     }
@@ -89,6 +90,11 @@ static enum status read_line(struct str line, struct buf *decoded, struct prompt
     st = json_close(&r);
     *ret_why = st != ST_OK ? r.why : "the row has no text";
     return st == ST_OK && ret_prompt->text.ptr == NULL ? ST_INVALID : st;
+}
+
+struct str prompts_original(const struct prompts_row *prompt)
+{
+    return prompt->copy_of.len > 0 ? prompt->copy_of : prompt->text;
 }
 
 struct str prompts_family(struct str source)

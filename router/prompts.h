@@ -1,6 +1,6 @@
 /* Labelled prompts from a JSONL file: one object a line,
  *     {"text": ..., "label": ...?, "source": ...?, "lang": ...?, "accept": [...]?, "ood": 1?,
- *      "value": NUMBER?}
+ *      "value": NUMBER?, "copy_of": ...?}
  * for training and evaluation. Other members are skipped. Strict JSON; a line without text is an
  * error. Does not know which labels exist. */
 #pragma once
@@ -19,15 +19,19 @@ enum {
 
 struct prompts_row {
     struct str text;
-    struct str label;                      /* empty: none */
-    struct str source;                     /* where the row comes from; empty: not said */
-    struct str lang;                       /* empty: not said */
+    struct str label;   /* empty: none */
+    struct str source;  /* where the row comes from; empty: not said */
+    struct str lang;    /* empty: not said */
+    struct str copy_of; /* the text that this one is a changed copy of; empty: none */
     struct str accept[PROMPTS_ACCEPT_MAX]; /* other acceptable labels; more are ignored */
     size_t accept_count;
     bool has_value;
     double value; /* what a head should say (heads.h) */
     bool is_ood;  /* belongs to no label: only its uncertainty is looked at */
 };
+
+/* The text, or the one that it is a copy of: copies must not part from it when sources are left out. */
+struct str prompts_original(const struct prompts_row *prompt);
 
 /* Where the row comes from without what its source says behind ':', '@' or '#'. Empty: not said. */
 struct str prompts_family(struct str source);

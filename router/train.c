@@ -493,7 +493,8 @@ enum status train_add(struct trainer *t, const struct train_row *row)
     sample.count = (uint32_t)count;
     sample.features = (uint32_t)count;
     sample.weight = (float)row->weight;
-    sample.group = (uint8_t)train_group_of(row->source, row->text);
+    sample.group =
+        (uint8_t)train_group_of(row->source, row->original.len > 0 ? row->original : row->text);
     for (size_t i = 0; i < count; i++) {
         t->rows.ids[t->rows.id_count++] =
             row->hashes == NULL ? t->features->items[i].hash : row->hashes[i];

@@ -44,7 +44,8 @@ struct train_options {
 struct train_row { /* borrowed for the call */
     struct str text;
     struct str label;
-    struct str source; /* decides the group */
+    struct str source;   /* decides the group, */
+    struct str original; /* with this text, or with `text` where it is empty: prompts.h */
     const struct str *accept;
     size_t accept_count;
     double weight; /* 1: counts once */

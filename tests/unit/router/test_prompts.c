@@ -65,6 +65,26 @@ static void members_are_decoded(void **state)
     assert_string_equal(seen.accept, "general");
 }
 
+static enum status compare_original(void *ctx, const struct prompts_row *prompt)
+{
+    (void)ctx;
+    test_assert_str(prompts_original(prompt), STR("why?"));
+    return ST_OK;
+}
+
+static void copies_know_their_original(void **state)
+{
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct diags diags;
+    (void)state;
+    diags_init(&diags, arena);
+    assert_int_equal(prompts_scan(STR("{\"text\":\"hi, why?\",\"copy_of\":\"why?\"}\n"
+                                      "{\"text\":\"why?\"}\n"),
+                                  STR("rows"), &diags, compare_original, NULL),
+                     ST_OK);
+    arena_destroy(arena);
+}
+
 static void blank_lines_and_a_missing_last_line_feed_are_fine(void **state)
 {
     struct seen seen = {0};
@@ -129,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_decoded),
+        cmocka_unit_test(copies_know_their_original),
         cmocka_unit_test(blank_lines_and_a_missing_last_line_feed_are_fine),
         cmocka_unit_test(broken_rows_are_refused_with_their_line),
         cmocka_unit_test(the_reader_stops_when_told),
