@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "router/classifier.h"
 #include "router/guards.h"
+#include "router/heads.h"
 
 enum {
     TEXTS = 64,
@@ -85,6 +86,32 @@ static void measure(const struct classifier *c, struct classifier_scratch *s, si
     mem_free(times);
 }
 
+/* What the heads of the weights add to that. */
+static void measure_heads(const struct classifier *c, struct classifier_scratch *s, size_t size)
+{
+    static char text[BYTES_MAX];
+    static double times[ROUNDS];
+    const struct heads *heads = classifier_heads(c);
+    struct classifier_segment segment = {{text, size}, 1.0F};
+    struct classifier_result result = {0};
+    float x[HEADS_INPUTS_MAX];
+    float values[HEADS_MAX];
+    uint32_t random = 1;
+    fill(text, size, &random);
+    classifier_score(c, s, &segment, 1, &result);
+    for (size_t i = 0; heads->count > 0 && i < ROUNDS; i++) {
+        double start = now_us();
+        for (size_t k = 0; k < CALLS; k++) {
+            heads_inputs(heads, &result, segment.text, x);
+            heads_run(heads, x, values);
+        }
+        times[i] = (now_us() - start) / CALLS;
+    }
+    qsort(times, ROUNDS, sizeof *times, by_value);
+    printf("%7zu bytes: median %6.2f us, p99 %6.2f us, %zu heads\n", size, times[ROUNDS / 2],
+           times[ROUNDS * 99 / 100], heads->count);
+}
+
 static void call_guards(const struct language_model *m, struct str text)
 {
     struct guard guard;
@@ -156,6 +183,7 @@ int main(int argc, char **argv)
     static const size_t sizes[] = {200, 4096, 100000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         measure(c, scratch, sizes[i], (size_t)rounds);
+        measure_heads(c, scratch, sizes[i]);
     }
     int failed = argc > 3 ? measure_guards(argv[3], &diags) : 0;
     classifier_unref(c);
