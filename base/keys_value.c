@@ -146,7 +146,10 @@ void keys_value_words(const struct key *key, struct keys_words *ret_words)
         say_range(ret_words, key);
         break;
     case KEY_PRICE:
-        say(ret_words, "a price in USD per million tokens with at most %d decimals",
+        say(ret_words, "%s with at most %d decimals",
+            key->unit != NULL && strcmp(key->unit, "USD") == 0
+                ? "an amount in USD"
+                : "a price in USD per million tokens",
             PRICE_DECIMALS_MAX);
         say_range(ret_words, key);
         break;

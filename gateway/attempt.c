@@ -7,6 +7,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/budgets.h"
 #include "gateway/exchange.h"
 #include "gateway/ledger.h"
 #include "gateway/state.h"
@@ -26,6 +27,8 @@ struct attempt { /* the exchange's while it is open, then the state file's until
     struct ledger_row row;
     char request_id[sizeof((struct exchange *)NULL)->id];
     int64_t started_us; /* monotonic */
+    size_t hold_count;
+    struct budget_hold holds[];
 };
 
 static void destroy(struct attempt *a)
@@ -34,12 +37,30 @@ static void destroy(struct attempt *a)
     mem_free(a);
 }
 
-enum status attempt_open(struct exchange *x)
+/* What it may cost: the prompt as far as it can be estimated, and all that the answer may have. */
+static int64_t cost_at_most(const struct exchange *x)
 {
-    struct attempt *a = mem_zalloc(1, sizeof *a);
+    const struct prompt *prompt = &x->chat.prompt;
+    const struct expert_tokens tokens = {prompt_tokens_estimate(prompt), 0,
+                                         prompt_answer_tokens(prompt), 0};
+    return expert_cost_nano_usd(x->expert, &tokens);
+}
+
+enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
+{
+    const struct key_array *budgets = &x->snapshot->conf.budgets;
+    struct attempt *a = mem_zalloc(1, sizeof *a + budgets->count * sizeof a->holds[0]);
     ASSERT(x->attempt == NULL);
     if (a == NULL) {
         return ST_NO_MEMORY;
+    }
+    struct str category = x->decision.category_name;
+    struct budget_who who = exchange_who(x, x->expert->id.name, category);
+    *ret_budget =
+        budgets_reserve(budgets, &who, cost_at_most(x), clock_wall_s(), a->holds, &a->hold_count);
+    if (*ret_budget != NULL) {
+        mem_free(a);
+        return ST_TOO_BIG;
     }
     memcpy(a->request_id, x->id, sizeof a->request_id);
     a->worker = x->worker;
@@ -48,10 +69,10 @@ enum status attempt_open(struct exchange *x)
     a->row = (struct ledger_row){
         .request_id = str_from(a->request_id),
         .attempt = (int64_t)x->attempts,
-        .tenant = STR(""),
-        .key_id = STR(""),
-        .expert = x->expert->id.name,
-        .category = x->decision.category == NULL ? STR("") : x->decision.category->id.name,
+        .tenant = who.tenant,
+        .key_id = who.key_id,
+        .expert = who.expert,
+        .category = x->decision.category == NULL ? STR("") : category,
         .started_ms = clock_wall_ms(),
     };
     x->attempt = a;
@@ -197,6 +218,7 @@ void attempt_settle(struct exchange *x, enum call_outcome outcome)
     x->attempt = NULL;
     take_usage(x, outcome, &a->row);
     take_cost(x, &a->row);
+    budgets_settle(a->holds, a->hold_count, a->row.cost_nano_usd);
     a->row.outcome = str_from(outcome_text(x, outcome));
     int64_t took_us = clock_now_us(loop_clock(w->loop)) - a->started_us;
     a->row.ended_ms = a->row.started_ms + (took_us > 0 ? took_us / 1000 : 0);

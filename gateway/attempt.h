@@ -9,11 +9,13 @@
 #include "backends/call_outcome.h"
 #include "base/status.h"
 
+struct budget;
 struct exchange;
 struct attempt;
 
-/* Opens the attempt at x->expert. ST_NO_MEMORY. */
-MUST_CHECK enum status attempt_open(struct exchange *x);
+/* Opens the attempt at x->expert: reserves what it may cost. ST_TOO_BIG: *ret_budget cannot pay it;
+ * ST_NO_MEMORY. */
+MUST_CHECK enum status attempt_open(struct exchange *x, const struct budget **ret_budget);
 
 /* Settles the open attempt; no-op where none is open. `outcome` is how it ended; x->call is still
  * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->usage. */

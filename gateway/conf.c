@@ -203,7 +203,7 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        OWN_ROWS = 2,
+        OWN_ROWS = 3,
         ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
@@ -222,6 +222,11 @@ const struct keys *conf_keys(void)
                          .offset = offsetof(struct conf, state),
                          .sentence = "what outlives the process; without it nothing is stored",
                          .block = &state_keys};
+        rows[2] = (struct key){.name = "budgets",
+                               .type = KEY_LIST,
+                               .offset = offsetof(struct conf, budgets),
+                               .sentence = "what may be spent, and on what",
+                               .block = &budget_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
             rows[OWN_ROWS + i] = routes_rows[i];
             rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);
@@ -250,6 +255,11 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
     if (conf->routes.router.online.enabled && conf->state.path.len == 0) {
         diags_add(reader->diags, DIAG_ERROR, root->file, yaml_get(root, STR("router"))->pos,
                   "\"router.online\" needs a \"state\" block: what is learned must be kept");
+        st = ST_INVALID;
+    }
+    if (conf->budgets.count > 0 && conf->state.path.len == 0) {
+        diags_add(reader->diags, DIAG_ERROR, root->file, yaml_get(root, STR("budgets"))->pos,
+                  "\"budgets\" needs a \"state\" block: what was spent must be kept");
         st = ST_INVALID;
     }
     for (size_t i = 0; i < 2; i++) {

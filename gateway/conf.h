@@ -1,4 +1,4 @@
-/* The configuration file: the `server` and `state` blocks and the routing tables, as one root table of
+/* The configuration file: the `server`, `state` and `budgets` blocks and the routing tables, as one root table of
  * keys. */
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/keys.h"
+#include "gateway/budgets.h"
 #include "gateway/state.h"
 #include "router/routes.h"
 
@@ -45,6 +46,7 @@ struct conf_server {
 struct conf {
     struct conf_server server;
     struct state_settings state;
+    struct key_array budgets; /* of struct budget */
     struct routes routes;
 };
 

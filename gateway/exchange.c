@@ -85,6 +85,17 @@ uint64_t exchange_weights(const struct exchange *x)
     return c == NULL ? 0 : classifier_checksum(c);
 }
 
+struct budget_who exchange_who(const struct exchange *x, struct str expert, struct str category)
+{
+    return (struct budget_who){
+        .tenant = STR(""),
+        .key_id = STR(""),
+        .category = category,
+        .expert = expert,
+        .spent_nano_usd = x->cost_nano_usd,
+    };
+}
+
 void exchange_drop_call(struct exchange *x)
 {
     call_destroy(x->call);
@@ -175,6 +186,21 @@ static void add_cors(struct exchange *x, struct http_reply *reply)
     }
 }
 
+/* The budget that is nearly used up, for whoever pays from it. */
+static void add_budget(struct exchange *x, struct http_reply *reply)
+{
+    int64_t left = 0;
+    struct budget_who who = exchange_who(x, x->expert->id.name, x->decision.category_name);
+    who.spent_nano_usd = 0; /* what a request may cost is said when it is too much */
+    const struct budget *b =
+        budgets_warning(&x->snapshot->conf.budgets, &who, clock_wall_s(), &left);
+    if (b != NULL) {
+        struct str text = arena_printf(x->arena, "name=%.*s; remaining-usd=%.9f", STR_ARG(b->name),
+                                       (double)left / 1e9);
+        exchange_add_header(reply, "x-expertd-budget", text.ptr);
+    }
+}
+
 static void add_decision(struct exchange *x, struct http_reply *reply)
 {
     const struct decision *d = &x->decision;
@@ -203,6 +229,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     }
     (void)snprintf(text + 64, 32, "%" PRId64, x->dispatched_us - x->received_us);
     exchange_add_header(reply, "x-expertd-overhead-us", text + 64);
+    add_budget(x, reply);
 }
 
 void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type)

@@ -19,6 +19,7 @@
 #include "router/decide.h"
 
 struct attempt;
+struct budget_who;
 struct exchange;
 struct feedback_job;
 struct worker;
@@ -127,6 +128,9 @@ void exchange_drop_call(struct exchange *x);
 
 /* The checksum of the classifier in use; 0: there is none. */
 uint64_t exchange_weights(const struct exchange *x);
+
+/* Whose money an attempt at `expert` would be. Borrows from the exchange and its snapshot. */
+struct budget_who exchange_who(const struct exchange *x, struct str expert, struct str category);
 
 /* Fills the headers that every reply carries; values live in the arena. */
 void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type);

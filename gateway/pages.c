@@ -174,6 +174,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     if (st == ST_OK) {
         st = write_drift(x, out);
     }
+    if (st == ST_OK) {
+        st = budgets_write_metrics(&x->snapshot->conf.budgets, clock_wall_s(), out);
+    }
     if (st == ST_OK && w->state != NULL) {
         st = state_write_metrics(w->state, out);
     }

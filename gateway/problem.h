@@ -34,6 +34,7 @@
       "The body is larger than this gateway accepts.")                                               \
     X(MEDIA_TYPE, 415, "invalid_request_error", "unsupported_media_type",                            \
       "The body must be application/json.")                                                          \
+    X(QUOTA, 429, "insufficient_quota", "insufficient_quota", "A budget is used up.")                \
     X(INTERNAL, 500, "api_error", "internal_error", "The gateway made a mistake.")                   \
     X(EXPERT_CONNECT, 502, "api_error", "expert_unreachable", "The expert cannot be reached.")       \
     X(EXPERT_AUTH, 502, "api_error", "expert_refused_key",                                           \

@@ -42,6 +42,7 @@ struct process {
     struct kernel_pool *kernels;
     struct state *state; /* NULL: nothing is stored */
     struct recent *recent;
+    struct budgets *budgets;
     struct drift *drift;
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
@@ -259,6 +260,27 @@ static enum status open_state(struct process *p)
     return p->recent == NULL ? ST_NO_MEMORY : open_learner(p);
 }
 
+/* Gives the budgets of a configuration what was spent; through a connection that only reads. */
+static enum status bind_budgets(struct process *p, struct snapshot *s)
+{
+    struct key_array *list = &s->conf.budgets;
+    char why[DB_WHY_BYTES] = "";
+    struct db *db = NULL;
+    if (list->count == 0) {
+        return ST_OK;
+    }
+    enum status st = state_open_file(p->snapshot->conf.state.path.ptr, DB_READ, &db, why);
+    if (st == ST_OK) {
+        st = budgets_bind(p->budgets, list, db, clock_wall_s());
+    }
+    if (st != ST_OK) {
+        log_write(LOG_ERROR, "process", "cannot tell what was spent: %s",
+                  db == NULL ? why : db_why(db));
+    }
+    db_close(db);
+    return st;
+}
+
 static enum status start(struct process *p)
 {
     enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
@@ -272,7 +294,9 @@ static enum status start(struct process *p)
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
-    if (p->metrics == NULL || p->kernels == NULL || p->drift == NULL || p->sessions == NULL) {
+    p->budgets = budgets_create();
+    if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
+        p->sessions == NULL) {
         return ST_NO_MEMORY;
     }
     st = snapshot_count(p->snapshot, p->metrics);
@@ -288,6 +312,9 @@ static enum status start(struct process *p)
     }
     if (st == ST_OK) {
         st = open_state(p);
+    }
+    if (st == ST_OK) {
+        st = bind_budgets(p, p->snapshot);
     }
     return st == ST_OK ? start_workers(p) : st;
 }
@@ -359,6 +386,9 @@ static void reload(struct process *p)
     if (st == ST_OK) {
         st = snapshot_count(fresh, p->metrics);
     }
+    if (st == ST_OK) {
+        st = bind_budgets(p, fresh);
+    }
     for (size_t i = 0; st == ST_OK && i < p->started; i++) {
         worker_switch(p->workers[i], fresh);
     }
@@ -399,6 +429,7 @@ static void stop(struct process *p)
     metrics_destroy(p->metrics);
     drift_destroy(p->drift);
     sessions_destroy(p->sessions);
+    budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
 }
 

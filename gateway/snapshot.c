@@ -45,6 +45,9 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
         st = routes_build(&conf->routes, &reader, root->file);
     }
     if (st == ST_OK) {
+        st = budgets_check(&conf->budgets, &conf->routes, &reader, root->file);
+    }
+    if (st == ST_OK) {
         st = routes_run_tests(&conf->routes, &reader, root->file);
     }
     return st;

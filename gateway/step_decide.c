@@ -15,6 +15,13 @@ static struct str header(void *ctx, struct str name)
     return http_request_header(x->http, name);
 }
 
+static void purse(void *ctx, struct str expert, struct str category, struct policy_purse *ret)
+{
+    const struct exchange *x = ctx;
+    struct budget_who who = exchange_who(x, expert, category);
+    budgets_purse(&x->snapshot->conf.budgets, &who, clock_wall_s(), ret);
+}
+
 static enum step_result refuse_model(struct exchange *x)
 {
     struct str message =
@@ -25,17 +32,27 @@ static enum step_result refuse_model(struct exchange *x)
     return exchange_refuse(x, PROBLEM_MODEL_NOT_FOUND, message, STR("model"));
 }
 
-/* Every candidate was dropped: says which and why. */
+/* Every candidate was dropped: says which and why. Where money was what was missing, says until when. */
 static enum step_result refuse_candidates(struct exchange *x)
 {
     const struct decision *d = &x->decision;
     struct str message = STR("No expert can take this request:");
     bool is_context = d->candidate_count > 0;
+    bool is_budget = false;
+    int64_t resets_s = INT64_MAX;
     for (size_t i = 0; i < d->candidate_count && message.ptr != NULL; i++) {
         const struct policy_candidate *c = &d->candidates[i];
         is_context = is_context && c->dropped_by == policy_context.name;
+        if (c->dropped_by == policy_budget.name && c->has_price) {
+            is_budget = true;
+            resets_s = c->purse.resets_s < resets_s ? c->purse.resets_s : resets_s;
+        }
         message = arena_printf(x->arena, "%.*s%s %.*s (%s)", STR_ARG(message), i == 0 ? "" : ",",
                                STR_ARG(c->name), c->reason);
+    }
+    if (is_budget) {
+        x->retry_after_s = resets_s == INT64_MAX ? -1 : resets_s - clock_wall_s();
+        return exchange_refuse(x, PROBLEM_QUOTA, message, STR(""));
     }
     return exchange_refuse(x, is_context ? PROBLEM_CONTEXT_LENGTH : PROBLEM_NO_EXPERT, message,
                            is_context ? STR("messages") : STR(""));
@@ -96,7 +113,8 @@ static void recall(struct exchange *x)
 enum step_result step_decide(struct exchange *x)
 {
     recall(x);
-    struct rule_facts facts = {&x->chat.prompt, header, x};
+    struct rule_facts facts = {&x->chat.prompt, header, x,
+                               x->snapshot->conf.budgets.count > 0 ? purse : NULL};
     enum status st =
         decide(&x->snapshot->conf.routes, &x->worker->scratch, &facts, x->arena, &x->decision);
     if (st == ST_NOT_FOUND) {

@@ -17,15 +17,51 @@ static enum status start_call(struct exchange *x, struct str body)
     return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->call);
 }
 
+/* The next expert of the plan after one that takes no more, or `otherwise`. */
+static enum step_result go_on(struct exchange *x, int http_status, enum problem otherwise,
+                              struct str message)
+{
+    struct plan_outcome full = {CALL_OK, http_status, false};
+    const struct expert *next = plan_next(&x->decision.plan, &full);
+    if (next == NULL) {
+        return exchange_refuse(x, otherwise, message, STR(""));
+    }
+    x->expert = next;
+    exchange_go(x, EX_DISPATCH);
+    return STEP_MORE;
+}
+
+/* Others have reserved since the decision. */
+static enum step_result refuse_budget(struct exchange *x, const struct budget *b)
+{
+    int64_t now_s = clock_wall_s();
+    int64_t end_s = budget_window((enum budget_per)b->per, now_s).end_s;
+    char until[CLOCK_TEXT_SIZE] = "";
+    if (end_s != INT64_MAX) {
+        x->retry_after_s = end_s - now_s;
+        clock_text(end_s * 1000, until);
+    }
+    struct str message = arena_printf(
+        x->arena, "Budget \"%.*s\" (%.2f USD per %s) cannot pay this request%s%s.",
+        STR_ARG(b->name), (double)b->usd / 1e9, budget_per_text((enum budget_per)b->per),
+        until[0] == '\0' ? "" : "; it begins anew at ", until);
+    return go_on(x, 429, PROBLEM_QUOTA, message);
+}
+
 enum step_result step_dispatch(struct exchange *x)
 {
+    const struct budget *budget = NULL;
     x->attempts++;
     x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
     struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
-    if (body.ptr == NULL || attempt_open(x) != ST_OK) {
-        return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
+    enum status st = body.ptr == NULL ? ST_NO_MEMORY : attempt_open(x, &budget);
+    if (st == ST_TOO_BIG) {
+        x->attempts--;
+        return refuse_budget(x, budget);
     }
-    enum status st = start_call(x, body);
+    if (st == ST_OK) {
+        st = start_call(x, body);
+    }
     if (x->dispatched_us == 0) {
         x->dispatched_us = clock_now_us(loop_clock(x->worker->loop));
     }
@@ -34,14 +70,7 @@ enum step_result step_dispatch(struct exchange *x)
         return STEP_MORE;
     }
     attempt_settle(x, CALL_NO_MEMORY);
-    struct plan_outcome full = {CALL_OK, 503, false};
-    const struct expert *next = st == ST_TOO_BIG ? plan_next(&x->decision.plan, &full) : NULL;
-    if (next == NULL) {
-        x->retry_after_s = 1;
-        return exchange_refuse(x, st == ST_TOO_BIG ? PROBLEM_QUEUE_FULL : PROBLEM_NO_MEMORY,
-                               STR(""), STR(""));
-    }
-    x->expert = next;
-    exchange_go(x, EX_DISPATCH);
-    return STEP_MORE;
+    x->retry_after_s = 1;
+    return st == ST_TOO_BIG ? go_on(x, 503, PROBLEM_QUEUE_FULL, STR(""))
+                            : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
 }

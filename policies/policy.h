@@ -20,6 +20,13 @@ enum {
     POLICY_REASON_BYTES = 120
 };
 
+struct policy_purse { /* the budget that has least left for a candidate; zero: none applies */
+    struct str budget;
+    int64_t left_nano_usd;
+    int64_t resets_s; /* since 1970; INT64_MAX: never */
+    bool is_tight;    /* one that degrades is past its soft mark */
+};
+
 struct policy_candidate {
     struct str name;
     double score;                /* quality in this category, 0..1 as the operator wrote it */
@@ -29,7 +36,8 @@ struct policy_candidate {
     int64_t context_tokens;      /* 0: not known */
     int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
     bool has_price;              /* the cost is known; an explicit 0 is */
-    bool is_known;               /* answered this conversation before */
+    struct policy_purse purse;
+    bool is_known;          /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
     char reason[POLICY_REASON_BYTES]; /* why it was dropped, or "" */
@@ -52,6 +60,7 @@ struct policy {
                   size_t count);
 };
 
+extern const struct policy policy_budget;
 extern const struct policy policy_capability;
 extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;

@@ -5,10 +5,6 @@
 
 #include "base/assert.h"
 
-enum {
-    ANSWER_TOKENS_GUESS = 512, /* priced for requests that set no limit */
-};
-
 /* Confidence from which on a language decides between categories, and drops experts. */
 static const float LANGUAGE_LIKELY = 0.5F;
 static const float LANGUAGE_SURE = 0.8F;
@@ -360,7 +356,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .needs = prompt->needs,
         .language = is_sure && d->source != DECIDE_EXPERT ? d->language.code : STR(""),
         .prompt_tokens = prompt_tokens_estimate(prompt),
-        .completion_tokens = prompt->max_tokens > 0 ? prompt->max_tokens : ANSWER_TOKENS_GUESS,
+        .completion_tokens = prompt_answer_tokens(prompt),
         .cost_weight = routes->policies.cost_weight,
         .switch_cost = routes->router.session.switch_cost,
         .is_tool_open = prompt->session.is_tool_open,
@@ -368,6 +364,9 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     st = add_candidates(routes, prompt, d, &request, arena);
     if (st != ST_OK) {
         return st;
+    }
+    for (size_t i = 0; facts->purse != NULL && i < d->candidate_count; i++) {
+        facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
     }
     size_t in = policy_apply_all(&request, d->candidates, d->candidate_count);
     return make_plan(routes, d, in, arena);

@@ -25,3 +25,12 @@ int64_t prompt_tokens_estimate(const struct prompt *prompt)
 
     return (prompt->text_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
 }
+
+int64_t prompt_answer_tokens(const struct prompt *prompt)
+{
+    enum {
+        GUESS = 512
+    };
+
+    return prompt->max_tokens > 0 ? prompt->max_tokens : GUESS;
+}

@@ -34,3 +34,6 @@ struct str prompt_last_text(const struct prompt *prompt);
 
 /* About how many tokens the messages have: a quarter of their bytes, rounded up. */
 int64_t prompt_tokens_estimate(const struct prompt *prompt);
+
+/* What the answer may have: max_tokens, or a guess where the client sets no limit. */
+int64_t prompt_answer_tokens(const struct prompt *prompt);

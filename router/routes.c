@@ -756,7 +756,7 @@ enum status routes_run_tests(struct routes *routes, struct key_reader *reader, s
         struct prompt prompt;
         struct decision decision;
         prompt_from_text(&prompt, STR("auto"), tests[i].prompt);
-        struct rule_facts facts = {&prompt, NULL, NULL};
+        struct rule_facts facts = {&prompt, NULL, NULL, NULL};
         st = decide(routes, &scratch, &facts, reader->arena, &decision);
         if (st == ST_OK || st == ST_INVALID) {
             st = ST_OK;

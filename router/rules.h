@@ -41,11 +41,16 @@ struct rule {
 
 extern const struct keys rule_keys;
 
-/* The request's headers, asked for by lower-case name; the empty string where there is none. */
+struct policy_purse;
+
+/* What is known of a request. */
 struct rule_facts {
     const struct prompt *prompt;
+    /* its headers, asked for by lower-case name; the empty string where there is none */
     struct str (*header)(void *ctx, struct str name);
     void *ctx;
+    /* the budget that has least left for an expert, see policy.h; NULL: there are no budgets */
+    void (*purse)(void *ctx, struct str expert, struct str category, struct policy_purse *ret);
 };
 
 struct rules_scratch; /* per thread */

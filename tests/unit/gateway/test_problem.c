@@ -46,8 +46,9 @@ static void every_row_is_a_lawful_document(void **state)
         assert_string_equal(text_of(error, "message"), problem_message(all[i]));
         assert_true(strlen(problem_message(all[i])) > 0);
         assert_string_equal(text_of(error, "code"), problem_code(all[i]));
+        const char *type = is_clients ? "invalid_request_error" : "api_error";
         assert_string_equal(text_of(error, "type"),
-                            is_clients ? "invalid_request_error" : "api_error");
+                            all[i] == PROBLEM_QUOTA ? "insufficient_quota" : type);
         assert_true(json_is_null(json_object_get(error, "param")));
         assert_true(problem_status(all[i]) >= 400 && problem_status(all[i]) < 600);
         json_decref(doc);

@@ -73,7 +73,7 @@ static enum status ask(struct fixture *f, const char *model, const char *text)
     f->prompt.needs = needs;
     f->prompt.max_tokens = max_tokens;
     f->prompt.session = session;
-    struct rule_facts facts = {&f->prompt, NULL, NULL};
+    struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
     return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
 }
 
@@ -439,7 +439,7 @@ static void a_turn_without_words_has_the_language_of_the_opening(void **state)
     prompt_from_text(&f.prompt, STR("auto"), str_from(GERMAN_MEDICAL));
     f.prompt.talk.turns[1].user = STR("👍");
     f.prompt.talk.count = 2;
-    struct rule_facts facts = {&f.prompt, NULL, NULL};
+    struct rule_facts facts = {&f.prompt, NULL, NULL, NULL};
 
     assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &f.decision), ST_OK);
 
