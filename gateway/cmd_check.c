@@ -81,6 +81,27 @@ static void print_thresholds(const struct routes *routes)
     (void)printf("%-20s %9s %9.3f %9.3f\n", "to experts", "", sum > 0.0 ? right / sum : 0.0, sum);
 }
 
+/* What cross-validation says of the categories made from examples. */
+static void print_examples(const struct routes *routes)
+{
+    if (routes->custom == NULL) {
+        return;
+    }
+    (void)printf("%-20s %5s %6s %9s %11s  %s\n", "from examples", "lines", "recall", "precision",
+                 "others gone", "nearest");
+    for (size_t i = 0; i < routes->custom_count; i++) {
+        const struct custom_figures *f = custom_figures_of(routes->custom, i);
+        (void)printf("%-20.*s %5zu %6.2f %9.2f %9.2f %% ",
+                     STR_ARG(routes->custom_categories[i]->id.name), f->lines, f->recall,
+                     f->precision, 100.0 * f->moved);
+        for (size_t k = 0; k < f->confused_count; k++) {
+            struct str label = classifier_label(routes->classifier, f->confused[k].label);
+            (void)printf("%s%.*s", k == 0 ? " " : ", ", STR_ARG(label));
+        }
+        (void)puts("");
+    }
+}
+
 static int check(const char *path)
 {
     struct snapshot *s = NULL;
@@ -97,6 +118,7 @@ static int check(const char *path)
         routes->experts.count, routes->categories.count, routes->aliases.count, routes->rules.count,
         routes->tests.count);
     print_thresholds(routes);
+    print_examples(routes);
     snapshot_unref(s);
     return 0;
 }

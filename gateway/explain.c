@@ -59,7 +59,9 @@ static enum status write_evidence(struct buf *out, const struct routes *routes,
 {
     struct classifier_evidence evidence[EXPLAIN_EVIDENCE];
     size_t count = 0;
-    if (d->is_classified) {
+    if (d->source == DECIDE_EXAMPLES) {
+        count = decide_explain_examples(routes, scratch, d, evidence, EXPLAIN_EVIDENCE);
+    } else if (d->is_classified) {
         count =
             classifier_explain(routes->classifier, scratch->classifier, d->notes.segments,
                                d->notes.segment_count, d->scores.best, evidence, EXPLAIN_EVIDENCE);
@@ -72,6 +74,36 @@ static enum status write_evidence(struct buf *out, const struct routes *routes,
         }
         if (st == ST_OK) {
             st = real_member(out, "weight", rounded(evidence[i].weight), false);
+        }
+        if (st == ST_OK) {
+            st = buf_append_char(out, '}');
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+/* What the categories with examples say; of the surest, the line of the example most alike. */
+static enum status write_examples(struct buf *out, const struct routes *routes,
+                                  struct decide_scratch *scratch, const struct decision *d)
+{
+    if (!d->is_classified || routes->custom == NULL) {
+        return ST_OK;
+    }
+    enum status st = buf_append(out, STR(",\"examples\":["));
+    for (size_t i = 0; st == ST_OK && i < routes->custom_count; i++) {
+        st = buf_append(out, i == 0 ? STR("{") : STR(",{"));
+        if (st == ST_OK) {
+            st = text_member(out, "category", routes->custom_categories[i]->id.name, true);
+        }
+        if (st == ST_OK) {
+            st = real_member(out, "probability", rounded(d->custom_p[i]), false);
+        }
+        if (st == ST_OK) {
+            st = real_member(out, "takes_from", rounded(CUSTOM_TAKES), false);
+        }
+        if (st == ST_OK && i == d->custom) {
+            st =
+                buf_printf(out, ",\"nearest_line\":%d", decide_nearest_example(routes, scratch, d));
         }
         if (st == ST_OK) {
             st = buf_append_char(out, '}');
@@ -334,6 +366,9 @@ enum status explain_write(struct buf *out, const struct routes *routes,
     }
     if (st == ST_OK) {
         st = write_evidence(out, routes, scratch, decision);
+    }
+    if (st == ST_OK) {
+        st = write_examples(out, routes, scratch, decision);
     }
     if (st == ST_OK) {
         st = write_heads(out, routes, prompt, decision);

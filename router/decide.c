@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mem.h"
+#include "router/softmax.h"
 
 /* Confidence from which on a language decides between categories, and drops experts. */
 static const float LANGUAGE_LIKELY = 0.5F;
@@ -19,14 +21,18 @@ enum status decide_scratch_init(struct decide_scratch *s)
     s->delta = NULL;
     s->classifier = classifier_scratch_create();
     s->rules = rules_scratch_create();
-    return s->classifier == NULL || s->rules == NULL ? ST_NO_MEMORY : ST_OK;
+    s->all_hashes = mem_alloc(CUSTOM_HASHES_MAX * sizeof *s->all_hashes);
+    bool is_short = s->classifier == NULL || s->rules == NULL || s->all_hashes == NULL;
+    return is_short ? ST_NO_MEMORY : ST_OK;
 }
 
 void decide_scratch_fini(struct decide_scratch *s)
 {
     classifier_scratch_destroy(s->classifier);
     rules_scratch_destroy(s->rules);
+    mem_free(s->all_hashes);
     s->classifier = NULL;
+    s->all_hashes = NULL;
     s->rules = NULL;
 }
 
@@ -112,6 +118,32 @@ static bool is_text(const struct prompt *prompt, const struct decision *d)
     return prompt->talk.count > 1 || (d->guard.kind != GUARD_NOISE && d->guard.kind != GUARD_EMPTY);
 }
 
+/* Of a category that several labels feed, the likeliest stands for all of them. */
+static void merge(const struct routes *routes, struct classifier_result *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        for (size_t k = i + 1; k < r->count && routes->label_categories[i] != NULL; k++) {
+            if (routes->label_categories[k] == routes->label_categories[i]) {
+                size_t likely = r->p[k] > r->p[i] ? k : i;
+                size_t other = likely == k ? i : k;
+                r->p[likely] += r->p[other];
+                r->p[other] = 0.0F;
+            }
+        }
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        r->best = r->p[i] > r->p[r->best] ? i : r->best;
+    }
+    r->entropy = softmax_entropy(r->p, r->count);
+}
+
+/* All features of the texts that decided. */
+static size_t list_features(struct decide_scratch *s, const struct decision *d)
+{
+    return classifier_hashes(s->classifier, d->notes.segments, d->notes.segment_count,
+                             s->all_hashes, CUSTOM_HASHES_MAX);
+}
+
 /* Asks the classifier, once. */
 static void score(const struct routes *routes, struct decide_scratch *s,
                   const struct prompt *prompt, struct decision *d)
@@ -123,6 +155,9 @@ static void score(const struct routes *routes, struct decide_scratch *s,
     conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
     d->is_classified = true;
     correct(routes, s, d);
+    if (routes->has_merged) {
+        merge(routes, &d->scores);
+    }
     ask_heads(routes, prompt, d);
     d->is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
 }
@@ -146,6 +181,50 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
     return NULL;
 }
 
+static float likelihood(const struct routes *routes, const struct decision *d,
+                        const struct category *category)
+{
+    float p = 0.0F;
+    for (size_t i = 0; i < d->scores.count; i++) {
+        p += routes->label_categories[i] == category ? d->scores.p[i] : 0.0F;
+    }
+    return p;
+}
+
+static double threshold_of(const struct routes *routes, const struct category *category)
+{
+    return category->threshold > 0.0 ? category->threshold : routes->router.threshold;
+}
+
+/* The categories that have examples. What is not sure enough for one of them is for its parent, as is
+ * what the two are only together sure of. False: they leave the prompt to the classifier. */
+static bool ask_examples(const struct routes *routes, struct decide_scratch *s, struct decision *d)
+{
+    if (routes->custom == NULL) {
+        return false;
+    }
+    size_t count = list_features(s, d);
+    d->custom = custom_judge(routes->custom, s->all_hashes, count, d->scores.vector, d->custom_p);
+    const struct category *own = routes->custom_categories[d->custom];
+    float p = d->custom_p[d->custom];
+    bool takes = p >= CUSTOM_TAKES;
+    if (takes && (double)p >= own->threshold) {
+        d->source = DECIDE_EXAMPLES;
+        set_category(d, own, p);
+        return true;
+    }
+    if (own->parent == NULL || (d->is_sure && !takes)) {
+        return false;
+    }
+    float together = p + (1.0F - p) * likelihood(routes, d, own->parent);
+    if ((double)together < threshold_of(routes, own->parent)) {
+        return false;
+    }
+    d->source = DECIDE_EXAMPLES;
+    set_category(d, own->parent, together);
+    return true;
+}
+
 /* Below the threshold, or of a domain that this configuration has no category for: the
  * fall-back. */
 static void classify(const struct routes *routes, struct decide_scratch *s,
@@ -157,6 +236,9 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
         return;
     }
     score(routes, s, prompt, d);
+    if (ask_examples(routes, s, d)) {
+        return;
+    }
     float p = d->scores.p[d->scores.best];
     const struct category *category = routes->label_categories[d->scores.best];
     if (category != NULL && d->is_sure) {
@@ -372,6 +454,22 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     return make_plan(routes, d, in, arena);
 }
 
+size_t decide_explain_examples(const struct routes *routes, struct decide_scratch *s,
+                               const struct decision *d, struct classifier_evidence *ret_evidence,
+                               size_t max)
+{
+    size_t count = list_features(s, d);
+    return custom_explain(routes->custom, d->custom, s->all_hashes, count, d->scores.vector,
+                          ret_evidence, max);
+}
+
+int decide_nearest_example(const struct routes *routes, struct decide_scratch *s,
+                           const struct decision *d)
+{
+    size_t count = list_features(s, d);
+    return custom_nearest(routes->custom, d->custom, s->all_hashes, count, d->scores.vector);
+}
+
 const char *decide_source_text(enum decide_source source)
 {
     static const char *const texts[] = {
@@ -379,6 +477,7 @@ const char *decide_source_text(enum decide_source source)
         [DECIDE_CATEGORY] = "category",     [DECIDE_RULE] = "rule",
         [DECIDE_CLASSIFIER] = "classifier", [DECIDE_GENERAL] = "general",
         [DECIDE_GUARD] = "guard",           [DECIDE_LANGUAGE] = "language",
+        [DECIDE_EXAMPLES] = "examples",
     };
     return texts[source];
 }

@@ -27,6 +27,7 @@ enum decide_source {   /* who decided */
     DECIDE_GENERAL,    /* it was not: the general category */
     DECIDE_GUARD,    /* noise or nothing: general; code or a log, and the classifier unsure: code */
     DECIDE_LANGUAGE, /* not English, and the classifier unsure: multilingual */
+    DECIDE_EXAMPLES, /* the examples of a category: it, or its parent where they are not sure */
 };
 
 enum decide_session {        /* what became of the expert that answered the conversation before */
@@ -41,6 +42,7 @@ struct decide_scratch { /* per thread */
     struct rules_scratch *rules;
     struct online_delta *delta; /* what feedback taught; NULL: nothing. The owner's reference */
     uint32_t hashes[ONLINE_HASHES_MAX];
+    uint32_t *all_hashes; /* CUSTOM_HASHES_MAX */
 };
 
 struct decision {
@@ -59,6 +61,8 @@ struct decision {
     bool is_sure;                          /* of is_classified: by the thresholds */
     size_t head_count;                     /* of is_classified: the heads of the weights, */
     float heads[HEADS_MAX];                /* in their order (classifier_heads) */
+    size_t custom;                         /* with routes->custom: the surest source, */
+    float custom_p[CUSTOM_MAX];            /* and the probabilities of all: custom_judge */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     float certainty;  /* of is_classified: what was compared with the threshold */
     uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */
@@ -78,6 +82,13 @@ void decide_scratch_fini(struct decide_scratch *s);
 MUST_CHECK enum status decide(const struct routes *routes, struct decide_scratch *s,
                               const struct rule_facts *facts, struct arena *arena,
                               struct decision *ret_decision);
+
+/* Of a decision by examples: why (custom_explain), and the line of the example most alike. */
+size_t decide_explain_examples(const struct routes *routes, struct decide_scratch *s,
+                               const struct decision *d, struct classifier_evidence *ret_evidence,
+                               size_t max);
+int decide_nearest_example(const struct routes *routes, struct decide_scratch *s,
+                           const struct decision *d);
 
 /* "classifier", "general", "rule", ... */
 const char *decide_source_text(enum decide_source source);

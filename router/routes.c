@@ -3,7 +3,9 @@
 
 #include <stddef.h>
 
+#include "base/file.h"
 #include "router/decide.h"
+#include "router/examples.h"
 #include "router/heads.h"
 
 /* ------------------------------------------------------------------ keys */
@@ -153,6 +155,12 @@ static const struct key router_rows[] = {
      .offset = offsetof(struct router_settings, general),
      .fallback = "general",
      .sentence = "the category for prompts that the classifier is not sure about"},
+    {.name = "background",
+     .type = KEY_PATH,
+     .offset = offsetof(struct router_settings, background),
+     .sentence = "prompts of every kind, one a line, that categories made from examples are told "
+                 "from; absent: background.txt beside the model",
+     .example = "conf/models/background.txt"},
     {.name = "languages",
      .type = KEY_PATH,
      .offset = offsetof(struct router_settings, languages),
@@ -212,9 +220,9 @@ static const struct key category_rows[] = {
     {.name = "experts",
      .type = KEY_LIST,
      .offset = offsetof(struct category, experts),
-     .is_required = true,
      .sentence =
-         "the experts that may answer, with their scores; the best that no policy drops does",
+         "the experts that may answer, with their scores; the best that no policy drops does; "
+         "absent: those of the parent",
      .block = &category_expert_keys},
     {.name = "title",
      .type = KEY_TEXT,
@@ -228,9 +236,29 @@ static const struct key category_rows[] = {
      .sentence =
          "least confidence for this category, instead of router.threshold and router.target",
      .example = "0.7"},
+    {.name = "examples",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct category, examples),
+     .sentence = "prompts that belong here, twenty or more: the path of a file with one a line, or "
+                 "the prompts themselves; make a category, or sharpen the one of that label",
+     .example = "conf/examples/radiology.txt"},
+    {.name = "labels",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct category, labels),
+     .sentence = "labels of the classifier whose prompts come here; absent: the label of the "
+                 "category's name",
+     .example = "[medical, biology]"},
+    {.name = "parent",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct category, parent_name),
+     .sentence =
+         "category that this one is a part of: gives the experts and the threshold that are "
+         "not given here, and takes the prompts that this one is not sure about",
+     .example = "medical"},
 };
 
-static const struct keys category_keys = {"category", sizeof(struct category), category_rows, 3,
+static const struct keys category_keys = {"category", sizeof(struct category), category_rows,
+                                          sizeof category_rows / sizeof category_rows[0],
                                           "A domain of prompts and the experts for it."};
 
 static const struct key policy_rows[] = {
@@ -507,6 +535,38 @@ static void resolve_categories(const struct build *b)
     }
 }
 
+/* What a category does not say itself it has from its parent, which has none. */
+static void inherit(const struct build *b)
+{
+    struct routes *r = b->routes;
+    struct category *categories = r->categories.items;
+    for (size_t i = 0; i < r->categories.count; i++) {
+        struct category *c = &categories[i];
+        if (c->parent_name.len == 0) {
+            continue;
+        }
+        c->parent = routes_category(r, c->parent_name);
+        if (c->parent == NULL) {
+            complain_unknown(b, c->id.pos, "category", c->parent_name, r->category_names);
+            continue;
+        }
+        if (c->parent->parent_name.len > 0) {
+            diags_add(
+                b->reader->diags, DIAG_ERROR, b->file, c->id.pos,
+                "category \"%.*s\" cannot have the parent \"%.*s\", which has a parent itself",
+                STR_ARG(c->id.name), STR_ARG(c->parent_name));
+        }
+        if (c->examples.count == 0) {
+            diags_add(
+                b->reader->diags, DIAG_ERROR, b->file, c->id.pos,
+                "category \"%.*s\" has a parent, but no examples that tell it from the parent",
+                STR_ARG(c->id.name));
+        }
+        c->experts = c->experts.count == 0 ? c->parent->experts : c->experts;
+        c->threshold = c->threshold > 0.0 ? c->threshold : c->parent->threshold;
+    }
+}
+
 static void resolve_general(const struct build *b)
 {
     struct routes *r = b->routes;
@@ -626,26 +686,87 @@ static bool rules_mention(const struct routes *r, struct str category)
     return false;
 }
 
-/* Maps the classifier's labels to categories, and warns of categories that nothing leads to. */
+static size_t find_label(const struct classifier *c, struct str name)
+{
+    size_t i = 0;
+    while (i < classifier_label_count(c) && !str_eq(classifier_label(c, i), name)) {
+        i++;
+    }
+    return i;
+}
+
+/* Gives the label to the category. */
+static void claim(const struct build *b, const struct category *category, struct str label)
+{
+    struct routes *r = b->routes;
+    size_t i = find_label(r->classifier, label);
+    if (i == classifier_label_count(r->classifier)) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, category->id.pos,
+                  "the classifier has no label \"%.*s\" (category \"%.*s\")", STR_ARG(label),
+                  STR_ARG(category->id.name));
+        return;
+    }
+    if (r->label_categories[i] != NULL) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, category->id.pos,
+                  "label \"%.*s\" feeds both category \"%.*s\" and category \"%.*s\"",
+                  STR_ARG(label), STR_ARG(r->label_categories[i]->id.name),
+                  STR_ARG(category->id.name));
+        return;
+    }
+    r->label_categories[i] = category;
+}
+
+/* Maps the classifier's labels to categories: those that categories name, and then those whose name
+ * a category has that names none. */
 static void map_labels(const struct build *b)
 {
     struct routes *r = b->routes;
     const struct category *categories = r->categories.items;
-    size_t labels = classifier_label_count(r->classifier);
-    for (size_t i = 0; i < labels; i++) {
-        r->label_categories[i] = routes_category(r, classifier_label(r->classifier, i));
+    for (size_t c = 0; c < r->categories.count; c++) {
+        r->has_merged = r->has_merged || categories[c].labels.count > 1;
+        for (size_t i = 0; i < categories[c].labels.count; i++) {
+            claim(b, &categories[c], categories[c].labels.items[i]);
+        }
     }
+    for (size_t i = 0; i < classifier_label_count(r->classifier); i++) {
+        const struct category *own = routes_category(r, classifier_label(r->classifier, i));
+        if (r->label_categories[i] == NULL && own != NULL && own->labels.count == 0) {
+            r->label_categories[i] = own;
+        }
+    }
+}
+
+/* Warns of categories that nothing leads to. */
+static void warn_unreachable(const struct build *b)
+{
+    const struct routes *r = b->routes;
+    const struct category *categories = r->categories.items;
     for (size_t c = 0; c < r->categories.count; c++) {
         bool is_reachable = &categories[c] == r->general || &categories[c] == r->multilingual ||
-                            &categories[c] == r->code || rules_mention(r, categories[c].id.name);
-        for (size_t i = 0; i < labels; i++) {
+                            &categories[c] == r->code || categories[c].examples.count > 0 ||
+                            rules_mention(r, categories[c].id.name);
+        for (size_t i = 0; i < classifier_label_count(r->classifier); i++) {
             is_reachable = is_reachable || r->label_categories[i] == &categories[c];
         }
         if (!is_reachable) {
-            diags_add(b->reader->diags, DIAG_WARNING, b->file, categories[c].id.pos,
-                      "category \"%.*s\" is no label of the classifier and no rule names it: only "
-                      "clients that ask for category/%.*s get there",
-                      STR_ARG(categories[c].id.name), STR_ARG(categories[c].id.name));
+            diags_add(
+                b->reader->diags, DIAG_WARNING, b->file, categories[c].id.pos,
+                "category \"%.*s\" is no label of the classifier, has no examples, and no rule "
+                "names it: only clients that ask for category/%.*s get there",
+                STR_ARG(categories[c].id.name), STR_ARG(categories[c].id.name));
+        }
+    }
+}
+
+/* Without weights there is nothing that examples could be fitted on. */
+static void check_examples(const struct build *b)
+{
+    const struct category *categories = b->routes->categories.items;
+    for (size_t i = 0; i < b->routes->categories.count; i++) {
+        if (categories[i].examples.count > 0 || categories[i].labels.count > 0) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, categories[i].id.pos,
+                      "category \"%.*s\" has examples or labels, which need router.model",
+                      STR_ARG(categories[i].id.name));
         }
     }
 }
@@ -654,6 +775,7 @@ static enum status load_classifier(const struct build *b)
 {
     struct routes *r = b->routes;
     if (r->router.model.len == 0) {
+        check_examples(b);
         return ST_OK;
     }
     char *path = arena_copy_z(b->reader->arena, r->router.model);
@@ -663,6 +785,7 @@ static enum status load_classifier(const struct build *b)
     enum status st = classifier_load(path, b->reader->diags, &r->classifier);
     if (st == ST_OK) {
         map_labels(b);
+        warn_unreachable(b);
     }
     return st == ST_NO_MEMORY ? st : ST_OK;
 }
@@ -687,6 +810,87 @@ static void resolve_heads(const struct build *b)
     }
 }
 
+/* The label that the examples of a category sharpen, or SIZE_MAX. */
+static size_t sharpened(const struct routes *r, const struct category *category)
+{
+    for (size_t i = 0; i < classifier_label_count(r->classifier); i++) {
+        if (r->label_categories[i] == category) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* Reads the examples of all categories. */
+static enum status list_sources(const struct build *b, struct custom_source sources[CUSTOM_MAX])
+{
+    struct routes *r = b->routes;
+    const struct category *categories = r->categories.items;
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < r->categories.count; i++) {
+        struct examples examples;
+        const struct category *c = &categories[i];
+        if (c->examples.count == 0) {
+            continue;
+        }
+        if (r->custom_count == CUSTOM_MAX) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, c->id.pos,
+                      "more than %d categories have examples", (int)CUSTOM_MAX);
+            break;
+        }
+        st = examples_read(b->reader, b->file, c->id.pos, &c->examples, &examples);
+        sources[r->custom_count] =
+            (struct custom_source){examples.lines, examples.count, sharpened(r, c), SIZE_MAX};
+        r->custom_categories[r->custom_count++] = c;
+    }
+    for (size_t i = 0; i < r->custom_count; i++) {
+        for (size_t k = 0; k < r->custom_count; k++) {
+            bool is_parent = r->custom_categories[i]->parent == r->custom_categories[k];
+            sources[i].parent = is_parent ? k : sources[i].parent;
+        }
+    }
+    return st;
+}
+
+static enum status map_background(const struct build *b, struct str *ret_bytes)
+{
+    const struct router_settings *s = &b->routes->router;
+    struct str folder = s->model;
+    while (folder.len > 0 && folder.ptr[folder.len - 1] != '/') {
+        folder.len--;
+    }
+    struct str path = s->background.len > 0
+                          ? arena_printf(b->reader->arena, "%.*s", STR_ARG(s->background))
+                          : arena_printf(b->reader->arena, "%.*sbackground.txt", STR_ARG(folder));
+    return path.ptr == NULL ? ST_NO_MEMORY : file_map(path.ptr, b->reader->diags, ret_bytes);
+}
+
+/* Fits the categories that have examples. */
+static enum status fit_examples(const struct build *b)
+{
+    struct routes *r = b->routes;
+    struct custom_source sources[CUSTOM_MAX];
+    struct str background;
+    size_t errors = b->reader->diags->errors;
+    enum status st = list_sources(b, sources);
+    if (st != ST_OK || r->custom_count == 0 || b->reader->diags->errors != errors) {
+        return st;
+    }
+    st = map_background(b, &background);
+    if (st != ST_OK) {
+        return st == ST_NO_MEMORY ? st : ST_OK;
+    }
+    st = custom_fit(r->classifier, background, sources, r->custom_count, &r->custom);
+    file_unmap(background);
+    if (st == ST_INVALID) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, (struct pos){0, 0},
+                  "router.background has fewer than %d prompts: too few to tell examples from",
+                  (int)CUSTOM_BACKGROUND_MIN);
+        return ST_OK;
+    }
+    return st;
+}
+
 enum status routes_build(struct routes *routes, struct key_reader *reader, struct str file)
 {
     struct build b = {routes, reader, file};
@@ -699,6 +903,7 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
         return st;
     }
     resolve_aliases(&b);
+    inherit(&b);
     resolve_categories(&b);
     resolve_general(&b);
     resolve_settings(&b);
@@ -714,6 +919,9 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     }
     if (st == ST_OK && reader->diags->errors == errors) {
         thresholds_build(routes, reader, file);
+    }
+    if (st == ST_OK && routes->classifier != NULL) {
+        st = fit_examples(&b);
     }
     if (st == ST_OK && reader->diags->errors != errors) {
         st = ST_INVALID;
@@ -781,6 +989,7 @@ void routes_fini(struct routes *routes)
     for (size_t i = 0; i < routes->rules.count; i++) {
         rule_fini(&rules[i]);
     }
+    custom_destroy(routes->custom);
     classifier_unref(routes->classifier);
     language_model_destroy(routes->languages);
     table_destroy(routes->expert_names);

@@ -11,6 +11,7 @@
 #include "base/keys.h"
 #include "base/table.h"
 #include "router/classifier.h"
+#include "router/custom.h"
 #include "router/language.h"
 #include "router/rules.h"
 #include "router/thresholds.h"
@@ -26,8 +27,12 @@ struct category {
     struct key_id id;
     struct key_array experts; /* of struct category_expert */
     struct str title;
-    double threshold; /* 0: router.threshold or router.target say it */
-    size_t index;     /* among the categories */
+    double threshold;              /* 0: router.threshold or router.target say it */
+    struct key_texts labels;       /* of the classifier that feed it; none: the one of its name */
+    struct key_texts examples;     /* one: a path; several: the prompts themselves */
+    struct str parent_name;        /* "": none */
+    const struct category *parent; /* built; NULL: none */
+    size_t index;                  /* among the categories */
 };
 
 struct alias {
@@ -75,6 +80,7 @@ struct router_settings {
     struct str general;
     struct router_online online;
     struct session_settings session;
+    struct str background;   /* path of the prompts that examples are told from, or "" */
     struct str languages;    /* path of the language tables */
     struct str multilingual; /* name of a category, or "" */
     struct str code;         /* name of a category, or "" */
@@ -107,7 +113,11 @@ struct routes {
     struct key_array tests; /* of struct route_test */
 
     /* built */
-    struct classifier *classifier;       /* NULL: no weights configured */
+    struct classifier *classifier;                        /* NULL: no weights configured */
+    struct custom *custom;                                /* NULL: no category has examples */
+    const struct category *custom_categories[CUSTOM_MAX]; /* its sources -> category */
+    size_t custom_count;
+    bool has_merged;                     /* a category is fed by several labels */
     struct language_model *languages;    /* NULL: no tables configured */
     const struct category *multilingual; /* for unsure prompts in other languages; NULL: general */
     const struct category *code;         /* for unsure prompts of code or logs; NULL: general */

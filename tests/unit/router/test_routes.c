@@ -97,7 +97,7 @@ static void unknown_categories_are_reported(void **state)
          "6:3: there is no category \"misc\" (router.general)"},
         {EXPERTS "categories: {general: {experts: []}}\n",
          "4:14: category \"general\" has no experts"},
-        {EXPERTS "categories: {general: {}}\n", "lacks the required key \"experts\""},
+        {EXPERTS "categories: {general: {}}\n", "category \"general\" has no experts"},
     };
     (void)state;
     CHECK(cases);
@@ -213,10 +213,94 @@ static void categories_that_nothing_leads_to_are_warned_of(void **state)
                               "rules: [{when: {text: x-ray}, category: radiology}]\n");
 
     assert_string_equal(
-        s.messages, "c.yaml:9:3: warning: category \"cardiology\" is no label of the classifier "
-                    "and no rule names it: only clients that ask for category/cardiology get "
-                    "there\n");
+        s.messages,
+        "c.yaml:9:3: warning: category \"cardiology\" is no label of the classifier, has no examples, "
+        "and no rule names it: only clients that ask for category/cardiology get "
+        "there\n");
     routes_sample_fini(&s);
+}
+
+#define GENERAL_ROW "  general: {experts: [{expert: small-8b}]}\n"
+#define MEDICAL_ROW "  medical: {experts: [{expert: med-70b}], threshold: 0.7}\n"
+#define RADIOLOGY   "conf/examples/radiology.txt"
+
+static void labels_rename_and_merge_categories(void **state)
+{
+    struct routes_sample s;
+    (void)state;
+
+    load_ok(&s, EXPERTS MODEL "categories:\n" GENERAL_ROW
+                              "  life: {labels: [medical, biology], experts: [{expert: med-70b}]}\n"
+                              "  biology: {labels: chemistry, experts: [{expert: small-8b}]}\n"
+                              "tests:\n"
+                              "  - {prompt: which antibiotic helps against pneumonia, expect: "
+                              "{category: life}}\n");
+
+    for (size_t i = 0; i < classifier_label_count(s.routes.classifier); i++) {
+        struct str label = classifier_label(s.routes.classifier, i);
+        const struct category *category = s.routes.label_categories[i];
+        if (str_eq(label, STR("medical")) || str_eq(label, STR("biology"))) {
+            assert_ptr_equal(category, routes_category(&s.routes, STR("life")));
+        }
+        if (str_eq(label, STR("law"))) {
+            assert_null(category);
+        }
+    }
+    routes_sample_fini(&s);
+}
+
+static void a_part_of_a_category_inherits(void **state)
+{
+    struct routes_sample s;
+    (void)state;
+
+    load_ok(&s, EXPERTS MODEL "categories:\n" GENERAL_ROW MEDICAL_ROW
+                              "  radiology: {parent: medical, examples: " RADIOLOGY "}\n"
+                              "tests:\n"
+                              "  - {prompt: What does ground-glass opacity mean on a chest CT "
+                              "report?, expect: {category: radiology, expert: med-70b}}\n"
+                              "  - {prompt: write a limerick about a lazy cat, expect: {expert: "
+                              "small-8b}}\n");
+
+    const struct category *radiology = routes_category(&s.routes, STR("radiology"));
+    assert_ptr_equal(radiology->parent, routes_category(&s.routes, STR("medical")));
+    assert_true(radiology->threshold > 0.69 && radiology->threshold < 0.71);
+    assert_int_equal(radiology->experts.count, 1);
+    routes_sample_fini(&s);
+}
+
+static void mistakes_with_examples_labels_and_parents_are_reported(void **state)
+{
+    static const struct mistake cases[] = {
+        {EXPERTS "categories:\n" GENERAL_ROW
+                 "  radiology: {experts: [{expert: med-70b}], examples: " RADIOLOGY "}\n",
+         "which need router.model"},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW
+                       "  x: {experts: [{expert: med-70b}], examples: [a, b, c]}\n",
+         "c.yaml:7:3: a category needs 5 examples at least"},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW
+                       "  x: {experts: [{expert: med-70b}], examples: nowhere.txt}\n",
+         "nowhere.txt: cannot be read"},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW
+                       "  x: {experts: [{expert: med-70b}], labels: [surgery]}\n",
+         "no label \"surgery\""},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW
+                       "  x: {experts: [{expert: med-70b}], labels: [law]}\n"
+                       "  y: {experts: [{expert: med-70b}], labels: [law]}\n",
+         "label \"law\" feeds both category \"x\" and category \"y\""},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW "  x: {parent: medicl, examples: " RADIOLOGY
+                       "}\n",
+         "unknown category \"medicl\""},
+        {EXPERTS MODEL "categories:\n" GENERAL_ROW MEDICAL_ROW "  x: {parent: medical}\n",
+         "no examples that tell it from the parent"},
+        {EXPERTS "router: {model: conf/models/domains.edm, background: " RADIOLOGY "}\n"
+                 "categories:\n" GENERAL_ROW
+                 "  x: {experts: [{expert: med-70b}], examples: " RADIOLOGY "}\n",
+         "fewer than 200 prompts"},
+    };
+    (void)state;
+
+    CHECK(cases);
 }
 
 static void a_test_that_fails_refuses_the_file(void **state)
@@ -271,6 +355,9 @@ int main(void)
         cmocka_unit_test(what_tells_no_language_is_refused),
         cmocka_unit_test(all_mistakes_of_a_file_are_reported_at_once),
         cmocka_unit_test(categories_that_nothing_leads_to_are_warned_of),
+        cmocka_unit_test(labels_rename_and_merge_categories),
+        cmocka_unit_test(a_part_of_a_category_inherits),
+        cmocka_unit_test(mistakes_with_examples_labels_and_parents_are_reported),
         cmocka_unit_test(a_test_that_fails_refuses_the_file),
         cmocka_unit_test(tests_that_hold_let_the_file_pass),
     };
