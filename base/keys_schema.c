@@ -117,9 +117,10 @@ static void print_choices(const struct printer *p, const struct key *key)
 static void print_custom(const struct printer *p, const struct key *key)
 {
     if (keys_doc_has_block(key) && keys_doc_is_list(key)) {
-        print(p, "\"type\": \"array\", \"items\": {");
+        /* Decoders of lists take a text for what it says alone. */
+        print(p, "\"type\": \"array\", \"items\": {\"anyOf\": [{\"type\": \"string\"}, {");
         print_ref(p, key->block);
-        print(p, "}");
+        print(p, "}]}");
     } else if (keys_doc_has_block(key)) {
         print_ref(p, key->block);
     } else if (key->custom_type != NULL) {

@@ -5,6 +5,7 @@
 int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_route(int argc, char **argv);
+int cmd_keys(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);

@@ -86,8 +86,16 @@ static const struct key server_rows[] = {
      .type = KEY_CUSTOM,
      .offset = offsetof(struct conf_server, admin),
      .fallback = "127.0.0.1:8081",
-     .sentence = "address and port for operations: /healthz /readyz /metrics",
+     .sentence = "address and port for operations: /healthz /readyz /metrics /admin",
      .decode = decode_address,
+     .custom_type = "string"},
+    {.name = "admin_key",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct conf_server, admin_key),
+     .sentence = "digest of the key for the admin address, but for /healthz; absent: it must be on "
+                 "the loopback, and is open",
+     .example = "${EXPERTD_ADMIN_DIGEST}",
+     .decode = api_key_decode,
      .custom_type = "string"},
     {.name = "workers",
      .type = KEY_CUSTOM,
@@ -203,7 +211,7 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        OWN_ROWS = 3,
+        OWN_ROWS = 4,
         ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
@@ -227,6 +235,12 @@ const struct keys *conf_keys(void)
                                .offset = offsetof(struct conf, budgets),
                                .sentence = "what may be spent, and on what",
                                .block = &budget_keys};
+        rows[3] =
+            (struct key){.name = "tenants",
+                         .type = KEY_LIST,
+                         .offset = offsetof(struct conf, tenants) + offsetof(struct tenants, list),
+                         .sentence = "who may use the gateway, with their keys and limits",
+                         .block = &tenant_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
             rows[OWN_ROWS + i] = routes_rows[i];
             rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);
@@ -235,7 +249,7 @@ const struct keys *conf_keys(void)
     return &keys;
 }
 
-static bool is_loopback(const struct conf_address *address)
+bool conf_is_loopback(const struct conf_address *address)
 {
     return address->is_ipv6 ? str_eq(address->host, STR("::1"))
                             : str_starts_with(address->host, STR("127."));
@@ -249,7 +263,12 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
     const struct {
         const struct conf_address *address;
         struct str key;
-    } listeners[] = {{&conf->server.listen, STR("listen")}, {&conf->server.admin, STR("admin")}};
+        bool has_keys;
+        const char *needs;
+    } listeners[] = {
+        {&conf->server.listen, STR("listen"), conf->tenants.list.count > 0, "\"tenants\""},
+        {&conf->server.admin, STR("admin"), conf->server.admin_key.is_set, "\"admin_key\""},
+    };
 
     enum status st = ST_OK;
     if (conf->routes.router.online.enabled && conf->state.path.len == 0) {
@@ -263,12 +282,12 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
         st = ST_INVALID;
     }
     for (size_t i = 0; i < 2; i++) {
-        if (!is_loopback(listeners[i].address)) {
+        if (!listeners[i].has_keys && !conf_is_loopback(listeners[i].address)) {
             const struct yaml_node *node = yaml_get(server, listeners[i].key);
             diags_add(reader->diags, DIAG_ERROR, root->file, node == NULL ? root->pos : node->pos,
-                      "\"%.*s\" must be a loopback address: without keys for clients, anybody who "
-                      "reaches it could use the experts",
-                      STR_ARG(listeners[i].key));
+                      "\"%.*s\" must be a loopback address, or needs %s: without keys, anybody who "
+                      "reaches it could use it",
+                      STR_ARG(listeners[i].key), listeners[i].needs);
             st = ST_INVALID;
         }
     }

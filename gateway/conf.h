@@ -1,13 +1,15 @@
-/* The configuration file: the `server`, `state` and `budgets` blocks and the routing tables, as one root table of
- * keys. */
+/* The configuration file: the `server`, `state`, `budgets` and `tenants` blocks and the routing
+ * tables, as one root table of keys. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/keys.h"
+#include "gateway/api_key.h"
 #include "gateway/budgets.h"
 #include "gateway/state.h"
+#include "gateway/tenants.h"
 #include "router/routes.h"
 
 struct conf_limits {
@@ -33,6 +35,7 @@ struct conf_address { /* HOST:PORT, taken apart */
 struct conf_server {
     struct conf_address listen;
     struct conf_address admin;
+    struct api_key_digest admin_key;
     int64_t workers; /* 0: one per core */
     struct conf_limits limits;
     struct conf_cors cors;
@@ -47,11 +50,15 @@ struct conf {
     struct conf_server server;
     struct state_settings state;
     struct key_array budgets; /* of struct budget */
+    struct tenants tenants;
     struct routes routes;
 };
 
 /* The root table; made on first use, from then on constant. Not thread-safe the first time. */
 const struct keys *conf_keys(void);
+
+/* Whether only this machine reaches an address. */
+bool conf_is_loopback(const struct conf_address *address);
 
 /* Checks of the server block that span keys. Mistakes go to reader->diags: ST_INVALID. */
 MUST_CHECK enum status conf_check(const struct conf *conf, struct key_reader *reader,

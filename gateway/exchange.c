@@ -4,8 +4,10 @@
  *  client
  *    |  accept                      http_server.c: libmicrohttpd callbacks -> hooks below
  *    v
+ *  EX_AUTHENTICATE  API key -> tenant, on the head alone                    step_authenticate.c, tenants.c
  *  EX_RECEIVE    which endpoint; waits for the body                         step_receive.c
  *    |- EX_PARSE    body -> byte ranges of model, stream, messages          step_parse.c, chat_request.c
+ *    |- EX_ADMIT    the tenant's limits                                     step_admit.c, quota.c
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
  *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
@@ -42,9 +44,12 @@ static const struct step_row {
     enum step_result (*run)(struct exchange *x);
     unsigned next; /* the steps that may follow */
 } step_table[] = {
+    [EX_AUTHENTICATE] = {"authenticate", step_authenticate,
+                         TO(EX_RECEIVE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RECEIVE] = {"receive", step_receive,
                     TO(EX_PARSE) | TO(EX_FEEDBACK) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
-    [EX_PARSE] = {"parse", step_parse, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_PARSE] = {"parse", step_parse, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_ADMIT] = {"admit", step_admit, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,
                    TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DISPATCH] = {"dispatch", step_dispatch,
@@ -88,8 +93,8 @@ uint64_t exchange_weights(const struct exchange *x)
 struct budget_who exchange_who(const struct exchange *x, struct str expert, struct str category)
 {
     return (struct budget_who){
-        .tenant = STR(""),
-        .key_id = STR(""),
+        .tenant = x->key == NULL ? STR("") : x->tenant->name,
+        .key_id = x->key == NULL ? STR("") : x->key->id,
         .category = category,
         .expert = expert,
         .spent_nano_usd = x->cost_nano_usd,
@@ -232,6 +237,29 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     add_budget(x, reply);
 }
 
+/* x-ratelimit-*, as OpenAI's: limit, what is left of it, when all of it is there again. */
+static void add_standing(struct exchange *x, struct http_reply *reply, const char *what,
+                         const struct quota_standing *standing)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+        const char *unit;
+    } rows[] = {
+        {"limit", standing->limit, ""},
+        {"remaining", standing->remaining, ""},
+        {"reset", standing->reset_ms, "ms"},
+    };
+
+    for (size_t i = 0; standing->limit > 0 && i < sizeof rows / sizeof rows[0]; i++) {
+        struct str name = arena_printf(x->arena, "x-ratelimit-%s-%s", rows[i].name, what);
+        struct str value = arena_printf(x->arena, "%" PRId64 "%s", rows[i].value, rows[i].unit);
+        if (name.ptr != NULL) {
+            exchange_add_header(reply, name.ptr, value.ptr);
+        }
+    }
+}
+
 void exchange_add_headers(struct exchange *x, struct http_reply *reply, const char *content_type)
 {
     if (content_type != NULL) {
@@ -239,6 +267,8 @@ void exchange_add_headers(struct exchange *x, struct http_reply *reply, const ch
     }
     exchange_add_header(reply, "x-request-id", x->id);
     add_cors(x, reply);
+    add_standing(x, reply, "requests", &x->admission.requests);
+    add_standing(x, reply, "tokens", &x->admission.tokens);
     if (x->decision.candidate_count > 0 || x->decision.category != NULL) {
         add_decision(x, reply);
     }
@@ -279,12 +309,11 @@ static struct exchange *create(struct worker *w, struct http_request *r, bool is
     return x;
 }
 
-/* A head that cannot be served is refused at once, before its body is read. */
+/* Runs until the body is needed: a head that cannot be served, or has no key, is refused at once. */
 static void *begin(struct worker *w, struct http_request *r, bool is_admin)
 {
     struct exchange *x = create(w, r, is_admin);
-    const char *why = "";
-    if (x != NULL && http_request_problem(r, &why) != PROBLEM_NONE) {
+    if (x != NULL) {
         exchange_run(x);
     }
     return x;

@@ -13,6 +13,7 @@
 #include "gateway/http_server.h"
 #include "gateway/metrics.h"
 #include "gateway/problem.h"
+#include "gateway/quota.h"
 #include "gateway/relay.h"
 #include "gateway/snapshot.h"
 #include "gateway/usage.h"
@@ -25,8 +26,10 @@ struct feedback_job;
 struct worker;
 
 enum exchange_step {
+    EX_AUTHENTICATE,
     EX_RECEIVE,
     EX_PARSE,
+    EX_ADMIT,
     EX_DECIDE,
     EX_DISPATCH,
     EX_RELAY,
@@ -62,6 +65,8 @@ struct exchange {
     struct http_request *http; /* NULL once it is closed */
     struct arena *arena;
     const struct endpoint *endpoint;
+    const struct tenant_key *key; /* NULL: nobody is known, or not yet */
+    const struct tenant *tenant;  /* whose key it is, or NULL */
     struct exchange *next_runnable;
     enum exchange_step step;
     bool is_admin;
@@ -79,7 +84,9 @@ struct exchange {
     int64_t ended_us;
 
     struct chat_request chat;
-    uint64_t session; /* key of the conversation and who has it; 0: none */
+    struct quota_verdict admission; /* is_allowed: to be released, see step_account.c */
+    int64_t reserved_tokens;        /* taken from the tenant's rate at admission */
+    uint64_t session;               /* key of the conversation and who has it; 0: none */
     struct decision decision;
     const struct expert *expert; /* of the current or last attempt */
     struct call *call;
@@ -137,8 +144,10 @@ void exchange_add_headers(struct exchange *x, struct http_reply *reply, const ch
 void exchange_add_header(struct http_reply *reply, const char *name, const char *value);
 
 /* The steps, one file each. */
+enum step_result step_authenticate(struct exchange *x);
 enum step_result step_receive(struct exchange *x);
 enum step_result step_parse(struct exchange *x);
+enum step_result step_admit(struct exchange *x);
 enum step_result step_decide(struct exchange *x);
 enum step_result step_dispatch(struct exchange *x);
 enum step_result step_relay(struct exchange *x);

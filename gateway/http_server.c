@@ -407,6 +407,14 @@ static enum MHD_Result queue_response(struct http_request *r)
     return done;
 }
 
+/* Whether a request that is refused on its head is read to its end, and its body dropped: a client that
+ * still writes would miss the answer, and libmicrohttpd closes where it was answered before. Not behind
+ * a head that breaks the rules: nobody knows where its body ends. */
+static bool is_worth_reading(const struct http_request *r)
+{
+    return r->problem == PROBLEM_NONE && http_request_header(r, STR("Expect")).len == 0;
+}
+
 static enum MHD_Result start_request(struct http_connection *c, struct http_request *r,
                                      const char *version)
 {
@@ -421,14 +429,14 @@ static enum MHD_Result start_request(struct http_connection *c, struct http_requ
         s->hooks.on_gone(r->owner);
         return MHD_NO;
     }
-    return r->response != NULL ? queue_response(r) : MHD_YES;
+    return r->response != NULL && !is_worth_reading(r) ? queue_response(r) : MHD_YES;
 }
 
 /* Keeps the body up to the limit, reads a little more so that the refusal reaches the client. */
 static enum MHD_Result take_upload(struct http_request *r, struct str bytes)
 {
     const struct http_limits *limits = &r->connection->server->limits;
-    if (r->problem == PROBLEM_NONE) {
+    if (r->problem == PROBLEM_NONE && !r->is_answered) {
         enum status st = buf_append(&r->body, bytes);
         if (st == ST_OK) {
             return MHD_YES;
@@ -540,6 +548,27 @@ struct str http_request_body(const struct http_request *r)
     return buf_str(&r->body);
 }
 
+static enum MHD_Result on_wiped(void *cls, enum MHD_ValueKind kind, const char *name,
+                                size_t name_size, const char *value, size_t value_size)
+{
+    /* It is the connection's own memory: libmicrohttpd parses in place, and reads it no more. */
+    union {
+        const char *in;
+        char *out;
+    } bytes = {.in = value};
+
+    (void)kind;
+    if (str_eq_nocase((struct str){name, name_size}, *(const struct str *)cls)) {
+        memset(bytes.out, '*', value_size);
+    }
+    return MHD_YES;
+}
+
+void http_request_wipe(struct http_request *r, struct str name)
+{
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_wiped, &name);
+}
+
 enum problem http_request_problem(const struct http_request *r, const char **ret_why)
 {
     *ret_why = r->why;
@@ -554,7 +583,7 @@ static void add_headers(struct http_request *r, struct MHD_Response *response,
          * the reply is whole. */
         (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
-    bool is_unread = !r->is_body_complete && r->problem != PROBLEM_NONE;
+    bool is_unread = !r->is_body_complete && !is_worth_reading(r);
     if (is_unread || r->connection->server->is_draining) {
         (void)MHD_add_response_header(response, "Connection", "close");
     }

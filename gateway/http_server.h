@@ -3,7 +3,8 @@
  * for head, body and idle connections; notices clients that leave.
  *
  * Hooks are called from inside library callbacks: they only record and mark runnable. The one
- * exception is on_head, which may call http_reply to refuse a request early.
+ * exception is on_head, which may call http_reply to refuse a request early: its body is then read and
+ * dropped, so that the refusal reaches the client, unless the client waits for 100 Continue.
  *
  * One request after another on a connection; a struct http_request lives from on_head to on_close. */
 #pragma once
@@ -26,7 +27,7 @@ struct http_header { /* C strings, borrowed for the call */
 };
 
 enum {
-    HTTP_REPLY_HEADERS_MAX = 20
+    HTTP_REPLY_HEADERS_MAX = 28
 };
 
 struct http_reply {
@@ -83,6 +84,9 @@ struct str http_request_method(const struct http_request *r);
 struct str http_request_path(const struct http_request *r);
 struct str http_request_header(const struct http_request *r, struct str name); /* "": none */
 struct str http_request_body(const struct http_request *r);
+
+/* Overwrites the values of a header where they lie, so that a key is not kept in memory. */
+void http_request_wipe(struct http_request *r, struct str name);
 
 /* PROBLEM_NONE, or what the server itself found wrong with the request: on_head must refuse it. */
 enum problem http_request_problem(const struct http_request *r, const char **ret_why);

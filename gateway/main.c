@@ -14,6 +14,7 @@ static const struct {
     {"serve", cmd_serve, "serve the API (the default)"},
     {"check", cmd_check, "check a configuration, print all its keys"},
     {"route", cmd_route, "explain where a prompt would go"},
+    {"keys", cmd_keys, "make, list and revoke the keys of clients"},
     {"feedback", cmd_feedback, "list, export and count what people said of decisions"},
     {"ledger", cmd_ledger, "list, sum, verify and export what was spent"},
     {"train", cmd_train, "train the weights of the classifier"},

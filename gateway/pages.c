@@ -180,6 +180,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     if (st == ST_OK && w->state != NULL) {
         st = state_write_metrics(w->state, out);
     }
+    if (st == ST_OK) {
+        st = quotas_write_metrics(w->quotas, out);
+    }
     if (st == ST_OK && w->learner != NULL) {
         st = learner_write_metrics(w->learner, out);
     }

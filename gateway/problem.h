@@ -17,6 +17,10 @@
       "The prompt is longer than any expert's context.")                                             \
     X(NO_EXPERT, 400, "invalid_request_error", "no_suitable_expert",                                 \
       "No expert can take this request.")                                                            \
+    X(NO_KEY, 401, "invalid_request_error", "invalid_api_key",                                       \
+      "You didn't provide an API key: send it as Authorization: Bearer YOUR_KEY.")                   \
+    X(BAD_KEY, 401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")       \
+    X(OLD_KEY, 401, "invalid_request_error", "invalid_api_key", "This API key has expired.")         \
     X(NOT_FOUND, 404, "invalid_request_error", "unknown_url", "There is nothing at this path.")      \
     X(MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found", "There is no such model.")   \
     X(REQUEST_NOT_FOUND, 404, "invalid_request_error", "request_not_found",                          \
@@ -35,6 +39,10 @@
     X(MEDIA_TYPE, 415, "invalid_request_error", "unsupported_media_type",                            \
       "The body must be application/json.")                                                          \
     X(QUOTA, 429, "insufficient_quota", "insufficient_quota", "A budget is used up.")                \
+    X(LIMIT_REQUESTS, 429, "requests", "rate_limit_exceeded", "Too many requests per minute.")       \
+    X(LIMIT_TOKENS, 429, "tokens", "rate_limit_exceeded", "Too many tokens per minute.")             \
+    X(LIMIT_CONCURRENCY, 429, "requests", "rate_limit_exceeded",                                     \
+      "Too many requests at the same time.")                                                         \
     X(INTERNAL, 500, "api_error", "internal_error", "The gateway made a mistake.")                   \
     X(EXPERT_CONNECT, 502, "api_error", "expert_unreachable", "The expert cannot be reached.")       \
     X(EXPERT_AUTH, 502, "api_error", "expert_refused_key",                                           \

@@ -21,6 +21,7 @@
 #include "gateway/access_log.h"
 #include "gateway/learner.h"
 #include "gateway/metrics.h"
+#include "gateway/quota.h"
 #include "gateway/recent.h"
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
@@ -46,6 +47,9 @@ struct process {
     struct drift *drift;
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
+    struct quotas *quotas;
+    bool is_exposed; /* the listener of this start takes clients from other machines */
+    bool is_admin_exposed;
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
@@ -179,6 +183,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .learner = p->learner,
         .drift = p->drift,
         .sessions = p->sessions,
+        .quotas = p->quotas,
     };
     setup.listen_fd = open_listener(&server->listen, *port, port);
     if (setup.listen_fd < 0) {
@@ -281,6 +286,13 @@ static enum status bind_budgets(struct process *p, struct snapshot *s)
     return st;
 }
 
+/* Gives a snapshot its places in what outlives it. */
+static enum status prepare(struct process *p, struct snapshot *s)
+{
+    enum status st = snapshot_count(s, p->metrics);
+    return st == ST_OK ? snapshot_join(s, p->quotas) : st;
+}
+
 static enum status start(struct process *p)
 {
     enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
@@ -294,12 +306,15 @@ static enum status start(struct process *p)
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
+    p->quotas = quotas_create();
     p->budgets = budgets_create();
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL) {
+        p->sessions == NULL || p->quotas == NULL) {
         return ST_NO_MEMORY;
     }
-    st = snapshot_count(p->snapshot, p->metrics);
+    p->is_exposed = !conf_is_loopback(&server->listen);
+    p->is_admin_exposed = !conf_is_loopback(&server->admin);
+    st = prepare(p, p->snapshot);
     if (st == ST_OK) {
         st = transport_global_init();
     }
@@ -378,13 +393,33 @@ static void refresh_learner(struct process *p)
     }
 }
 
+/* The listeners stay as they were at the start, whatever a new file says of them: so it must have keys
+ * for what other machines reach. */
+static enum status check_exposure(const struct process *p, const struct conf *fresh)
+{
+    bool is_open = p->is_exposed && fresh->tenants.list.count == 0;
+    bool is_admin_open = p->is_admin_exposed && !fresh->server.admin_key.is_set;
+    if (is_open || is_admin_open) {
+        log_write(
+            LOG_ERROR, "process",
+            "the %s is reached from other machines until the next start: a reload cannot take "
+            "away %s",
+            is_open ? "listener" : "admin listener", is_open ? "all tenants" : "its key");
+        return ST_INVALID;
+    }
+    return ST_OK;
+}
+
 static void reload(struct process *p)
 {
     int64_t started_us = clock_now_us(clock_system());
     struct snapshot *fresh = NULL;
     enum status st = snapshot_load(p->conf_path, stderr, &fresh);
     if (st == ST_OK) {
-        st = snapshot_count(fresh, p->metrics);
+        st = check_exposure(p, &fresh->conf);
+    }
+    if (st == ST_OK) {
+        st = prepare(p, fresh);
     }
     if (st == ST_OK) {
         st = bind_budgets(p, fresh);
@@ -431,6 +466,7 @@ static void stop(struct process *p)
     sessions_destroy(p->sessions);
     budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
+    quotas_destroy(p->quotas);
 }
 
 static void wait_for_end(struct process *p, const sigset_t *signals)

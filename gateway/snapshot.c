@@ -24,6 +24,7 @@ static struct snapshot_box *box_of(struct snapshot *s)
 
 static void destroy(struct snapshot_box *box)
 {
+    tenants_fini(&box->snapshot.conf.tenants);
     routes_fini(&box->snapshot.conf.routes);
     arena_destroy(box->arena);
     mem_free(box);
@@ -43,6 +44,9 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
     }
     if (st == ST_OK) {
         st = routes_build(&conf->routes, &reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = tenants_build(&conf->tenants, &conf->routes, &reader, root->file);
     }
     if (st == ST_OK) {
         st = budgets_check(&conf->budgets, &conf->routes, &reader, root->file);
@@ -106,6 +110,18 @@ enum status snapshot_count(struct snapshot *s, struct metrics *m)
     }
     for (size_t i = 0; i < language_count(routes->languages); i++) {
         s->language_slots[i] = metrics_language_slot(m, language_code(routes->languages, i));
+    }
+    return ST_OK;
+}
+
+enum status snapshot_join(struct snapshot *s, struct quotas *quotas)
+{
+    struct tenant *tenants = s->conf.tenants.list.items;
+    for (size_t i = 0; i < s->conf.tenants.list.count; i++) {
+        tenants[i].quota = quotas_get(quotas, tenants[i].name);
+        if (tenants[i].quota == NULL) {
+            return ST_NO_MEMORY;
+        }
     }
     return ST_OK;
 }

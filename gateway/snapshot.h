@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "gateway/conf.h"
 #include "gateway/metrics.h"
+#include "gateway/quota.h"
 
 struct snapshot {
     struct conf conf;
@@ -23,6 +24,9 @@ MUST_CHECK enum status snapshot_load(const char *path, FILE *out, struct snapsho
 
 /* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);
+
+/* Gives its tenants what they have used; before it is shared. ST_NO_MEMORY. */
+MUST_CHECK enum status snapshot_join(struct snapshot *s, struct quotas *quotas);
 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL allowed; any thread */

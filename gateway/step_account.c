@@ -14,11 +14,33 @@ static void remember(struct exchange *x)
     }
 }
 
+/* Settles with the tenant what step_admit.c took. An attempt whose usage nobody told has had the prompt
+ * at least. */
+static void settle(struct exchange *x)
+{
+    if (x->tenant == NULL) {
+        return;
+    }
+    struct quota *q = x->tenant->quota;
+    quota_count(q, x->outcome, x->usage.prompt_tokens, x->usage.completion_tokens);
+    if (!x->admission.is_allowed) {
+        return;
+    }
+    int64_t used = x->usage.prompt_tokens + x->usage.completion_tokens;
+    bool is_told = x->usage.is_reported || x->is_usage_estimated;
+    if (x->attempts > 0 && !is_told && x->outcome == METRICS_CANCELLED) {
+        used = prompt_tokens_estimate(&x->chat.prompt);
+    }
+    quota_release(q, &x->tenant->rate, clock_now_us(loop_clock(x->worker->loop)),
+                  x->reserved_tokens, used);
+}
+
 enum step_result step_account(struct exchange *x)
 {
     struct worker *w = x->worker;
     const struct snapshot *s = x->snapshot;
     remember(x);
+    settle(x);
     struct metrics_event event = {
         .outcome = x->outcome,
         .category_slot = x->decision.category == NULL

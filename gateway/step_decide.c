@@ -91,7 +91,14 @@ static int64_t now_s(const struct exchange *x)
     return loop_now_ms(x->worker->loop) / 1000;
 }
 
-/* Looks up who answered this conversation. Clients with different keys have different ones. */
+/* Who has a conversation: the tenant; without tenants whatever key the client sends. */
+static uint64_t owner(const struct exchange *x)
+{
+    return str_hash(x->tenant != NULL ? x->tenant->name
+                                      : http_request_header(x->http, STR("Authorization")));
+}
+
+/* Looks up who answered this conversation. Different clients have different ones. */
 static void recall(struct exchange *x)
 {
     const struct routes *routes = &x->snapshot->conf.routes;
@@ -100,7 +107,7 @@ static void recall(struct exchange *x)
     if (!settings->affinity || session->key == 0) {
         return;
     }
-    x->session = session->key ^ str_hash(http_request_header(x->http, STR("Authorization")));
+    x->session = session->key ^ owner(x);
     uint32_t name = sessions_get(x->worker->sessions, x->session, now_s(x), settings->ttl_s);
     const struct expert *experts = routes->experts.items;
     for (size_t i = 0; name != 0 && i < routes->experts.count; i++) {

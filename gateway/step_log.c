@@ -68,6 +68,9 @@ static enum status write_line(struct buf *line, const struct exchange *x)
         st = buf_printf(line, "\"outcome\":\"%s\",\"reason\":\"%s\"",
                         metrics_outcome_text(x->outcome), x->reason == NULL ? "" : x->reason);
     }
+    if (st == ST_OK && x->tenant != NULL) {
+        st = buf_printf(line, ",\"tenant\":\"%.*s\"", STR_ARG(x->tenant->name));
+    }
     if (st == ST_OK && (x->decision.candidate_count > 0 || x->expert != NULL)) {
         st = write_decision(line, x);
     }

@@ -11,6 +11,6 @@ enum step_result step_parse(struct exchange *x)
     if (st != ST_OK) {
         return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
     }
-    exchange_go(x, EX_DECIDE);
+    exchange_go(x, EX_ADMIT);
     return STEP_MORE;
 }

@@ -37,6 +37,12 @@ enum step_result step_refuse(struct exchange *x)
         st == ST_OK ? buf_str(&x->page) : STR("{\"error\":{\"message\":\"out of memory\"}}");
     exchange_add_headers(x, &reply, "application/json");
     exchange_add_header(&reply, "Allow", x->allow);
+    if (reply.status == 401) {
+        exchange_add_header(&reply, "WWW-Authenticate", "Bearer");
+    }
+    if (x->admission.is_never) {
+        exchange_add_header(&reply, "x-should-retry", "false"); /* OpenAI's clients obey it */
+    }
     if (x->retry_after_s >= 0) {
         struct str seconds = arena_printf(x->arena, "%" PRId64, x->retry_after_s);
         exchange_add_header(&reply, "Retry-After", seconds.ptr);

@@ -281,6 +281,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->drift = setup->drift;
     w->learner = setup->learner;
     w->sessions = setup->sessions;
+    w->quotas = setup->quotas;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);
     w->log_timer.on_due = on_log_due;

@@ -20,6 +20,7 @@ struct learner;
 struct kernel_pool;
 struct sessions;
 struct recent;
+struct quotas;
 struct state;
 struct state_job;
 struct transport;
@@ -36,6 +37,7 @@ struct worker {
     struct metrics_shard *counters; /* this worker's */
     struct drift *drift;            /* the process's; each worker has a shard */
     struct sessions *sessions;      /* the process's */
+    const struct quotas *quotas;    /* the process's */
     struct access_log *access_log;  /* the process's */
     struct recent *recent;          /* the process's; NULL with state */
     struct learner *learner;        /* the process's; NULL: online learning is off */
@@ -63,6 +65,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct metrics *metrics;
     struct drift *drift;
     struct sessions *sessions;
+    const struct quotas *quotas;
     struct access_log *access_log;
     struct recent *recent;   /* NULL with state */
     struct learner *learner; /* NULL: online learning is off */

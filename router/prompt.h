@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "router/conversation.h"
+#include "router/permit.h"
 
 /* What ties a request to those before it. */
 struct prompt_session {
@@ -20,6 +21,7 @@ struct prompt {
     struct str model; /* as the client asked for it: auto, category/NAME, alias, expert */
     struct conversation talk;
     struct prompt_session session;
+    struct permit permit;
     unsigned needs;     /* bits of enum policy_need */
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */

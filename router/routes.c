@@ -461,6 +461,11 @@ static enum status name_everything(const struct build *b)
     struct category *categories = r->categories.items;
     for (size_t i = 0; i < r->categories.count; i++) {
         categories[i].index = i;
+        categories[i].model =
+            arena_printf(b->reader->arena, "category/%.*s", STR_ARG(categories[i].id.name));
+        if (categories[i].model.ptr == NULL) {
+            return ST_NO_MEMORY;
+        }
         if (table_put(r->category_names, categories[i].id.name, &categories[i], NULL) != ST_OK) {
             return ST_NO_MEMORY;
         }

@@ -32,6 +32,7 @@ struct category {
     struct key_texts examples;     /* one: a path; several: the prompts themselves */
     struct str parent_name;        /* "": none */
     const struct category *parent; /* built; NULL: none */
+    struct str model;              /* the name that clients use: category/NAME */
     size_t index;                  /* among the categories */
 };
 
