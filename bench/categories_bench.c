@@ -43,7 +43,7 @@ static size_t ask(struct run *r, struct str text)
     float p[CUSTOM_MAX];
     classifier_score(r->classifier, r->scratch, &segment, 1, &result);
     size_t count = classifier_hashes(r->scratch, &segment, 1, hashes, CUSTOM_HASHES_MAX);
-    size_t best = custom_judge(r->custom, hashes, count, result.vector, p);
+    size_t best = custom_judge(r->custom, hashes, count, &result, p);
     return p[best] >= CUSTOM_TAKES ? best : r->topics;
 }
 

@@ -21,11 +21,13 @@ enum {
     NO_COLUMN = -1,
 };
 
-static const float DENSE_SCALE = 10.0F; /* of the vector, of length 1 */
-static const double SPARSE_SCALE = 2.0; /* of a feature that is in one of e prompts */
-static const double LENGTH_BASE = 5.0;  /* features that a text is longer by than it is */
-static const double MEDIAN_SURE = 0.9;  /* probability of the median example */
-static const double CLEARANCE = 0.0;    /* of the gap between background and examples */
+static const float DENSE_SCALE = 10.0F;    /* of the vector, of length 1 */
+static const double SPARSE_SCALE = 2.0;    /* of a feature that is in one of e prompts */
+static const double LENGTH_BASE = 5.0;     /* features that a text is longer by than it is */
+static const double MEDIAN_SURE = 0.9;     /* probability of the median example */
+static const float ELSEWHERE_SURE = 0.7F;  /* of the classifier that a prompt is elsewhere, */
+static const float ELSEWHERE_SHARE = 0.1F; /* where its examples are not */
+static const double CLEARANCE = 0.0;       /* of the gap between background and examples */
 
 struct column { /* a feature of the examples */
     uint32_t hash;
@@ -39,6 +41,7 @@ struct source {
     float slope;
     size_t first; /* its rows */
     size_t count;
+    float share[CLASSIFIER_LABELS_MAX]; /* mean probability of a label over its examples */
     struct custom_figures figures;
 };
 
@@ -180,6 +183,20 @@ static enum status put(struct row_data *data, uint32_t column, float value)
     return ST_OK;
 }
 
+/* Of an example: where the classifier sees it. */
+static void note_shares(struct fit *f, size_t row, const struct classifier_result *r)
+{
+    for (size_t i = 0; i < f->c->source_count && row < f->examples; i++) {
+        struct source *s = &f->c->sources[i];
+        if (row < s->first || row >= s->first + s->count) {
+            continue;
+        }
+        for (size_t k = 0; k < r->count; k++) {
+            s->share[k] += r->p[k] / (float)s->count;
+        }
+    }
+}
+
 static enum status read_row(struct fit *f, size_t row)
 {
     struct custom *c = f->c;
@@ -187,6 +204,7 @@ static enum status read_row(struct fit *f, size_t row)
     struct classifier_result r;
     classifier_score(f->classifier, f->scratch, &segment, 1, &r);
     f->labels[row] = (uint8_t)r.best;
+    note_shares(f, row, &r);
     memcpy(f->x + row * c->dense, r.vector, c->dims * sizeof *f->x);
     features_reset(f->features);
     size_t count = features_add(f->features, f->texts[row]);
@@ -574,8 +592,14 @@ static double value_of(const struct custom *c, int32_t column, size_t features)
     return SPARSE_SCALE * (double)c->columns[column].idf / length_of(features);
 }
 
+/* The classifier is sure of a label that the examples have little to do with. */
+static bool is_elsewhere(const struct source *s, const struct classifier_result *r)
+{
+    return r->p[r->best] >= ELSEWHERE_SURE && s->share[r->best] < ELSEWHERE_SHARE;
+}
+
 size_t custom_judge(const struct custom *c, const uint32_t *hashes, size_t count,
-                    const float *vector, float ret_p[CUSTOM_MAX])
+                    const struct classifier_result *r, float ret_p[CUSTOM_MAX])
 {
     double sums[CUSTOM_MAX] = {0};
     for (size_t i = 0; i < count; i++) {
@@ -588,11 +612,12 @@ size_t custom_judge(const struct custom *c, const uint32_t *hashes, size_t count
     size_t best = 0;
     for (size_t k = 0; k < c->source_count; k++) {
         const struct source *s = &c->sources[k];
-        double score = SPARSE_SCALE / length_of(count) * sums[k] + dense_score(c, s, vector) +
+        double score = SPARSE_SCALE / length_of(count) * sums[k] + dense_score(c, s, r->vector) +
                        (double)s->weights[c->dense + c->column_count];
         double odds =
             (double)s->slope * (score - (double)s->threshold) + log_odds((double)CUSTOM_TAKES);
         ret_p[k] = (float)(1.0 / (1.0 + softmax_exp(-odds)));
+        ret_p[k] *= is_elsewhere(s, r) ? 1.0F - r->p[r->best] : 1.0F;
         best = ret_p[k] > ret_p[best] ? k : best;
     }
     return best;

@@ -68,10 +68,12 @@ void custom_destroy(struct custom *c); /* NULL allowed */
 
 const struct custom_figures *custom_figures_of(const struct custom *c, size_t source);
 
-/* The probability of each source, for a prompt with these features (classifier_hashes) and this
- * vector (of classifier_result). Those from CUSTOM_TAKES on take it. Returns the surest source. */
+/* The probability of each source, for a prompt with these features (classifier_hashes) that the
+ * classifier says this of. Those from CUSTOM_TAKES on take it. Where the classifier is sure of a label
+ * that the examples have little to do with, a source has a part of what it leaves at most. Returns the
+ * surest source. */
 size_t custom_judge(const struct custom *c, const uint32_t *hashes, size_t count,
-                    const float *vector, float ret_p[CUSTOM_MAX]);
+                    const struct classifier_result *r, float ret_p[CUSTOM_MAX]);
 
 /* Why: the features that speak most for the source, heaviest first, `meaning` for what the vector
  * says and `prior` for the bias; all of them add up to its score. Texts live as long as c. */

@@ -204,7 +204,7 @@ static bool ask_examples(const struct routes *routes, struct decide_scratch *s, 
         return false;
     }
     size_t count = list_features(s, d);
-    d->custom = custom_judge(routes->custom, s->all_hashes, count, d->scores.vector, d->custom_p);
+    d->custom = custom_judge(routes->custom, s->all_hashes, count, &d->scores, d->custom_p);
     const struct category *own = routes->custom_categories[d->custom];
     float p = d->custom_p[d->custom];
     bool takes = p >= CUSTOM_TAKES;

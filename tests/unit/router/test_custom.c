@@ -70,7 +70,7 @@ static float ask(struct sample *s, struct str text)
     float p[CUSTOM_MAX];
     classifier_score(s->classifier, s->scratch, &segment, 1, &s->result);
     s->hash_count = classifier_hashes(s->scratch, &segment, 1, s->hashes, CUSTOM_HASHES_MAX);
-    assert_int_equal(custom_judge(s->custom, s->hashes, s->hash_count, s->result.vector, p), 0);
+    assert_int_equal(custom_judge(s->custom, s->hashes, s->hash_count, &s->result, p), 0);
     return p[0];
 }
 
