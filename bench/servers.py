@@ -202,11 +202,11 @@ def gateway_config(upstream, router_model=None):
 class Expertd(Process):
     """The gateway with one worker. `command` stands before it, as in ["valgrind", ...]."""
 
-    def __init__(self, upstream, router_model=None, command=(), core=SERVER_CORE):
+    def __init__(self, upstream, router_model=None, command=(), core=SERVER_CORE, extra=""):
         self.folder = tempfile.mkdtemp(prefix="bench-expertd-")
         config = os.path.join(self.folder, "expertd.yaml")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(gateway_config(upstream, router_model))
+            f.write(gateway_config(upstream, router_model) + extra)
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
             super().__init__("expertd", [*command, EXPERTD, "serve", "--config", config], core,

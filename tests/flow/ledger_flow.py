@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 
 from expert import DONE, Expert, completion, send_reply, send_stream, token_event
 from gateway import BINARY, Gateway
@@ -286,6 +287,77 @@ def test_parallel_requests_add_up():
         assert f'expertd_tokens_total{{kind="prompt",category="",expert="good"}} {7 * count}' in page
         done = p.run("--verify")
         assert done.returncode == 0 and "200 rows" in done.stdout, done
+
+
+class Clients:
+    """Eight clients that ask for documents and streams until the gateway is gone. `whole` holds what
+    they were told of answers that came to their end: request id -> nano-USD, None for streams."""
+
+    def __init__(self, port):
+        self.port = port
+        self.whole = {}
+        self.threads = [threading.Thread(target=self._ask, args=(i % 2 == 1,)) for i in range(8)]
+        for thread in self.threads:
+            thread.start()
+
+    def _ask(self, is_stream):
+        body = json.dumps({"model": "s-reported" if is_stream else "good", "stream": is_stream,
+                           "messages": [{"role": "user", "content": TEXT}]}).encode()
+        try:
+            conn = Conn.open(self.port)
+            while True:
+                conn.send(request_bytes("POST", "/v1/chat/completions", [], body))
+                reply = Reply(conn)
+                if is_stream:
+                    while b"[DONE]" not in reply.taken:  # the news that it is whole
+                        reply.piece()
+                else:
+                    reply.body()
+                assert reply.status == 200, reply.status
+                cost = reply.head.get("x-expertd-cost-usd")
+                self.whole[reply.head.get("x-request-id")] = None if is_stream else _nano(cost)
+                if is_stream:
+                    reply.body()
+        except (OSError, Failure):
+            pass  # killed
+
+    def wait(self, count):
+        while len(self.whole) < count and any(t.is_alive() for t in self.threads):
+            time.sleep(0.001)
+
+    def join(self):
+        for thread in self.threads:
+            thread.join()
+
+
+def test_twenty_kills_lose_and_double_nothing_that_a_client_was_told():
+    with Place() as p:
+        told, recoveries = {}, []
+        for turn in range(20):
+            clients = Clients(p.gateway.port)
+            clients.wait(5 + 7 * turn)
+            p.gateway.process.kill()
+            p.gateway.process.wait()
+            clients.join()
+            assert len(clients.whole) >= 5 + 7 * turn, len(clients.whole)
+            told.update(clients.whole)
+            began = time.monotonic()
+            p.gateway = Gateway(p.conf)
+            recoveries.append(time.monotonic() - began)
+        rows = {}
+        for row in p.rows():
+            assert row["request_id"] not in rows, row["request_id"]
+            rows[row["request_id"]] = row
+        lost = [i for i in told if i not in rows]
+        assert not lost, f"{len(lost)} of {len(told)} are lost"
+        for request_id, nano_usd in told.items():
+            row = rows[request_id]
+            assert (row["prompt_tokens"], row["completion_tokens"], row["outcome"]) == (7, 3, "ok")
+            assert nano_usd in (None, row["cost_nano_usd"]), (nano_usd, tuple(row))
+        done = p.run("--verify")
+        assert done.returncode == 0, done
+        is_sanitized = os.environ.get("EXPERTD", "").find("asan") >= 0
+        assert is_sanitized or min(recoveries) < 0.2, recoveries
 
 
 def test_an_interval_keeps_rows_too():
