@@ -10,7 +10,8 @@
 
 enum {
     BUDGETS_MAX = 256,
-    SCOPE_BYTES = 1024,
+    ACCOUNTS_MAX = 4096, /* distinct ones in the life of a process, over all reloads */
+    SCOPE_BYTES = 1280,
 };
 
 /* 10^9 USD: more than any budget, and small enough that sums stay in 64 bits. */
@@ -24,11 +25,11 @@ struct budget_account {
     atomic_int_fast64_t spent;
     atomic_int_fast64_t window_s; /* its start */
     enum budget_per per;
-    char scope[SCOPE_BYTES]; /* names the account: the same window of the same attempts */
+    char scope[SCOPE_BYTES]; /* names the account: its budget, window and attempts */
 };
 
 struct budgets {
-    struct budget_account *accounts[BUDGETS_MAX]; /* by the thread that loads configurations */
+    struct budget_account *accounts[ACCOUNTS_MAX]; /* by the thread that loads configurations */
     size_t count;
 };
 
@@ -181,17 +182,17 @@ static enum status fill(struct budget_account *a, const struct budget *b, struct
 static enum status find_account(struct budgets *all, struct budget *b, struct db *db, int64_t now_s)
 {
     char scope[SCOPE_BYTES];
-    (void)snprintf(scope, sizeof scope, "%d %zu:%.*s %zu:%.*s %zu:%.*s %.*s", b->per,
-                   b->scope.tenant.len, STR_ARG(b->scope.tenant), b->scope.key.len,
-                   STR_ARG(b->scope.key), b->scope.category.len, STR_ARG(b->scope.category),
-                   STR_ARG(b->scope.expert));
+    (void)snprintf(scope, sizeof scope, "%d %zu:%.*s %zu:%.*s %zu:%.*s %zu:%.*s %.*s", b->per,
+                   b->name.len, STR_ARG(b->name), b->scope.tenant.len, STR_ARG(b->scope.tenant),
+                   b->scope.key.len, STR_ARG(b->scope.key), b->scope.category.len,
+                   STR_ARG(b->scope.category), STR_ARG(b->scope.expert));
     for (size_t i = 0; i < all->count; i++) {
         if (str_eq(str_from(all->accounts[i]->scope), str_from(scope))) {
             b->account = all->accounts[i];
             return ST_OK;
         }
     }
-    struct budget_account *a = all->count == BUDGETS_MAX ? NULL : mem_zalloc(1, sizeof *a);
+    struct budget_account *a = all->count == ACCOUNTS_MAX ? NULL : mem_zalloc(1, sizeof *a);
     if (a == NULL) {
         return ST_NO_MEMORY;
     }
