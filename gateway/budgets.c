@@ -46,7 +46,7 @@ static const struct key for_rows[] = {
     {.name = "key",
      .type = KEY_TEXT,
      .offset = offsetof(struct budget_for, key),
-     .sentence = "attempts with this key, by its name"},
+     .sentence = "attempts with this key, by its name, or the first digits of its digest"},
     {.name = "category",
      .type = KEY_TEXT,
      .offset = offsetof(struct budget_for, category),
@@ -113,8 +113,32 @@ static void complain(struct key_reader *reader, struct str file, const struct bu
               STR_ARG(b->name), what, STR_ARG(name));
 }
 
+static bool has_tenant(const struct tenants *tenants, struct str name)
+{
+    const struct tenant *list = tenants->list.items;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        if (str_eq(list[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_key(const struct tenants *tenants, struct str id)
+{
+    const struct tenant *list = tenants->list.items;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        for (size_t k = 0; k < list[i].keys.count; k++) {
+            if (str_eq(list[i].keys.items[k].id, id)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum status budgets_check(const struct key_array *list, const struct routes *routes,
-                          struct key_reader *reader, struct str file)
+                          const struct tenants *tenants, struct key_reader *reader, struct str file)
 {
     const struct budget *budgets = list->items;
     size_t errors = reader->diags->errors;
@@ -124,22 +148,23 @@ enum status budgets_check(const struct key_array *list, const struct routes *rou
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct budget *b = &budgets[i];
+        const struct budget_for *scope = &b->scope;
         for (size_t k = 0; k < i; k++) {
             if (str_eq(budgets[k].name, b->name)) {
                 complain(reader, file, b, "stands there twice:", b->name);
             }
         }
-        if (b->scope.tenant.len > 0) {
-            complain(reader, file, b, "is for a tenant that does not exist:", b->scope.tenant);
+        if (scope->tenant.len > 0 && !has_tenant(tenants, scope->tenant)) {
+            complain(reader, file, b, "is for a tenant that does not exist:", scope->tenant);
         }
-        if (b->scope.key.len > 0) {
-            complain(reader, file, b, "is for a key that does not exist:", b->scope.key);
+        if (scope->key.len > 0 && !has_key(tenants, scope->key)) {
+            complain(reader, file, b, "is for a key that does not exist:", scope->key);
         }
-        if (b->scope.category.len > 0 && routes_category(routes, b->scope.category) == NULL) {
-            complain(reader, file, b, "is for a category that does not exist:", b->scope.category);
+        if (scope->category.len > 0 && routes_category(routes, scope->category) == NULL) {
+            complain(reader, file, b, "is for a category that does not exist:", scope->category);
         }
-        if (b->scope.expert.len > 0 && routes_expert(routes, b->scope.expert) == NULL) {
-            complain(reader, file, b, "is for an expert that does not exist:", b->scope.expert);
+        if (scope->expert.len > 0 && routes_expert(routes, scope->expert) == NULL) {
+            complain(reader, file, b, "is for an expert that does not exist:", scope->expert);
         }
     }
     return reader->diags->errors == errors ? ST_OK : ST_INVALID;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/db.h"
 #include "base/keys.h"
+#include "gateway/tenants.h"
 #include "policies/budget.h"
 #include "policies/policy.h"
 #include "router/routes.h"
@@ -46,7 +47,8 @@ extern const struct keys budget_keys;
 /* Second pass: names are there and unique, what `for` names exists. Mistakes go to reader->diags:
  * ST_INVALID. */
 MUST_CHECK enum status budgets_check(const struct key_array *list, const struct routes *routes,
-                                     struct key_reader *reader, struct str file);
+                                     const struct tenants *tenants, struct key_reader *reader,
+                                     struct str file);
 
 struct budgets *budgets_create(void); /* NULL: no memory */
 void budgets_destroy(struct budgets *b);

@@ -49,7 +49,7 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
         st = tenants_build(&conf->tenants, &conf->routes, &reader, root->file);
     }
     if (st == ST_OK) {
-        st = budgets_check(&conf->budgets, &conf->routes, &reader, root->file);
+        st = budgets_check(&conf->budgets, &conf->routes, &conf->tenants, &reader, root->file);
     }
     if (st == ST_OK) {
         st = routes_run_tests(&conf->routes, &reader, root->file);

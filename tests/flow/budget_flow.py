@@ -1,8 +1,10 @@
 """Budgets in USD: reserved before, settled after, exact under load, kept over restarts."""
+import hashlib
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -22,12 +24,12 @@ def _answer(conn, head, body):
 
 
 class Place:
-    def __init__(self, *budgets, handle=_answer):
+    def __init__(self, *budgets, handle=_answer, extra=""):
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-budget-")
         self.path = os.path.join(self.folder.name, "expertd.db")
         self.expert = Expert(handle)
         self.expert.__enter__()
-        self.conf = self.config(*budgets)
+        self.conf = self.config(*budgets) + extra
         self.gateway = Gateway(self.conf)
 
     def config(self, *budgets):
@@ -53,10 +55,10 @@ class Place:
         self.expert.__exit__(None, None, None)
         self.folder.cleanup()
 
-    def ask(self, model="paid", **more):
+    def ask(self, model="paid", headers=(), **more):
         body = {"model": model, "max_tokens": TOKENS,
                 "messages": [{"role": "user", "content": "hi"}], **more}
-        return exchange(self.gateway.port, "POST", "/v1/chat/completions", [],
+        return exchange(self.gateway.port, "POST", "/v1/chat/completions", list(headers),
                         json.dumps(body).encode())
 
     def gauge(self, series, name):
@@ -144,6 +146,29 @@ def test_a_budget_counts_what_it_is_for():
         experts = [p.ask("category/law").head.get("x-expertd-expert") for _ in range(3)]
         assert experts == ["paid", "paid", None], experts  # `all` has nothing left
         assert p.ask("free").status == 200
+
+
+def test_tenants_and_keys_have_budgets_of_their_own():
+    keys = {name: f"sk-{name}-0123456789abcdef0123456789abcdef"
+            for name in ("laptop", "server", "bob")}
+    digests = {name: "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+               for name, key in keys.items()}
+    tenants = ("tenants:\n"
+               f"  - {{name: alice, keys: [{{sha256: '{digests['laptop']}', name: laptop}}, "
+               f"{{sha256: '{digests['server']}', name: server}}]}}\n"
+               f"  - {{name: bob, keys: ['{digests['bob']}']}}\n")
+    with Place("name: alice, usd: 0.003, per: month, for: {tenant: alice}",
+               "name: laptop, usd: 0.001, per: day, for: {key: laptop}", extra=tenants) as p:
+        def ask(name):
+            return p.ask(headers=[("Authorization", f"Bearer {keys[name]}")]).status
+
+        assert [ask("laptop") for _ in range(2)] == [200, 429]
+        assert [ask("server") for _ in range(3)] == [200, 200, 429]
+        assert [ask("bob") for _ in range(4)] == [200] * 4
+        with sqlite3.connect(p.path) as db:
+            rows = db.execute("SELECT tenant, key_id, count(*) FROM ledger GROUP BY 1, 2").fetchall()
+        assert sorted(rows)[:2] == [("alice", "laptop", 1), ("alice", "server", 2)], rows
+        assert rows[2][0] == "bob" and rows[2][2] == 4, rows
 
 
 def test_a_request_may_have_a_limit_of_its_own():
