@@ -1,12 +1,49 @@
-/* See optimize.h. The only file that knows the solver. Columns: x of category 0, 1, ... by expert,
- * then y by expert. */
+/* See optimize.h. The only file that knows the solver: its C interface is declared here, as
+ * Cbc_C_Interface.h of 2.10 has it, and looked up in the library at the first solve. Columns: x of
+ * category 0, 1, ... by expert, then y by expert. */
 #include "router/optimize.h"
 
-#ifdef EXPERTD_CBC
-#    include <coin/Cbc_C_Interface.h>
-#endif
+#include <dlfcn.h>
+#include <string.h>
 
 #include "base/mem.h"
+
+static const char library_name[] = "libCbcSolver.so.3"; /* the number stands for its interface */
+
+typedef void Cbc_Model;
+
+/* All that is called, a row each: what it returns, its name, its parameters. */
+#define CBC_FUNCTIONS(FUNCTION)                                                                    \
+    FUNCTION(Cbc_Model *, newModel, (void))                                                        \
+    FUNCTION(void, deleteModel, (Cbc_Model *))                                                     \
+    FUNCTION(void, setLogLevel, (Cbc_Model *, int))                                                \
+    FUNCTION(void, setParameter, (Cbc_Model *, const char *, const char *))                        \
+    FUNCTION(void, setObjSense, (Cbc_Model *, double))                                             \
+    FUNCTION(void, setAllowableGap, (Cbc_Model *, double))                                         \
+    FUNCTION(void, setAllowableFractionGap, (Cbc_Model *, double))                                 \
+    FUNCTION(void, addCol,                                                                         \
+             (Cbc_Model *, const char *, double, double, double, char, int, int *, double *))      \
+    FUNCTION(void, addRow,                                                                         \
+             (Cbc_Model *, const char *, int, const int *, const double *, char, double))          \
+    FUNCTION(int, solve, (Cbc_Model *))                                                            \
+    FUNCTION(const double *, bestSolution, (Cbc_Model *))                                          \
+    FUNCTION(int, isProvenOptimal, (Cbc_Model *))                                                  \
+    FUNCTION(int, isProvenInfeasible, (Cbc_Model *))
+
+#define MEMBER(type, name, parameters) type(*name) parameters;
+#define SYMBOL(type, name, parameters) "Cbc_" #name,
+
+static struct {
+    CBC_FUNCTIONS(MEMBER)
+} cbc; /* filled once by optimize_missing, never emptied: rule 38 broken for a library's symbols */
+
+static const char *const symbols[] = {CBC_FUNCTIONS(SYMBOL)};
+
+enum {
+    SYMBOLS = sizeof symbols / sizeof symbols[0]
+};
+
+_Static_assert(sizeof cbc == SYMBOLS * sizeof(void *), "a pointer per symbol, without gaps");
 
 static double worth(const struct optimize_problem *p, size_t category, size_t expert)
 {
@@ -50,8 +87,6 @@ bool optimize_fits(const struct optimize_problem *problem, const size_t *experts
     return true;
 }
 
-#ifdef EXPERTD_CBC
-
 struct row { /* of the programme, while it is written */
     int *columns;
     double *factors;
@@ -66,7 +101,7 @@ static void put(struct row *row, size_t column, double factor)
 
 static void add(Cbc_Model *model, const struct row *row, char sense, double right)
 {
-    Cbc_addRow(model, "", row->count, row->columns, row->factors, sense, right);
+    cbc.addRow(model, "", row->count, row->columns, row->factors, sense, right);
 }
 
 static void write_choices(const struct optimize_problem *p, Cbc_Model *model, struct row *row)
@@ -106,9 +141,9 @@ static void write_budgets(const struct optimize_problem *p, Cbc_Model *model, st
 static enum status read_solution(const struct optimize_problem *p, Cbc_Model *model,
                                  size_t *ret_experts)
 {
-    const double *x = Cbc_bestSolution(model);
-    if (Cbc_isProvenOptimal(model) == 0 || x == NULL) {
-        return Cbc_isProvenInfeasible(model) != 0 ? ST_NOT_FOUND : ST_CLOSED;
+    const double *x = cbc.bestSolution(model);
+    if (cbc.isProvenOptimal(model) == 0 || x == NULL) {
+        return cbc.isProvenInfeasible(model) != 0 ? ST_NOT_FOUND : ST_CLOSED;
     }
     for (size_t c = 0; c < p->categories; c++) {
         size_t best = 0;
@@ -124,29 +159,49 @@ static enum status solve(const struct optimize_problem *p, Cbc_Model *model, str
                          size_t *ret_experts)
 {
     size_t y = p->categories * p->experts;
-    Cbc_setLogLevel(model, 0);
-    Cbc_setParameter(model, "slogLevel", "0"); /* the linear solver below it is silent too */
-    Cbc_setObjSense(model, -1.0);              /* maximise */
-    Cbc_setAllowableGap(model, 0.0);
-    Cbc_setAllowableFractionGap(model, 0.0);
+    cbc.setLogLevel(model, 0);
+    cbc.setParameter(model, "slogLevel", "0"); /* the linear solver below it is silent too */
+    cbc.setObjSense(model, -1.0);              /* maximise */
+    cbc.setAllowableGap(model, 0.0);
+    cbc.setAllowableFractionGap(model, 0.0);
     for (size_t i = 0; i < y + p->experts; i++) {
         double value = i < y ? worth(p, i / p->experts, i % p->experts) : 0.0;
-        Cbc_addCol(model, "", 0.0, 1.0, value, 1, 0, NULL, NULL);
+        cbc.addCol(model, "", 0.0, 1.0, value, 1, 0, NULL, NULL);
     }
     write_choices(p, model, row);
     write_budgets(p, model, row);
-    (void)Cbc_solve(model); /* what came of it is asked below */
+    (void)cbc.solve(model); /* what came of it is asked below */
     return read_solution(p, model, ret_experts);
 }
 
-bool optimize_is_built_in(void)
+const char *optimize_missing(void)
 {
-    return true;
+    void *found[SYMBOLS];
+    if (cbc.newModel != NULL) {
+        return NULL;
+    }
+    void *library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; library != NULL && i < SYMBOLS; i++) {
+        found[i] = dlsym(library, symbols[i]);
+        if (found[i] == NULL) {
+            (void)dlclose(library); /* there is nothing to do about a failure */
+            return "libCbcSolver.so.3 is not the solver that was expected: a function is missing";
+        }
+    }
+    if (library == NULL) {
+        return "the solver libCbcSolver.so.3 is not installed or cannot be loaded: on Debian, "
+               "apt-get install coinor-libcbc3";
+    }
+    memcpy(&cbc, found, sizeof cbc);
+    return NULL;
 }
 
 enum status optimize_solve(const struct optimize_problem *problem, size_t *ret_experts,
                            double *ret_value)
 {
+    if (optimize_missing() != NULL) {
+        return ST_CLOSED;
+    }
     if (problem->categories > OPTIMIZE_CHOICES_MAX / problem->experts ||
         problem->budget_count > OPTIMIZE_BUDGETS_MAX) {
         return ST_TOO_BIG;
@@ -157,9 +212,9 @@ enum status optimize_solve(const struct optimize_problem *problem, size_t *ret_e
     size_t *experts = mem_zalloc(problem->categories, sizeof *experts);
     enum status st = ST_NO_MEMORY;
     if (row.columns != NULL && row.factors != NULL && experts != NULL) {
-        Cbc_Model *model = Cbc_newModel();
+        Cbc_Model *model = cbc.newModel();
         st = solve(problem, model, &row, experts);
-        Cbc_deleteModel(model);
+        cbc.deleteModel(model);
     }
     for (size_t c = 0; st == ST_OK && c < problem->categories; c++) {
         ret_experts[c] = experts[c];
@@ -172,21 +227,3 @@ enum status optimize_solve(const struct optimize_problem *problem, size_t *ret_e
     mem_free(experts);
     return st;
 }
-
-#else
-
-bool optimize_is_built_in(void)
-{
-    return false;
-}
-
-enum status optimize_solve(const struct optimize_problem *problem, size_t *ret_experts,
-                           double *ret_value)
-{
-    (void)problem;
-    (void)ret_experts;
-    (void)ret_value;
-    return ST_CLOSED;
-}
-
-#endif

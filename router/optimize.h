@@ -8,7 +8,8 @@
  * Total parameters, memory and the number of experts are hosted budgets; price and latency are
  * budgets per request.
  *
- * Solved with CBC where the program was built with it. Offline work: milliseconds for tens of
+ * Solved with CBC, which is loaded at the first solve: a program that never solves does without it
+ * (docs/decisions/0011). Offline work: milliseconds for tens of
  * categories and experts, no bound in general. Not thread-safe: CBC is not. */
 #pragma once
 
@@ -44,11 +45,13 @@ struct optimize_problem {  /* borrowed for the call; all numbers finite */
     size_t budget_count;
 };
 
-bool optimize_is_built_in(void); /* false: optimize_solve returns ST_CLOSED */
+/* Loads the solver. NULL: it is there; else a sentence that says what is missing and how to get it,
+ * and optimize_solve returns ST_CLOSED. */
+const char *optimize_missing(void);
 
 /* The best mapping: ret_experts gets the expert of each category, *ret_value what it is worth.
  * ST_NOT_FOUND: nothing fits the budgets; ST_NO_MEMORY; ST_TOO_BIG: more choices or budgets than the ceilings;
- * ST_CLOSED: built without a solver, or the solver gave up. */
+ * ST_CLOSED: no solver, or it gave up. */
 MUST_CHECK enum status optimize_solve(const struct optimize_problem *problem, size_t *ret_experts,
                                       double *ret_value);
 
