@@ -79,6 +79,7 @@ struct metrics {
     struct names languages;
     atomic_uint_fast64_t reloads;
     atomic_uint_fast64_t failed_reloads;
+    atomic_uint_fast64_t breaches;
 };
 
 static void names_init(struct names *names)
@@ -216,6 +217,11 @@ void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t gen
 {
     atomic_store_explicit(&s->exchanges, exchanges, memory_order_relaxed);
     atomic_store_explicit(&s->generation, generation, memory_order_relaxed);
+}
+
+void metrics_count_breach(struct metrics *m)
+{
+    (void)atomic_fetch_add(&m->breaches, 1);
 }
 
 void metrics_count_reload(struct metrics *m, int failed)
@@ -464,8 +470,13 @@ static enum status write_totals(const struct metrics *m, struct buf *out)
         "# HELP expertd_reloads_total Reloads, by result.\n"
         "# TYPE expertd_reloads_total counter\n"
         "expertd_reloads_total{result=\"ok\"} %" PRIu64 "\n"
-        "expertd_reloads_total{result=\"failed\"} %" PRIu64 "\n",
-        exchanges, get(&m->shards[0].generation), get(&m->reloads), get(&m->failed_reloads));
+        "expertd_reloads_total{result=\"failed\"} %" PRIu64 "\n"
+        "# HELP expertd_guarantee_breaches_total Calls refused right before the connect because a "
+        "guarantee forbids them; each is a mistake of the gateway.\n"
+        "# TYPE expertd_guarantee_breaches_total counter\n"
+        "expertd_guarantee_breaches_total %" PRIu64 "\n",
+        exchanges, get(&m->shards[0].generation), get(&m->reloads), get(&m->failed_reloads),
+        get(&m->breaches));
 }
 
 enum status metrics_write(const struct metrics *m, struct buf *out)

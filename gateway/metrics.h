@@ -84,6 +84,7 @@ void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int6
 
 /* Gauges, set by the worker that owns the shard. */
 void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t generation);
+void metrics_count_breach(struct metrics *m); /* a call that a guarantee forbids, refused */
 void metrics_count_reload(struct metrics *m, int failed);
 
 /* Appends the page. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */

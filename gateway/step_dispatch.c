@@ -1,6 +1,7 @@
 /* EX_DISPATCH: the next attempt of the plan becomes a call. */
 #include "backends/kernel_pool.h"
 #include "backends/transport.h"
+#include "base/log.h"
 #include "gateway/attempt.h"
 #include "gateway/exchange.h"
 #include "gateway/worker.h"
@@ -48,8 +49,27 @@ static enum step_result refuse_budget(struct exchange *x, const struct budget *b
     return go_on(x, 429, PROBLEM_QUOTA, message);
 }
 
+/* The guarantees once more, by the same predicate, whatever made the plan: none that holds lets a
+ * prompt go to an expert that it forbids. Firing is a mistake of ours. */
+static bool is_barred(const struct exchange *x)
+{
+    const struct guarantee *bar =
+        guarantees_bar(&x->snapshot->conf.routes, &x->decision.kinds, x->expert);
+    if (bar == NULL) {
+        return false;
+    }
+    metrics_count_breach(x->worker->metrics);
+    log_write(LOG_ERROR, "guarantee", "\"%.*s\" forbids expert \"%.*s\", which a plan had: refused",
+              STR_ARG(bar->name), STR_ARG(x->expert->id.name));
+    return true;
+}
+
 enum step_result step_dispatch(struct exchange *x)
 {
+    if (is_barred(x)) {
+        return exchange_refuse(x, PROBLEM_INTERNAL,
+                               STR("A guarantee forbids the expert that was chosen."), STR(""));
+    }
     const struct budget *budget = NULL;
     x->attempts++;
     x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;

@@ -5,8 +5,13 @@
 #include <stdio.h>
 
 const struct policy *const policy_table[] = {
-    &policy_capability, &policy_context, &policy_cost_quality,
-    &policy_budget,     &policy_session, NULL,
+    &policy_guarantee,
+    &policy_capability,
+    &policy_context,
+    &policy_cost_quality,
+    &policy_budget,
+    &policy_session,
+    NULL,
 };
 
 void policy_drop(struct policy_candidate *c, const struct policy *by, const char *format, ...)

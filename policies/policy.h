@@ -37,6 +37,7 @@ struct policy_candidate {
     int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
     bool has_price;              /* the cost is known; an explicit 0 is */
     struct policy_purse purse;
+    struct str barred_by;   /* the guarantee that forbids it, or "" */
     bool is_known;          /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
@@ -61,6 +62,7 @@ struct policy {
 };
 
 extern const struct policy policy_budget;
+extern const struct policy policy_guarantee;
 extern const struct policy policy_capability;
 extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "router/kinds.h"
 #include "router/softmax.h"
 
 /* Confidence from which on a language decides between categories, and drops experts. */
@@ -408,6 +409,55 @@ static enum status make_plan(const struct routes *routes, struct decision *d, si
     return in == 0 ? ST_INVALID : ST_OK;
 }
 
+/* Asks the guarantees, the budgets and the policies. Returns how many candidates are in. */
+static size_t judge(const struct routes *routes, const struct rule_facts *facts,
+                    const struct policy_request *request, struct decision *d)
+{
+    for (size_t i = 0; facts->purse != NULL && i < d->candidate_count; i++) {
+        facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
+    }
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        const struct expert *e = routes_expert(routes, d->candidates[i].name);
+        const struct guarantee *bar = guarantees_bar(routes, &d->kinds, e);
+        d->candidates[i].barred_by = bar == NULL ? STR("") : bar->name;
+    }
+    return policy_apply_all(request, d->candidates, d->candidate_count);
+}
+
+/* The category of a guarantee, for a prompt whose own way, chosen by nobody but the router, it has
+ * barred. NULL: there is none, or the prompt is there already. */
+static const struct category *home_of(const struct routes *routes, const struct decision *d)
+{
+    bool is_routed = d->source == DECIDE_CLASSIFIER || d->source == DECIDE_GENERAL ||
+                     d->source == DECIDE_GUARD || d->source == DECIDE_LANGUAGE ||
+                     d->source == DECIDE_EXAMPLES;
+    bool is_barred = false;
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        is_barred = is_barred || d->candidates[i].barred_by.len > 0;
+    }
+    const struct category *home =
+        is_routed && is_barred ? guarantees_home(routes, &d->kinds) : NULL;
+    return home == d->category ? NULL : home;
+}
+
+/* Candidates, verdicts, and the plan. */
+static enum status plan_experts(const struct routes *routes, const struct rule_facts *facts,
+                                const struct policy_request *request, struct decision *d,
+                                struct arena *arena)
+{
+    enum status st = add_candidates(routes, facts->prompt, d, request, arena);
+    size_t in = st == ST_OK ? judge(routes, facts, request, d) : 0;
+    const struct category *home = st == ST_OK && in == 0 ? home_of(routes, d) : NULL;
+    if (home != NULL) {
+        d->source = DECIDE_GUARANTEE;
+        set_category(d, home, d->confidence);
+        d->kinds.category = home;
+        st = add_candidates(routes, facts->prompt, d, request, arena);
+        in = st == ST_OK ? judge(routes, facts, request, d) : 0;
+    }
+    return st == ST_OK ? make_plan(routes, d, in, arena) : st;
+}
+
 enum status decide(const struct routes *routes, struct decide_scratch *s,
                    const struct rule_facts *facts, struct arena *arena,
                    struct decision *ret_decision)
@@ -443,15 +493,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .switch_cost = routes->router.session.switch_cost,
         .is_tool_open = prompt->session.is_tool_open,
     };
-    st = add_candidates(routes, prompt, d, &request, arena);
-    if (st != ST_OK) {
-        return st;
-    }
-    for (size_t i = 0; facts->purse != NULL && i < d->candidate_count; i++) {
-        facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
-    }
-    size_t in = policy_apply_all(&request, d->candidates, d->candidate_count);
-    return make_plan(routes, d, in, arena);
+    kinds_find(routes, s, prompt, d);
+    return plan_experts(routes, facts, &request, d, arena);
 }
 
 size_t decide_explain_examples(const struct routes *routes, struct decide_scratch *s,
@@ -477,7 +520,7 @@ const char *decide_source_text(enum decide_source source)
         [DECIDE_CATEGORY] = "category",     [DECIDE_RULE] = "rule",
         [DECIDE_CLASSIFIER] = "classifier", [DECIDE_GENERAL] = "general",
         [DECIDE_GUARD] = "guard",           [DECIDE_LANGUAGE] = "language",
-        [DECIDE_EXAMPLES] = "examples",
+        [DECIDE_EXAMPLES] = "examples",     [DECIDE_GUARANTEE] = "guarantee",
     };
     return texts[source];
 }

@@ -28,6 +28,7 @@ enum decide_source {   /* who decided */
     DECIDE_GUARD,    /* noise or nothing: general; code or a log, and the classifier unsure: code */
     DECIDE_LANGUAGE, /* not English, and the classifier unsure: multilingual */
     DECIDE_EXAMPLES, /* the examples of a category: it, or its parent where they are not sure */
+    DECIDE_GUARANTEE, /* a guarantee left nobody of that category: its own takes the prompt */
 };
 
 enum decide_session {        /* what became of the expert that answered the conversation before */
@@ -66,6 +67,7 @@ struct decision {
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     float certainty;  /* of is_classified: what was compared with the threshold */
     uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */
+    struct guarantee_facts kinds;        /* what guarantees hold for */
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */
     size_t candidate_count;

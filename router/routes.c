@@ -7,6 +7,7 @@
 #include "router/decide.h"
 #include "router/examples.h"
 #include "router/heads.h"
+#include "router/prove.h"
 
 /* ------------------------------------------------------------------ keys */
 
@@ -393,6 +394,12 @@ const struct key routes_rows[ROUTES_ROW_COUNT] = {
      .sentence =
          "decisions of the operator's, taken before the classifier; the first that fires wins",
      .block = &rule_keys},
+    {.name = "guarantees",
+     .type = KEY_LIST,
+     .offset = offsetof(struct routes, guarantees),
+     .sentence = "which experts prompts of a kind may reach, whatever else the file says; proven "
+                 "when it loads",
+     .block = &guarantee_keys},
     {.name = "tests",
      .type = KEY_LIST,
      .offset = offsetof(struct routes, tests),
@@ -922,11 +929,15 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     if (st == ST_OK) {
         resolve_heads(&b);
     }
-    if (st == ST_OK && reader->diags->errors == errors) {
-        thresholds_build(routes, reader, file);
-    }
     if (st == ST_OK && routes->classifier != NULL) {
         st = fit_examples(&b);
+    }
+    if (st == ST_OK && reader->diags->errors == errors) {
+        thresholds_build(routes, reader, file);
+        st = guarantees_build(routes, reader, file);
+    }
+    if (st == ST_OK && reader->diags->errors == errors) {
+        prove(routes, reader, file);
     }
     if (st == ST_OK && reader->diags->errors != errors) {
         st = ST_INVALID;

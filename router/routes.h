@@ -1,6 +1,6 @@
 /* The routing tables of one configuration: experts, categories, aliases, rules, the classifier.
  * Immutable after routes_build; part of the snapshot. Owns the YAML keys experts, aliases, router,
- * categories, policies, rules, tests. */
+ * categories, policies, rules, guarantees, tests. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 #include "base/table.h"
 #include "router/classifier.h"
 #include "router/custom.h"
+#include "router/guarantees.h"
 #include "router/language.h"
 #include "router/rules.h"
 #include "router/thresholds.h"
@@ -110,8 +111,9 @@ struct routes {
     struct router_settings router;
     struct key_array categories; /* of struct category */
     struct policy_settings policies;
-    struct key_array rules; /* of struct rule */
-    struct key_array tests; /* of struct route_test */
+    struct key_array rules;      /* of struct rule */
+    struct key_array guarantees; /* of struct guarantee */
+    struct key_array tests;      /* of struct route_test */
 
     /* built */
     struct classifier *classifier;                        /* NULL: no weights configured */
@@ -132,12 +134,12 @@ struct routes {
 
 /* Rows for the root table of the configuration; offsets are relative to struct routes. */
 enum {
-    ROUTES_ROW_COUNT = 7
+    ROUTES_ROW_COUNT = 8
 };
 extern const struct key routes_rows[ROUTES_ROW_COUNT];
 
 /* Second and third pass: resolves names, checks what must hold between blocks, loads the weights,
- * creates kernels, compiles rules. All mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
+ * creates kernels, compiles rules, proves the guarantees. All mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
 MUST_CHECK enum status routes_build(struct routes *routes, struct key_reader *reader,
                                     struct str file);
 

@@ -146,6 +146,7 @@ static void shards_add_up(void **state)
     metrics_set_gauges(metrics_shard(m, 0), 2, 7);
     metrics_set_gauges(metrics_shard(m, 2), 3, 7);
     metrics_count_reload(m, 0);
+    metrics_count_breach(m);
     metrics_count_reload(m, 1);
     metrics_count_reload(m, 1);
 
@@ -162,6 +163,7 @@ static void shards_add_up(void **state)
     assert_value(page, "expertd_requests_in_flight", 5);
     assert_value(page, "expertd_config_generation", 7);
     assert_value(page, "expertd_reloads_total{result=\"ok\"}", 1);
+    assert_value(page, "expertd_guarantee_breaches_total", 1);
     assert_value(page, "expertd_reloads_total{result=\"failed\"}", 2);
     mem_free(page);
     metrics_destroy(m);
