@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/sha256.h"
+#include "base/digest.h"
 
 enum {
     MS_PER_HOUR = 3600 * 1000,
@@ -13,61 +13,55 @@ enum {
 
 /* ---------------------------------------------------------------- the chain */
 
-/* A number as eight bytes, the highest first; a text after its length, so that no two rows can have
- * the same bytes. */
-static void add_int(struct sha256 *s, int64_t value)
-{
-    char bytes[8];
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        bytes[i] = (char)(uint8_t)((uint64_t)value >> (56 - 8 * i));
-    }
-    sha256_add(s, (struct str){bytes, sizeof bytes});
-}
+enum {
+    TEXTS = 6,
+    NUMBERS = 11,
+    NUMBER_BYTES = 8,
+    CHAINED_BYTES = DIGEST_BYTES + TEXTS * DIGEST_BYTES + NUMBERS * NUMBER_BYTES,
+};
 
-static void add_text(struct sha256 *s, struct str text)
+/* The digest over the one before, the digests of the texts, and the numbers, highest byte first: parts
+ * of fixed size, so that no two rows have the same bytes. */
+static void digest_row(const struct ledger_row *row, const struct digest *before,
+                       struct digest *ret_digest)
 {
-    add_int(s, (int64_t)text.len);
-    sha256_add(s, text);
-}
-
-static void digest_row(const struct ledger_row *row, const uint8_t before[SHA256_BYTES],
-                       uint8_t ret[SHA256_BYTES])
-{
-    const struct str texts[] = {row->request_id, row->tenant,   row->key_id,
-                                row->expert,     row->category, row->outcome};
-    const int64_t numbers[] = {row->id,
-                               row->attempt,
-                               row->prompt_tokens,
-                               row->cached_tokens,
-                               row->completion_tokens,
-                               row->reasoning_tokens,
-                               row->is_estimated,
-                               row->is_suspect,
-                               row->cost_nano_usd,
-                               row->started_ms,
-                               row->ended_ms};
-    struct sha256 s;
-    sha256_init(&s);
-    sha256_add(&s, (struct str){(const char *)before, SHA256_BYTES});
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        add_text(&s, texts[i]);
+    const struct str texts[TEXTS] = {row->request_id, row->tenant,   row->key_id,
+                                     row->expert,     row->category, row->outcome};
+    const int64_t numbers[NUMBERS] = {row->id,
+                                      row->attempt,
+                                      row->prompt_tokens,
+                                      row->cached_tokens,
+                                      row->completion_tokens,
+                                      row->reasoning_tokens,
+                                      row->is_estimated,
+                                      row->is_suspect,
+                                      row->cost_nano_usd,
+                                      row->started_ms,
+                                      row->ended_ms};
+    struct digest parts[1 + TEXTS] = {*before};
+    char bytes[CHAINED_BYTES];
+    for (size_t i = 0; i < TEXTS; i++) {
+        digest_of(texts[i], &parts[1 + i]);
     }
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        add_int(&s, numbers[i]);
+    memcpy(bytes, parts, sizeof parts);
+    for (size_t i = 0; i < NUMBERS * NUMBER_BYTES; i++) {
+        uint64_t number = (uint64_t)numbers[i / NUMBER_BYTES];
+        bytes[sizeof parts + i] = (char)(uint8_t)(number >> (56 - 8 * (i % NUMBER_BYTES)));
     }
-    sha256_end(&s, ret);
+    digest_of((struct str){bytes, sizeof bytes}, ret_digest);
 }
 
 /* The id and the digest of the last row; 0 and zeros before the first. */
-static enum status read_last(struct db *db, int64_t *ret_id, uint8_t ret_digest[SHA256_BYTES])
+static enum status read_last(struct db *db, int64_t *ret_id, struct digest *ret_digest)
 {
     struct db_query *q = db_query(db, "SELECT id, digest FROM ledger ORDER BY id DESC LIMIT 1");
-    memset(ret_digest, 0, SHA256_BYTES);
+    memset(ret_digest, 0, sizeof *ret_digest);
     *ret_id = 0;
     if (db_next(q) == ST_OK) {
         struct str digest = db_blob(q, 1);
         *ret_id = db_int(q, 0);
-        memcpy(ret_digest, digest.ptr, digest.len < SHA256_BYTES ? digest.len : SHA256_BYTES);
+        memcpy(ret_digest->bytes, digest.ptr,
+               digest.len < DIGEST_BYTES ? digest.len : DIGEST_BYTES);
     }
     return db_end(q);
 }
@@ -83,8 +77,7 @@ static void bind_cost(struct db_query *q, int index, int64_t cost_nano_usd)
     }
 }
 
-static enum status insert(struct db *db, const struct ledger_row *row,
-                          const uint8_t digest[SHA256_BYTES])
+static enum status insert(struct db *db, const struct ledger_row *row, const struct digest *digest)
 {
     struct db_query *q = db_query(
         db, "INSERT INTO ledger (id, request_id, attempt, tenant, key_id, expert, category, "
@@ -108,7 +101,7 @@ static enum status insert(struct db *db, const struct ledger_row *row,
     db_bind_text(q, 15, row->outcome);
     db_bind_int(q, 16, row->started_ms);
     db_bind_int(q, 17, row->ended_ms);
-    db_bind_blob(q, 18, digest, SHA256_BYTES);
+    db_bind_blob(q, 18, digest->bytes, DIGEST_BYTES);
     return db_run(q, NULL);
 }
 
@@ -139,16 +132,16 @@ static enum status add_to_hour(struct db *db, const struct ledger_row *row)
 enum status ledger_write(struct db *db, const struct ledger_row *row)
 {
     struct ledger_row numbered = *row;
-    uint8_t before[SHA256_BYTES];
-    uint8_t digest[SHA256_BYTES];
+    struct digest before;
+    struct digest digest;
     int64_t last = 0;
-    enum status st = read_last(db, &last, before);
+    enum status st = read_last(db, &last, &before);
     if (st != ST_OK) {
         return st;
     }
     numbered.id = last + 1;
-    digest_row(&numbered, before, digest);
-    st = insert(db, &numbered, digest);
+    digest_row(&numbered, &before, &digest);
+    st = insert(db, &numbered, &digest);
     return st == ST_OK ? add_to_hour(db, &numbered) : st;
 }
 
@@ -272,12 +265,12 @@ enum status ledger_spent(struct db *db, const struct ledger_filter *filter, int6
 
 /* What is wrong with a row by itself or after the one before; NULL: nothing. */
 static const char *judge(const struct ledger_row *row, int64_t id, struct str digest,
-                         const uint8_t want[SHA256_BYTES])
+                         const struct digest *want)
 {
     if (row->id != id) {
         return "rows are missing before it";
     }
-    if (!str_eq(digest, (struct str){(const char *)want, SHA256_BYTES})) {
+    if (!str_eq(digest, (struct str){(const char *)want->bytes, DIGEST_BYTES})) {
         return "it or a row before it was changed";
     }
     if (row->cached_tokens > row->prompt_tokens || row->reasoning_tokens > row->completion_tokens ||
@@ -291,20 +284,20 @@ static const char *judge(const struct ledger_row *row, int64_t id, struct str di
 static enum status verify_rows(struct db *db, int64_t *ret_rows, char ret_why[LEDGER_WHY_BYTES])
 {
     struct db_query *q = db_query(db, "SELECT " COLUMNS " FROM ledger ORDER BY id");
-    uint8_t last[SHA256_BYTES] = {0};
+    struct digest last = {{0}};
     const char *wrong = NULL;
     int64_t rows = 0;
     while (wrong == NULL && db_next(q) == ST_OK) {
         struct ledger_row row = row_of(q);
-        uint8_t want[SHA256_BYTES];
-        digest_row(&row, last, want);
-        wrong = judge(&row, rows + 1, db_blob(q, COLUMN_DIGEST), want);
+        struct digest want;
+        digest_row(&row, &last, &want);
+        wrong = judge(&row, rows + 1, db_blob(q, COLUMN_DIGEST), &want);
         if (wrong != NULL) {
             (void)snprintf(ret_why, LEDGER_WHY_BYTES,
                            "row %" PRId64 " (%.*s attempt %" PRId64 "): %s", row.id,
                            STR_ARG(str_slice(row.request_id, 0, 64)), row.attempt, wrong);
         }
-        memcpy(last, want, sizeof last);
+        last = want;
         rows++;
     }
     *ret_rows = rows;
