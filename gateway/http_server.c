@@ -548,6 +548,29 @@ struct str http_request_body(const struct http_request *r)
     return buf_str(&r->body);
 }
 
+struct header_count {
+    struct str name;
+    size_t count;
+};
+
+static enum MHD_Result on_counted(void *cls, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_size, const char *value, size_t value_size)
+{
+    struct header_count *c = cls;
+    (void)kind;
+    (void)value;
+    (void)value_size;
+    c->count += str_eq_nocase((struct str){name, name_size}, c->name);
+    return MHD_YES;
+}
+
+bool http_request_repeats(const struct http_request *r, struct str name)
+{
+    struct header_count c = {name, 0};
+    (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_counted, &c);
+    return c.count > 1;
+}
+
 static enum MHD_Result on_wiped(void *cls, enum MHD_ValueKind kind, const char *name,
                                 size_t name_size, const char *value, size_t value_size)
 {

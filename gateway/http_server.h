@@ -83,6 +83,8 @@ void http_server_destroy(struct http_server *s);
 struct str http_request_method(const struct http_request *r);
 struct str http_request_path(const struct http_request *r);
 struct str http_request_header(const struct http_request *r, struct str name); /* "": none */
+bool http_request_repeats(const struct http_request *r,
+                          struct str name); /* stands more than once */
 struct str http_request_body(const struct http_request *r);
 
 /* Overwrites the values of a header where they lie, so that a key is not kept in memory. */

@@ -40,13 +40,17 @@ static enum status write_model(struct buf *out, const struct model_entry *m)
     return st == ST_OK ? buf_append_char(out, '}') : st;
 }
 
-/* Calls `see` for each model name, until it returns something else than ST_OK. */
+/* Calls `see` for each model name that the client may use, until it returns something else than ST_OK. */
 static enum status
-each_model(const struct routes *routes, struct buf *out,
+each_model(const struct exchange *x, struct buf *out,
            enum status (*see)(struct buf *out, const struct model_entry *m, void *ctx), void *ctx)
 {
+    static const struct permit everything = {.allow = NULL};
+
+    const struct routes *routes = &x->snapshot->conf.routes;
+    const struct permit *permit = x->tenant == NULL ? &everything : &x->tenant->permit;
     enum status st = ST_OK;
-    if (routes->general != NULL) {
+    if (routes->general != NULL && permit_allows(permit, STR("auto"))) {
         struct model_entry automatic = {STR(""), STR("auto"), "router",
                                         STR("the expert that fits the prompt")};
         st = see(out, &automatic, ctx);
@@ -55,16 +59,16 @@ each_model(const struct routes *routes, struct buf *out,
     for (size_t i = 0; st == ST_OK && i < routes->categories.count; i++) {
         struct model_entry m = {STR("category/"), categories[i].id.name, "category",
                                 categories[i].title};
-        st = see(out, &m, ctx);
+        st = permit_allows(permit, categories[i].model) ? see(out, &m, ctx) : ST_OK;
     }
     for (size_t i = 0; st == ST_OK && i < routes->aliases.count; i++) {
         struct model_entry m = {STR(""), routes->aliases.items[i].name, "alias", STR("")};
-        st = see(out, &m, ctx);
+        st = permit_allows(permit, m.name) ? see(out, &m, ctx) : ST_OK;
     }
     const struct expert *experts = routes->experts.items;
     for (size_t i = 0; st == ST_OK && i < routes->experts.count; i++) {
         struct model_entry m = {STR(""), experts[i].id.name, "expert", experts[i].title};
-        st = see(out, &m, ctx);
+        st = permit_allows(permit, m.name) ? see(out, &m, ctx) : ST_OK;
     }
     return st;
 }
@@ -82,7 +86,7 @@ enum status pages_models(struct exchange *x, struct buf *out)
     bool is_first = true;
     enum status st = buf_append(out, STR("{\"object\":\"list\",\"data\":["));
     if (st == ST_OK) {
-        st = each_model(&x->snapshot->conf.routes, out, list_one, &is_first);
+        st = each_model(x, out, list_one, &is_first);
     }
     return st == ST_OK ? buf_append(out, STR("]}")) : st;
 }
@@ -102,7 +106,7 @@ enum status pages_model(struct exchange *x, struct buf *out)
 {
     struct str path = http_request_path(x->http);
     struct str name = str_slice(path, x->endpoint->path.len, path.len);
-    enum status st = each_model(&x->snapshot->conf.routes, out, find_one, &name);
+    enum status st = each_model(x, out, find_one, &name);
     if (st == ST_CLOSED) {
         return ST_OK;
     }

@@ -21,6 +21,10 @@
       "You didn't provide an API key: send it as Authorization: Bearer YOUR_KEY.")                   \
     X(BAD_KEY, 401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")       \
     X(OLD_KEY, 401, "invalid_request_error", "invalid_api_key", "This API key has expired.")         \
+    X(FORBIDDEN, 403, "invalid_request_error", "category_not_allowed",                               \
+      "The key may not use what this prompt was routed to.")                                         \
+    X(HEADER_FORBIDDEN, 403, "invalid_request_error", "header_not_allowed",                          \
+      "The key may not send this header.")                                                           \
     X(NOT_FOUND, 404, "invalid_request_error", "unknown_url", "There is nothing at this path.")      \
     X(MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found", "There is no such model.")   \
     X(REQUEST_NOT_FOUND, 404, "invalid_request_error", "request_not_found",                          \

@@ -6,6 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/recent.h"
 #include "gateway/sessions.h"
+#include "gateway/wishes.h"
 #include "gateway/worker.h"
 #include "router/drift.h"
 
@@ -26,8 +27,8 @@ static enum step_result refuse_model(struct exchange *x)
 {
     struct str message =
         arena_printf(x->arena,
-                     "There is no model \"%.*s\" here: ask for auto, category/NAME, an alias or an "
-                     "expert; GET /v1/models lists them.",
+                     "There is no model \"%.*s\" here, or this key may not use it: ask for auto, "
+                     "category/NAME, an alias or an expert; GET /v1/models lists them.",
                      STR_ARG(str_slice(x->chat.prompt.model, 0, 128)));
     return exchange_refuse(x, PROBLEM_MODEL_NOT_FOUND, message, STR("model"));
 }
@@ -39,6 +40,7 @@ static enum step_result refuse_candidates(struct exchange *x)
     struct str message = STR("No expert can take this request:");
     bool is_context = d->candidate_count > 0;
     bool is_budget = false;
+    bool is_forbidden = d->candidate_count > 0 && d->candidates[0].dropped_by == policy_allow.name;
     int64_t resets_s = INT64_MAX;
     for (size_t i = 0; i < d->candidate_count && message.ptr != NULL; i++) {
         const struct policy_candidate *c = &d->candidates[i];
@@ -49,6 +51,9 @@ static enum step_result refuse_candidates(struct exchange *x)
         }
         message = arena_printf(x->arena, "%.*s%s %.*s (%s)", STR_ARG(message), i == 0 ? "" : ",",
                                STR_ARG(c->name), c->reason);
+    }
+    if (is_forbidden) { /* all of them: the policy looks at none in particular */
+        return exchange_refuse(x, PROBLEM_FORBIDDEN, message, STR("model"));
     }
     if (is_budget) {
         x->retry_after_s = resets_s == INT64_MAX ? -1 : resets_s - clock_wall_s();
@@ -117,8 +122,38 @@ static void recall(struct exchange *x)
     }
 }
 
+/* What the key may use, and what the request asks for itself. */
+static enum status permit(struct exchange *x, struct chat_error *ret_error)
+{
+    static const struct str names[] = {STR_INIT("x-expertd-expert"), STR_INIT("x-expertd-ban"),
+                                       STR_INIT("x-expertd-max-price")};
+
+    if (x->tenant != NULL) {
+        x->chat.prompt.permit = x->tenant->permit;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (http_request_repeats(x->http, names[i])) {
+            *ret_error =
+                (struct chat_error){PROBLEM_BAD_PARAM, STR("This header stands twice."), names[i]};
+            return ST_INVALID;
+        }
+    }
+    struct wishes wishes = {http_request_header(x->http, names[0]),
+                            http_request_header(x->http, names[1]),
+                            http_request_header(x->http, names[2])};
+    return wishes_apply(&wishes, x->tenant == NULL ? WISHES_ALL : x->tenant->headers,
+                        &x->snapshot->conf.routes, x->arena, &x->chat.prompt, ret_error);
+}
+
 enum step_result step_decide(struct exchange *x)
 {
+    struct chat_error error = {PROBLEM_NO_MEMORY, STR(""), STR("")};
+    enum status permitted = permit(x, &error);
+    if (permitted != ST_OK) {
+        return permitted == ST_INVALID
+                   ? exchange_refuse(x, error.problem, error.message, error.param)
+                   : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
+    }
     recall(x);
     struct rule_facts facts = {&x->chat.prompt, header, x,
                                x->snapshot->conf.budgets.count > 0 ? purse : NULL};

@@ -244,6 +244,10 @@ static bool anything_fits(const struct routes *routes, struct str pattern)
     for (size_t i = 0; !is_found && i < routes->experts.count; i++) {
         is_found = glob_matches(pattern, experts[i].id.name);
     }
+    const struct rule *rules = routes->rules.items;
+    for (size_t i = 0; !is_found && i < routes->rules.count; i++) {
+        is_found = rules[i].when.model.len > 0 && glob_matches(pattern, rules[i].when.model);
+    }
     return is_found;
 }
 

@@ -52,6 +52,12 @@ struct policy_request {
     double cost_weight;        /* lambda: quality that one US cent is worth */
     double switch_cost;        /* score by which another expert must be better to take over */
     bool is_tool_open;         /* a tool call waits: it keeps its expert */
+    bool is_forbidden;         /* the key may not use what it was led to */
+    struct str led_to;         /* of is_forbidden: a category or an expert */
+    const struct str *bans;    /* names of experts */
+    size_t ban_count;
+    bool has_max_price;
+    int64_t max_price_nano_usd;
 };
 
 struct policy {
@@ -61,11 +67,14 @@ struct policy {
                   size_t count);
 };
 
+extern const struct policy policy_allow;
+extern const struct policy policy_ban;
 extern const struct policy policy_budget;
 extern const struct policy policy_guarantee;
 extern const struct policy policy_capability;
 extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;
+extern const struct policy policy_max_price;
 extern const struct policy policy_session;
 
 /* All policies in order of use, NULL-terminated. */

@@ -355,6 +355,9 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
     static const struct str prefix = {"category/", 9};
 
     struct str model = facts->prompt->model;
+    if (!permit_allows(&facts->prompt->permit, model)) {
+        return ST_NOT_FOUND; /* what a key may not use is not there for it */
+    }
     d->rule = find_rule(routes, s, facts, d);
     if (d->rule != NULL) {
         d->source = DECIDE_RULE;
@@ -388,6 +391,30 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
     d->source = routes_alias(routes, model) != NULL ? DECIDE_ALIAS : DECIDE_EXPERT;
     d->confidence = 1.0F;
     return d->source == DECIDE_ALIAS || routes_expert(routes, model) != NULL ? ST_OK : ST_NOT_FOUND;
+}
+
+/* Holds what was chosen against the permit: a category that the key may not use gives way to the general
+ * one, if it may use that and no guarantee could be about the other one. Only what the client named
+ * itself was looked at before. */
+static void hold(const struct routes *routes, const struct permit *permit, struct decision *d,
+                 struct policy_request *request)
+{
+    if (d->source == DECIDE_RULE && d->category == NULL) {
+        request->led_to = d->rule->expert;
+    } else if (d->category != NULL) {
+        request->led_to = d->category->model;
+    } else {
+        return;
+    }
+    request->is_forbidden = !permit_allows(permit, request->led_to);
+    bool has_general = routes->general != NULL && routes->guarantees.count == 0 &&
+                       permit_allows(permit, routes->general->model);
+    if (request->is_forbidden && d->category != NULL && has_general) {
+        request->is_forbidden = false;
+        d->rule = NULL;
+        d->source = DECIDE_GENERAL;
+        set_category(d, routes->general, d->confidence);
+    }
 }
 
 static enum status make_plan(const struct routes *routes, struct decision *d, size_t in,
@@ -448,7 +475,7 @@ static enum status plan_experts(const struct routes *routes, const struct rule_f
     enum status st = add_candidates(routes, facts->prompt, d, request, arena);
     size_t in = st == ST_OK ? judge(routes, facts, request, d) : 0;
     const struct category *home = st == ST_OK && in == 0 ? home_of(routes, d) : NULL;
-    if (home != NULL) {
+    if (home != NULL && permit_allows(&facts->prompt->permit, home->model)) {
         d->source = DECIDE_GUARANTEE;
         set_category(d, home, d->confidence);
         d->kinds.category = home;
@@ -492,7 +519,12 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .cost_weight = routes->policies.cost_weight,
         .switch_cost = routes->router.session.switch_cost,
         .is_tool_open = prompt->session.is_tool_open,
+        .bans = prompt->permit.bans,
+        .ban_count = prompt->permit.ban_count,
+        .has_max_price = prompt->permit.has_max_price,
+        .max_price_nano_usd = prompt->permit.max_price_nano_usd,
     };
+    hold(routes, &prompt->permit, d, &request);
     kinds_find(routes, s, prompt, d);
     return plan_experts(routes, facts, &request, d, arena);
 }

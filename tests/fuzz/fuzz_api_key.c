@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/glob.h"
 #include "gateway/tenants.h"
+#include "gateway/wishes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,6 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_digest(texts[3]);
     ASSERT(tenants_read_day(texts[4], &seconds) == ST_OK ? seconds >= 0 && seconds % 86400 == 0
                                                          : seconds == -1);
+    int64_t nano_usd = 0;
+    ASSERT(wishes_read_usd(texts[4], &nano_usd) == ST_OK ? nano_usd >= 0 && texts[4].len > 0
+                                                         : nano_usd == 0);
     if (texts[3].len < 256 && texts[4].len < 256 && glob_matches(texts[3], texts[4])) {
         ASSERT(texts[3].len == 0 ? texts[4].len == 0 : true);
         ASSERT(str_find_char(texts[3], '*') < texts[3].len || str_eq(texts[3], texts[4]));

@@ -255,12 +255,51 @@ static void other_languages_are_dropped(void **state)
     check_order(&unknown, list, 3, "a b c:3");
 }
 
+static void banned_experts_are_dropped(void **state)
+{
+    static const struct str bans[] = {STR_INIT("b"), STR_INIT("z")};
+
+    const struct policy_request request = {.bans = bans, .ban_count = 2};
+    const struct policy_candidate list[] = {candidate("a", 0.2), candidate("b", 0.9)};
+    (void)state;
+    check_order(&request, list, 2, "a b:1");
+}
+
+static void experts_over_the_highest_price_are_dropped(void **state)
+{
+    const struct policy_request request = {.has_max_price = true, .max_price_nano_usd = 100};
+    struct policy_candidate list[] = {candidate("dear", 0.9), candidate("fits", 0.5),
+                                      candidate("unknown", 0.7), candidate("free", 0.3)};
+    (void)state;
+    list[0].cost_nano_usd = 101;
+    list[0].has_price = true;
+    list[1].cost_nano_usd = 100;
+    list[1].has_price = true;
+    list[3].has_price = true;
+    check_order(&request, list, 4, "fits free dear unknown:2");
+}
+
+static void what_is_forbidden_has_no_expert(void **state)
+{
+    const struct policy_request request = {.is_forbidden = true, .led_to = STR("category/medical")};
+    struct policy_candidate list[] = {candidate("a", 0.2), candidate("b", 0.9)};
+    (void)state;
+
+    assert_int_equal(policy_apply_all(&request, list, 2), 0);
+
+    assert_string_equal(list[0].dropped_by, "allow");
+    assert_string_equal(list[0].reason, "the key may not use category/medical");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_score_comes_first),
         cmocka_unit_test(other_languages_are_dropped),
         cmocka_unit_test(equal_ranks_keep_their_order),
+        cmocka_unit_test(banned_experts_are_dropped),
+        cmocka_unit_test(experts_over_the_highest_price_are_dropped),
+        cmocka_unit_test(what_is_forbidden_has_no_expert),
         cmocka_unit_test(dropped_ones_come_last_by_rank),
         cmocka_unit_test(no_candidates_are_no_mistake),
         cmocka_unit_test(each_missing_capability_is_named),
