@@ -5,6 +5,7 @@ import OpenAI from "openai";
 
 const client = new OpenAI({ baseURL: process.argv[2], apiKey: "sk-of-the-client", maxRetries: 0 });
 const user = (content) => [{ role: "user", content }];
+const locked = (apiKey) => new OpenAI({ baseURL: process.env.LOCKED_URL, apiKey, maxRetries: 0 });
 
 const tools = [
   {
@@ -135,6 +136,18 @@ const tests = {
     await assert.rejects(
       client.chat.completions.create({ model: "remote", messages: user("429") }),
       (error) => error instanceof OpenAI.RateLimitError && error.headers.get("retry-after") === "7",
+    );
+  },
+
+  async a_key_opens() {
+    const reply = await locked("sk-good").chat.completions.create({ model: "parrot", messages: user("hi") });
+    assert.equal(reply.choices[0].message.content, "hi");
+  },
+
+  async a_wrong_key_is_an_authentication_error() {
+    await assert.rejects(
+      locked("sk-bad").models.list(),
+      (error) => error instanceof OpenAI.AuthenticationError && error.code === "invalid_api_key",
     );
   },
 

@@ -2,6 +2,7 @@
 Prints "ok NAME" or "FAILED NAME: why" per test, for ./run. With OPENAPI (the path of OpenAI's own
 API description) it also holds the gateway's own answers against the schemas in there."""
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -142,6 +143,42 @@ def allow_nulls(node):
             return {"anyOf": [allow_nulls(node), {"type": "null"}]}
         return {key: allow_nulls(value) for key, value in node.items()}
     return [allow_nulls(item) for item in node] if isinstance(node, list) else node
+
+
+def locked(key):
+    """A client of the gateway that has tenants."""
+    return openai.OpenAI(base_url=os.environ["LOCKED_URL"], api_key=key, max_retries=0, timeout=20)
+
+
+def test_a_key_opens():
+    reply = locked("sk-good").chat.completions.create(model="parrot", messages=user("hi"))
+    assert reply.choices[0].message.content == "hi", reply
+    assert [model.id for model in locked("sk-good").models.list()] == ["parrot"]
+
+
+def test_a_wrong_key_is_an_authentication_error():
+    error = raises(openai.AuthenticationError, lambda: locked("sk-bad").models.list())
+    assert error.code == "invalid_api_key", error
+
+
+def test_a_model_that_is_not_allowed_is_not_found():
+    error = raises(openai.NotFoundError, lambda: locked("sk-good").chat.completions.create(
+        model="owl", messages=user("hi")))
+    assert error.code == "model_not_found" and error.param == "model", error
+
+
+def test_a_header_that_is_not_allowed_is_a_permission_error():
+    raises(openai.PermissionDeniedError, lambda: locked("sk-good").chat.completions.create(
+        model="parrot", messages=user("hi"), extra_headers={"x-expertd-ban": "owl"}))
+
+
+def test_a_limit_is_a_rate_limit_error():
+    def chat():
+        return locked("sk-slow").chat.completions.create(model="owl", messages=user("hi"))
+    chat()
+    error = raises(openai.RateLimitError, chat)
+    assert error.code == "rate_limit_exceeded" and error.type == "requests", error
+    assert 50 <= int(error.response.headers["retry-after"]) <= 60, error.response.headers
 
 
 def schema_tests():
