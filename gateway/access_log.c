@@ -79,7 +79,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-static enum status open_target(struct access_log *log, struct str path)
+static enum status open_target(struct access_log *log, struct str path, mode_t mode)
 {
     log->fd = -1;
     if (str_eq(path, STR("off"))) {
@@ -100,7 +100,7 @@ static enum status open_target(struct access_log *log, struct str path)
         buf_fini(&text);
         return ST_NO_MEMORY;
     }
-    log->fd = open(owned, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    log->fd = open(owned, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode);
     mem_free(owned);
     log->owns_fd = log->fd >= 0;
     return log->fd < 0 ? ST_IO : ST_OK;
@@ -113,13 +113,13 @@ static void close_target(const struct access_log *log)
     }
 }
 
-enum status access_log_open(struct str path, struct access_log **ret_log)
+enum status access_log_open(struct str path, mode_t mode, struct access_log **ret_log)
 {
     struct access_log *log = mem_zalloc(1, sizeof *log);
     if (log == NULL) {
         return ST_NO_MEMORY;
     }
-    enum status st = open_target(log, path);
+    enum status st = open_target(log, path, mode);
     if (st != ST_OK) {
         mem_free(log);
         return st;

@@ -2,13 +2,16 @@
  * that no worker ever waits for a disk or a pipe. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/buf.h"
 #include "base/str.h"
 
 struct access_log;
 
-/* path: a file (appended to), "-" for standard output, "off". ST_IO, ST_NO_MEMORY. */
-MUST_CHECK enum status access_log_open(struct str path, struct access_log **ret_log);
+/* path: a file (appended to, made with this mode), "-" for standard output, "off". ST_IO,
+ * ST_NO_MEMORY. */
+MUST_CHECK enum status access_log_open(struct str path, mode_t mode, struct access_log **ret_log);
 
 /* Writes what is queued, then ends. NULL allowed. */
 void access_log_close(struct access_log *log);

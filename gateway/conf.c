@@ -211,7 +211,7 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        OWN_ROWS = 4,
+        OWN_ROWS = 5,
         ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
@@ -241,6 +241,11 @@ const struct keys *conf_keys(void)
                          .offset = offsetof(struct conf, tenants) + offsetof(struct tenants, list),
                          .sentence = "who may use the gateway, with their keys and limits",
                          .block = &tenant_keys};
+        rows[4] = (struct key){.name = "privacy",
+                               .type = KEY_BLOCK,
+                               .offset = offsetof(struct conf, privacy),
+                               .sentence = "what leaves the house and what is written down",
+                               .block = &privacy_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
             rows[OWN_ROWS + i] = routes_rows[i];
             rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);

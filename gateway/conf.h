@@ -8,6 +8,7 @@
 #include "base/keys.h"
 #include "gateway/api_key.h"
 #include "gateway/budgets.h"
+#include "gateway/privacy.h"
 #include "gateway/state.h"
 #include "gateway/tenants.h"
 #include "router/routes.h"
@@ -49,6 +50,7 @@ struct conf_server {
 struct conf {
     struct conf_server server;
     struct state_settings state;
+    struct privacy privacy;
     struct key_array budgets; /* of struct budget */
     struct tenants tenants;
     struct routes routes;

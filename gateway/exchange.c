@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/attempt.h"
+#include "gateway/redaction.h"
 #include "gateway/worker.h"
 
 enum {
@@ -115,6 +116,7 @@ static void destroy(struct exchange *x)
     if (x->has_relay) {
         relay_fini(&x->relay);
     }
+    redaction_forget(x);
     buf_fini(&x->page);
     x->worker->exchanges--;
     snapshot_unref(x->snapshot);
@@ -228,6 +230,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
     (void)snprintf(text + 16, 16, "%zu", x->attempts);
     exchange_add_header(reply, "x-expertd-attempts", text + 16);
+    exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
     if (!x->is_stream && x->attempts > 0 && !x->is_cost_unknown) {
         (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
         exchange_add_header(reply, "x-expertd-cost-usd", text + 32);

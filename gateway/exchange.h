@@ -94,6 +94,8 @@ struct exchange {
     struct attempt *attempt;       /* open: its expert is asked; NULL: none */
     struct attempt *storing;       /* settled, on their way to the disk */
     struct loop_timer store_timer; /* ends the wait for them */
+    struct redact_vault *vault;    /* what was replaced for this attempt; NULL: nothing was asked */
+    struct restore restore;        /* its vault is NULL where there is nothing to restore */
     struct relay relay;
     bool has_relay;
     bool asks_usage; /* the gateway asked, the client did not */

@@ -7,6 +7,7 @@
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
 #include "gateway/learner.h"
+#include "gateway/redaction.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
 #include "router/drift.h"
@@ -115,8 +116,13 @@ enum status pages_model(struct exchange *x, struct buf *out)
 
 enum status pages_route(struct exchange *x, struct buf *out)
 {
-    return explain_write(out, &x->snapshot->conf.routes, &x->worker->scratch, &x->chat.prompt,
-                         &x->decision);
+    enum status st = explain_write(out, &x->snapshot->conf.routes, &x->worker->scratch,
+                                   &x->chat.prompt, &x->decision);
+    if (st == ST_OK) {
+        buf_truncate(out, out->len - 1); /* the closing brace */
+        st = redaction_explain(x, out);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
 }
 
 enum status pages_health(struct exchange *x, struct buf *out)

@@ -25,6 +25,8 @@
       "The key may not use what this prompt was routed to.")                                         \
     X(HEADER_FORBIDDEN, 403, "invalid_request_error", "header_not_allowed",                          \
       "The key may not send this header.")                                                           \
+    X(PRIVACY, 400, "invalid_request_error", "privacy_not_certain",                                  \
+      "It could not be told what is private in this prompt, so it went to nobody.")                  \
     X(NOT_FOUND, 404, "invalid_request_error", "unknown_url", "There is nothing at this path.")      \
     X(MODEL_NOT_FOUND, 404, "invalid_request_error", "model_not_found", "There is no such model.")   \
     X(REQUEST_NOT_FOUND, 404, "invalid_request_error", "request_not_found",                          \

@@ -32,6 +32,8 @@
 enum {
     LISTEN_BACKLOG = 4096,
     SESSIONS = 65536, /* conversations that keep their expert: 1 MB, touched as it fills */
+    ACCESS_LOG_MODE = 0640,
+    PROMPT_LOG_MODE = 0600,
     MALLOC_KEEP_BYTES = 64 * 1024 * 1024, /* measured: -16 % CPU at 100 kB bodies */
 };
 
@@ -40,6 +42,7 @@ struct process {
     struct snapshot *snapshot;
     struct metrics *metrics;
     struct access_log *access_log;
+    struct access_log *prompt_log; /* NULL: prompts are not logged */
     struct kernel_pool *kernels;
     struct state *state; /* NULL: nothing is stored */
     struct recent *recent;
@@ -178,6 +181,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .kernels = p->kernels,
         .metrics = p->metrics,
         .access_log = p->access_log,
+        .prompt_log = p->prompt_log,
         .state = p->state,
         .recent = p->recent,
         .learner = p->learner,
@@ -293,6 +297,19 @@ static enum status prepare(struct process *p, struct snapshot *s)
     return st == ST_OK ? snapshot_join(s, p->quotas) : st;
 }
 
+static enum status open_prompt_log(struct process *p)
+{
+    struct str path = p->snapshot->conf.privacy.prompt_log.path;
+    if (path.len == 0) {
+        return ST_OK;
+    }
+    enum status st = access_log_open(path, PROMPT_LOG_MODE, &p->prompt_log);
+    if (st == ST_IO) {
+        log_write(LOG_ERROR, "process", "cannot open the log of prompts \"%.*s\"", STR_ARG(path));
+    }
+    return st;
+}
+
 static enum status start(struct process *p)
 {
     enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
@@ -319,11 +336,14 @@ static enum status start(struct process *p)
         st = transport_global_init();
     }
     if (st == ST_OK) {
-        st = access_log_open(server->access_log, &p->access_log);
+        st = access_log_open(server->access_log, ACCESS_LOG_MODE, &p->access_log);
         if (st == ST_IO) {
             log_write(LOG_ERROR, "process", "cannot open the access log \"%.*s\"",
                       STR_ARG(server->access_log));
         }
+    }
+    if (st == ST_OK) {
+        st = open_prompt_log(p);
     }
     if (st == ST_OK) {
         st = open_state(p);
@@ -440,6 +460,10 @@ static void reload(struct process *p)
                   "state and router.online change at the next start, not by a reload: the running "
                   "server keeps its file");
     }
+    if (!str_eq(p->snapshot->conf.privacy.prompt_log.path, fresh->conf.privacy.prompt_log.path)) {
+        log_write(LOG_WARN, "process",
+                  "privacy.prompt_log.path changes at the next start, not by a reload");
+    }
     refresh_learner(p);
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
@@ -461,6 +485,7 @@ static void stop(struct process *p)
     recent_destroy(p->recent);
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);
+    access_log_close(p->prompt_log);
     metrics_destroy(p->metrics);
     drift_destroy(p->drift);
     sessions_destroy(p->sessions);

@@ -13,6 +13,11 @@ void relay_init(struct relay *relay, bool strips_usage)
     sse_init(&relay->sse, RELAY_EVENT_BYTES);
 }
 
+void relay_restore(struct relay *relay, struct restore *restore)
+{
+    relay->restore = restore;
+}
+
 void relay_fini(struct relay *relay)
 {
     sse_fini(&relay->sse);
@@ -162,6 +167,91 @@ static enum status write_range(const struct relay *relay, struct str window, uin
                        str_slice(window, (size_t)(from - relay->base), (size_t)(to - from)));
 }
 
+static enum status write_text(const struct relay_sink *sink, struct str text)
+{
+    return text.len == 0 ? ST_OK : sink->write(sink->ctx, text);
+}
+
+/* Events with what is still held back. */
+static enum status flush_held(struct relay *relay, const struct relay_sink *sink)
+{
+    struct buf before;
+    if (relay->restore == NULL) {
+        return ST_OK;
+    }
+    buf_init(&before, RELAY_EDIT_BYTES);
+    enum status st = restore_flush(relay->restore, &before);
+    if (st == ST_OK) {
+        st = write_text(sink, buf_str(&before));
+    }
+    buf_fini(&before);
+    return st;
+}
+
+/* Data that came in several lines, in one: their ends are blanks between the tokens of JSON. */
+static enum status write_joined(struct buf *data, const struct relay_sink *sink)
+{
+    struct str text = buf_str(data);
+    enum status st = write_text(sink, STR("data: "));
+    while (st == ST_OK && text.len > 0) {
+        struct str line;
+        (void)str_split(text, '\n', &line, &text); /* there is text */
+        st = write_text(sink, line);
+    }
+    return st == ST_OK ? write_text(sink, STR("\n\n")) : st;
+}
+
+/* Writes an event with its data exchanged, its other bytes as they came. *done moves up to where the
+ * event's bytes are written. */
+static enum status write_edited(const struct relay *relay, struct str window,
+                                const struct sse_event *event, struct buf *data, uint64_t *done,
+                                const struct relay_sink *sink)
+{
+    uint64_t end = event->end < relay->read ? event->end : relay->read;
+    struct str raw =
+        str_slice(window, (size_t)(event->start - relay->base), (size_t)(end - event->start));
+    size_t at = str_find(raw, event->data);
+    if (at == raw.len) {
+        enum status st = write_range(relay, window, *done, event->start, sink);
+        *done = end;
+        return st == ST_OK ? write_joined(data, sink) : st;
+    }
+    enum status st = write_range(relay, window, *done, event->start + at, sink);
+    if (st == ST_OK) {
+        st = write_text(sink, buf_str(data));
+    }
+    *done = event->start + at + event->data.len;
+    return st;
+}
+
+/* Restores an event, if that changes anything. */
+static enum status restore(struct relay *relay, struct str window, const struct sse_event *event,
+                           uint64_t *done, const struct relay_sink *sink)
+{
+    struct buf before;
+    struct buf data;
+    bool is_changed = false;
+    if (relay->restore == NULL) {
+        return ST_OK;
+    }
+    buf_init(&before, RELAY_EDIT_BYTES);
+    buf_init(&data, RELAY_EDIT_BYTES);
+    enum status st = restore_event(relay->restore, event->data, &before, &data, &is_changed);
+    if (st == ST_OK && before.len > 0) {
+        st = write_range(relay, window, *done, event->start, sink);
+        *done = event->start;
+    }
+    if (st == ST_OK) {
+        st = write_text(sink, buf_str(&before));
+    }
+    if (st == ST_OK && is_changed) {
+        st = write_edited(relay, window, event, &data, done, sink);
+    }
+    buf_fini(&data);
+    buf_fini(&before);
+    return st;
+}
+
 enum status relay_run(struct relay *relay, struct str window, relay_write_fn write, void *ctx,
                       size_t *ret_consumed)
 {
@@ -191,6 +281,11 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
             }
             done = event.end;
             relay->drops_lf = done == relay->read && window.ptr[window.len - 1] == '\r';
+        } else if (!is_held) {
+            enum status restored = restore(relay, window, &event, &done, &sink);
+            if (restored != ST_OK) {
+                return restored;
+            }
         }
     }
     if (st == ST_NO_MEMORY) {
@@ -201,6 +296,12 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
         relay->is_blind = true;
         relay->is_committed = true;
         remember_tail(relay, window);
+        enum status flushed = write_range(relay, window, done, sse_settled(&relay->sse), &sink);
+        done = sse_settled(&relay->sse) > done ? sse_settled(&relay->sse) : done;
+        flushed = flushed == ST_OK ? flush_held(relay, &sink) : flushed;
+        if (flushed != ST_OK) {
+            return flushed;
+        }
     } else {
         settled = sse_settled(&relay->sse);
         settled = relay->saw_done && relay->done_at < settled ? relay->done_at : settled;
@@ -251,9 +352,16 @@ void relay_end(struct relay *relay)
     relay->saw_error = saw_error; /* one that is cut does not reach the client */
 }
 
+enum status relay_flush(struct relay *relay, relay_write_fn write, void *ctx)
+{
+    struct relay_sink sink = {write, ctx};
+    return flush_held(relay, &sink);
+}
+
 enum status relay_release(struct relay *relay, struct str window, relay_write_fn write, void *ctx)
 {
     uint64_t len = relay->held_end < relay->base ? 0 : relay->held_end - relay->base;
     struct str held = len < window.len ? str_slice(window, 0, (size_t)len) : window;
-    return relay->saw_done && held.len > 0 ? write(ctx, held) : ST_OK;
+    enum status st = relay_flush(relay, write, ctx);
+    return st == ST_OK && relay->saw_done && held.len > 0 ? write(ctx, held) : st;
 }

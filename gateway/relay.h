@@ -9,7 +9,7 @@
  * then another expert can take over unseen. What came before is written then, unchanged.
  *
  * Events over RELAY_EVENT_BYTES (images in base64, say) are passed on unread; from then on the stream
- * is only watched for its end. */
+ * is only watched for its end, and placeholders stay. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,12 +19,14 @@
 #include "backends/sse.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "gateway/restore.h"
 #include "gateway/usage.h"
 
 enum {
     RELAY_EVENT_BYTES = 128 * 1024,
     RELAY_TAIL_BYTES = 32,
-    RELAY_HELD_BYTES = 64 * 1024, /* preamble that is held back at most */
+    RELAY_HELD_BYTES = 64 * 1024,        /* preamble that is held back at most */
+    RELAY_EDIT_BYTES = 16 * 1024 * 1024, /* an event with its placeholders restored */
 };
 
 struct relay { /* read-only to callers */
@@ -41,6 +43,7 @@ struct relay { /* read-only to callers */
     uint64_t done_at;  /* of saw_done: stream offset where the terminal event begins */
     uint64_t held_end; /* where what is held and may go out ends: at a usage event, if at all */
     struct usage usage;
+    struct restore *restore;     /* placeholders become values in what is written; NULL: none do */
     char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */
     size_t tail_len;
 };
@@ -49,6 +52,9 @@ struct relay { /* read-only to callers */
 typedef enum status (*relay_write_fn)(void *ctx, struct str bytes);
 
 void relay_init(struct relay *relay, bool strips_usage);
+
+/* Before the first byte: placeholders are restored in what is written. Borrowed until fini. */
+void relay_restore(struct relay *relay, struct restore *restore);
 void relay_fini(struct relay *relay);
 
 /* Looks at the window of bytes received and not yet consumed; it begins where the last call's consumed
@@ -56,6 +62,9 @@ void relay_fini(struct relay *relay);
  * ST_NO_MEMORY, or what write returned. */
 MUST_CHECK enum status relay_run(struct relay *relay, struct str window, relay_write_fn write,
                                  void *ctx, size_t *ret_consumed);
+
+/* Writes what restoring holds back, where a stream breaks off. ST_NO_MEMORY, or what write returned. */
+MUST_CHECK enum status relay_flush(struct relay *relay, relay_write_fn write, void *ctx);
 
 /* At the end of the stream: judges what is left of it. After this saw_done is final. */
 void relay_end(struct relay *relay);

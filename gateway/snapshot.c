@@ -25,6 +25,7 @@ static struct snapshot_box *box_of(struct snapshot *s)
 static void destroy(struct snapshot_box *box)
 {
     tenants_fini(&box->snapshot.conf.tenants);
+    privacy_fini(&box->snapshot.conf.privacy);
     routes_fini(&box->snapshot.conf.routes);
     arena_destroy(box->arena);
     mem_free(box);
@@ -50,6 +51,9 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
     }
     if (st == ST_OK) {
         st = budgets_check(&conf->budgets, &conf->routes, &conf->tenants, &reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = privacy_build(&conf->privacy, &conf->routes, &conf->tenants, &reader, root->file);
     }
     if (st == ST_OK) {
         st = routes_run_tests(&conf->routes, &reader, root->file);

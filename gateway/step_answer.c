@@ -8,10 +8,24 @@
 
 /* ---------------------------------------------------------------- documents */
 
+/* The document with values for placeholders; as it came where there is nothing to restore, or no memory
+ * for it. */
+static struct str restored(struct exchange *x)
+{
+    struct str body = buf_str(&x->call->in);
+    bool is_changed = false;
+    if (x->restore.vault == NULL) {
+        return body;
+    }
+    buf_reset(&x->page);
+    enum status st = restore_document(x->restore.vault, body, &x->page, &is_changed);
+    return st == ST_OK && is_changed ? buf_str(&x->page) : body;
+}
+
 static enum step_result pass_document(struct exchange *x)
 {
     struct call *call = x->call;
-    struct http_reply reply = {.status = call->http_status, .body = buf_str(&call->in)};
+    struct http_reply reply = {.status = call->http_status, .body = restored(x)};
     exchange_add_headers(x, &reply, call->content_type.len > 0 ? call->content_type.ptr : NULL);
     if (call->retry_after_s >= 0) {
         struct str seconds = arena_printf(x->arena, "%" PRId64, call->retry_after_s);
@@ -67,7 +81,8 @@ static enum step_result break_stream(struct exchange *x)
 {
     struct buf text;
     buf_init(&text, 4096);
-    if (buf_append(&text, STR("data: ")) == ST_OK &&
+    if (relay_flush(&x->relay, step_answer_write, x) == ST_OK &&
+        buf_append(&text, STR("data: ")) == ST_OK &&
         problem_write(&text, x->problem, x->problem_message, STR("")) == ST_OK &&
         buf_append(&text, STR("\n\n")) == ST_OK) {
         (void)step_answer_write(x, buf_str(&text)); /* short of memory the broken body must do */

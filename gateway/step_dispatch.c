@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/attempt.h"
 #include "gateway/exchange.h"
+#include "gateway/redaction.h"
 #include "gateway/worker.h"
 
 static enum status start_call(struct exchange *x, struct str body)
@@ -74,13 +75,22 @@ enum step_result step_dispatch(struct exchange *x)
     x->attempts++;
     x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
     struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
-    enum status st = body.ptr == NULL ? ST_NO_MEMORY : attempt_open(x, &budget);
+    enum status st = body.ptr == NULL ? ST_NO_MEMORY : redaction_apply(x, &body);
+    if (st == ST_TOO_BIG || st == ST_INVALID) {
+        return exchange_refuse(x, PROBLEM_PRIVACY, STR(""), STR("messages"));
+    }
+    if (st == ST_OK) {
+        st = attempt_open(x, &budget);
+    }
     if (st == ST_TOO_BIG) {
         x->attempts--;
         return refuse_budget(x, budget);
     }
     if (st == ST_OK) {
         st = start_call(x, body);
+    }
+    if (st == ST_OK) {
+        redaction_log(x, body);
     }
     if (x->dispatched_us == 0) {
         x->dispatched_us = clock_now_us(loop_clock(x->worker->loop));

@@ -277,6 +277,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->metrics = setup->metrics;
     w->counters = metrics_shard(setup->metrics, setup->index);
     w->access_log = setup->access_log;
+    w->prompt_log = setup->prompt_log;
     w->state = setup->state;
     w->drift = setup->drift;
     w->learner = setup->learner;

@@ -39,6 +39,7 @@ struct worker {
     struct sessions *sessions;      /* the process's */
     const struct quotas *quotas;    /* the process's */
     struct access_log *access_log;  /* the process's */
+    struct access_log *prompt_log;  /* the process's; NULL: prompts are not logged */
     struct recent *recent;          /* the process's; NULL with state */
     struct learner *learner;        /* the process's; NULL: online learning is off */
     unsigned learned;               /* version of scratch.delta */
@@ -67,9 +68,10 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct sessions *sessions;
     const struct quotas *quotas;
     struct access_log *access_log;
-    struct recent *recent;   /* NULL with state */
-    struct learner *learner; /* NULL: online learning is off */
-    struct state *state;     /* NULL: nothing is stored */
+    struct access_log *prompt_log; /* NULL: prompts are not logged */
+    struct recent *recent;         /* NULL with state */
+    struct learner *learner;       /* NULL: online learning is off */
+    struct state *state;           /* NULL: nothing is stored */
 };
 
 /* Starts the thread. ST_NO_MEMORY. */

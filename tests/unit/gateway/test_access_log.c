@@ -25,7 +25,7 @@ static void start(struct fixture *f)
     assert_true(fd >= 0);
     (void)close(fd);
     buf_init(&f->lines, LINES_MAX);
-    assert_int_equal(access_log_open(str_from(f->path), &f->log), ST_OK);
+    assert_int_equal(access_log_open(str_from(f->path), 0640, &f->log), ST_OK);
 }
 
 static void post(struct fixture *f, const char *text)
@@ -85,7 +85,7 @@ static void a_file_that_exists_is_appended_to(void **state)
     post(&f, "first\n");
     access_log_close(f.log);
 
-    assert_int_equal(access_log_open(str_from(f.path), &f.log), ST_OK);
+    assert_int_equal(access_log_open(str_from(f.path), 0640, &f.log), ST_OK);
     post(&f, "second\n");
 
     struct str got = stop(&f);
@@ -112,7 +112,7 @@ static void off_takes_lines_and_forgets_them(void **state)
     struct buf lines;
     (void)state;
     buf_init(&lines, LINES_MAX);
-    assert_int_equal(access_log_open(STR("off"), &log), ST_OK);
+    assert_int_equal(access_log_open(STR("off"), 0640, &log), ST_OK);
     assert_int_equal(buf_append(&lines, STR("x\n")), ST_OK);
 
     access_log_post(log, &lines);
@@ -161,8 +161,8 @@ static void a_path_that_cannot_be_opened_is_an_error(void **state)
 {
     struct access_log *log = NULL;
     (void)state;
-    assert_int_equal(access_log_open(STR("/nonexistent/access.log"), &log), ST_IO);
-    assert_int_equal(access_log_open(STR(""), &log), ST_IO);
+    assert_int_equal(access_log_open(STR("/nonexistent/access.log"), 0640, &log), ST_IO);
+    assert_int_equal(access_log_open(STR(""), 0640, &log), ST_IO);
     assert_null(log);
     access_log_close(NULL);
 }
@@ -177,7 +177,7 @@ static void opening_without_memory_leaves_nothing_behind(void **state)
     (void)close(next);
     for (uint64_t n = 1; n <= 3; n++) {
         mem_fail_at(n, 1);
-        enum status st = access_log_open(str_from(path), &log);
+        enum status st = access_log_open(str_from(path), 0640, &log);
         mem_fail_at(0, 0);
         assert_int_equal(st, ST_NO_MEMORY);
     }
