@@ -9,16 +9,16 @@
 /* Chosen by bench/conversations --fit on labelled conversations, then rounded: the optimum is flat,
  * and round numbers did as well in cross-validation (docs/classifier.md). */
 const struct conversation_params conversation_defaults = {
-    .change = -1.0,
-    .change_by_length = 2.0,
+    .change = -0.7,
+    .change_by_length = 2.8,
     .change_announced = 1.8,
     .change_continuing = -0.4,
     .decay = 0.8,
-    .reply = 0.8,
+    .reply = 0.55,
     .system = 0.15,
     .sharpness = 1.5,
     .comeback = 0.7,
-    .general = 1.0,
+    .general = 1.2,
 };
 
 static const double usual_words = 6.0;

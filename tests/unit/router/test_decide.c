@@ -109,7 +109,7 @@ static void names_decide_in_their_order(void **state)
         {"auto", MEDICAL_TEXT, DECIDE_CLASSIFIER, "medical", "med,small"},
         {"auto", LAW_TEXT, DECIDE_GENERAL, "general", "eyes,small"}, /* no category law */
         {"auto", "asdf", DECIDE_CLASSIFIER, "general", "eyes,small"},
-        {"auto", "hm", DECIDE_GENERAL, "general", "eyes,small"},
+        {"auto", "two of them and the other", DECIDE_GENERAL, "general", "eyes,small"},
     };
 
     struct fixture *f = *state;
@@ -144,7 +144,7 @@ static void confidence_is_calibrated_or_one(void **state)
     assert_int_equal(ask(f, "auto", MEDICAL_TEXT), ST_OK);
     assert_true(f->decision.confidence >= 0.6F && f->decision.confidence <= 1.0F);
     assert_true(f->decision.is_classified);
-    assert_int_equal(ask(f, "auto", "hm"), ST_OK);
+    assert_int_equal(ask(f, "auto", "two of them and the other"), ST_OK);
     assert_true(f->decision.confidence < 0.6F && f->decision.is_classified);
 }
 
@@ -405,8 +405,9 @@ static void a_classifier_that_is_sure_decides_against_guards(void **state)
     start_guarded(&f, "0.3");
 
     assert_int_equal(ask(&f, "auto",
-                         "My child has an ear infection and fever after amoxicillin, what dose is "
-                         "right? The pharmacy's page only says:\n" TRACE),
+                         "My child has an ear infection and a high fever, the doctor prescribed "
+                         "amoxicillin. Which dose is right for a toddler with a rash, and may I give "
+                         "ibuprofen for the pain? The pharmacy's page only says:\n" TRACE),
                      ST_OK);
 
     assert_int_equal(f.decision.source, DECIDE_CLASSIFIER);
