@@ -2,6 +2,8 @@
  * exit status (0 good, 1 it failed, 2 wrong usage). argv[0] is the command's name. */
 #pragma once
 
+struct snapshot;
+
 int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_route(int argc, char **argv);
@@ -9,3 +11,6 @@ int cmd_keys(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);
+
+/* expertd check --explain: who answers what. */
+void cmd_check_explain(const struct snapshot *s);

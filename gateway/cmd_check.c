@@ -10,17 +10,20 @@
 
 static void help(FILE *out)
 {
-    (void)fputs("usage: expertd check --config FILE\n"
-                "       expertd check --print reference|markdown|schema\n"
-                "\n"
-                "Checks a configuration without serving it: keys, names, files, tests.\n"
-                "Exits 0 if it can be used, 1 with file:line:column: message for each mistake.\n"
-                "\n"
-                "  -c, --config FILE  configuration (YAML or JSON)\n"
-                "  -p, --print WHAT   print all keys instead: a commented reference file, the\n"
-                "                     documentation as Markdown, or a JSON Schema for editors\n"
-                "  -h, --help         this text\n",
-                out);
+    (void)fputs(
+        "usage: expertd check --config FILE [--explain]\n"
+        "       expertd check --print reference|markdown|schema\n"
+        "\n"
+        "Checks a configuration without serving it: keys, names, files, tests.\n"
+        "Exits 0 if it can be used, 1 with file:line:column: message for each mistake.\n"
+        "\n"
+        "  -c, --config FILE  configuration (YAML or JSON)\n"
+        "  -e, --explain      also who answers what: for each rule, category and alias the\n"
+        "                     experts in order, with the guarantees that apply\n"
+        "  -p, --print WHAT   print all keys instead: a commented reference file, the\n"
+        "                     documentation as Markdown, or a JSON Schema for editors\n"
+        "  -h, --help         this text\n",
+        out);
 }
 
 /* The options of kernels are no part of the root table: each kernel decodes its own. */
@@ -102,7 +105,7 @@ static void print_examples(const struct routes *routes)
     }
 }
 
-static int check(const char *path)
+static int check(const char *path, bool is_explained)
 {
     struct snapshot *s = NULL;
     enum status st = snapshot_load(path, stderr, &s);
@@ -119,6 +122,9 @@ static int check(const char *path)
         routes->tests.count);
     print_thresholds(routes);
     print_examples(routes);
+    if (is_explained) {
+        cmd_check_explain(s);
+    }
     snapshot_unref(s);
     return 0;
 }
@@ -127,17 +133,21 @@ int cmd_check(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
+        {"explain", no_argument, NULL, 'e'},
         {"print", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
 
     const char *path = NULL;
+    bool is_explained = false;
     optind = 1;
-    for (int c = getopt_long(argc, argv, "c:p:h", options, NULL); c != -1;
-         c = getopt_long(argc, argv, "c:p:h", options, NULL)) {
+    for (int c = getopt_long(argc, argv, "c:ep:h", options, NULL); c != -1;
+         c = getopt_long(argc, argv, "c:ep:h", options, NULL)) {
         if (c == 'c') {
             path = optarg;
+        } else if (c == 'e') {
+            is_explained = true;
         } else if (c == 'p') {
             return print(optarg);
         } else {
@@ -149,5 +159,5 @@ int cmd_check(int argc, char **argv)
         (void)fputs("expertd check: --config FILE is missing, see --help\n", stderr);
         return 2;
     }
-    return check(path);
+    return check(path, is_explained);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/file.h"
+#include "router/advice.h"
 #include "router/decide.h"
 #include "router/examples.h"
 #include "router/heads.h"
@@ -938,6 +939,7 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     }
     if (st == ST_OK && reader->diags->errors == errors) {
         prove(routes, reader, file);
+        advise(routes, reader, file);
     }
     if (st == ST_OK && reader->diags->errors != errors) {
         st = ST_INVALID;

@@ -209,7 +209,7 @@ static void categories_that_nothing_leads_to_are_warned_of(void **state)
                               "  general: {experts: [{expert: small-8b}]}\n"
                               "  medical: {experts: [{expert: small-8b}]}\n"
                               "  radiology: {experts: [{expert: small-8b}]}\n"
-                              "  cardiology: {experts: [{expert: small-8b}]}\n"
+                              "  cardiology: {experts: [{expert: med-70b}]}\n"
                               "rules: [{when: {text: x-ray}, category: radiology}]\n");
 
     assert_string_equal(
