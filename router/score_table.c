@@ -3,6 +3,8 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -21,16 +23,36 @@ enum {
 enum field {
     FIELD_CATEGORY,
     FIELD_EXPERT,
+    FIELD_ANSWER, /* the last text */
     FIELD_RIGHT,
     FIELD_COUNT,
+    FIELD_TRAIT, /* the first of SCORE_TRAITS, in their order */
+    FIELD_CHARS = FIELD_TRAIT + SCORE_TRAITS,
     FIELD_OTHER, /* not ours: skipped */
 };
 
 static const struct str field_names[] = {
     [FIELD_CATEGORY] = STR_INIT("category"),
     [FIELD_EXPERT] = STR_INIT("expert"),
+    [FIELD_ANSWER] = STR_INIT("answer"),
     [FIELD_RIGHT] = STR_INIT("right"),
     [FIELD_COUNT] = STR_INIT("count"),
+    [FIELD_TRAIT + SCORE_PRICE] = STR_INIT("price_usd_per_1k"),
+    [FIELD_TRAIT + SCORE_LATENCY] = STR_INIT("latency_ms"),
+    [FIELD_TRAIT + SCORE_PARAMS] = STR_INIT("params_b"),
+    [FIELD_TRAIT + SCORE_MEMORY] = STR_INIT("memory_gb"),
+    [FIELD_CHARS] = STR_INIT("chars"),
+};
+
+struct facts { /* of an expert, from its rows */
+    double sums[SCORE_TRAITS];
+    double counts[SCORE_TRAITS];
+    double most[SCORE_TRAITS];
+    double chars;
+    size_t lengths;
+    uint64_t *digests; /* of answers */
+    size_t digest_count;
+    size_t digest_max;
 };
 
 struct names {
@@ -45,11 +67,12 @@ struct score_table {
     struct names categories;
     struct names experts;
     struct score_cell *rows[SCORE_TABLE_CATEGORIES_MAX]; /* SCORE_TABLE_EXPERTS_MAX cells each */
+    struct facts facts[SCORE_TABLE_EXPERTS_MAX];
 };
 
 struct row { /* of a file */
-    struct str names[2];
-    double numbers[2];
+    struct str texts[FIELD_RIGHT];
+    double numbers[FIELD_OTHER];
     bool has[FIELD_OTHER];
 };
 
@@ -107,6 +130,39 @@ static enum status wrong(const struct scan *s, const char *what, struct str valu
 
 static const struct str nothing = {NULL, 0};
 
+static enum status note_answer(struct facts *f, struct str answer)
+{
+    if (f->digest_count == f->digest_max) {
+        size_t max = f->digest_max > 0 ? 2 * f->digest_max : 64;
+        uint64_t *digests = mem_resize(f->digests, max * sizeof *digests);
+        if (digests == NULL) {
+            return ST_NO_MEMORY;
+        }
+        f->digests = digests;
+        f->digest_max = max;
+    }
+    f->digests[f->digest_count++] = str_hash(str_trim(answer));
+    return ST_OK;
+}
+
+static enum status note_facts(struct facts *f, const struct row *row, double count)
+{
+    for (size_t i = 0; i < SCORE_TRAITS; i++) {
+        double x = row->numbers[FIELD_TRAIT + i];
+        if (row->has[FIELD_TRAIT + i]) {
+            f->sums[i] += count * x;
+            f->counts[i] += count;
+            f->most[i] = x > f->most[i] ? x : f->most[i];
+        }
+    }
+    if (row->has[FIELD_CHARS] || row->has[FIELD_ANSWER]) {
+        f->chars += row->has[FIELD_CHARS] ? row->numbers[FIELD_CHARS]
+                                          : (double)row->texts[FIELD_ANSWER].len;
+        f->lengths++;
+    }
+    return row->has[FIELD_ANSWER] ? note_answer(f, row->texts[FIELD_ANSWER]) : ST_OK;
+}
+
 static enum status add_row(const struct scan *s, const struct row *row)
 {
     static const char *const missing[] = {
@@ -115,20 +171,29 @@ static enum status add_row(const struct scan *s, const struct row *row)
         [FIELD_RIGHT] = "the row has no \"right\"",
     };
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
-        if (!row->has[i]) {
+        if (missing[i] != NULL && !row->has[i]) {
             return wrong(s, missing[i], nothing);
         }
     }
-    struct score_cell answers = {row->numbers[0], row->has[FIELD_COUNT] ? row->numbers[1] : 1.0};
-    enum status st = score_table_add(s->table, row->names[0], row->names[1], answers);
+    for (size_t i = FIELD_TRAIT; i < FIELD_OTHER; i++) {
+        if (row->has[i] && !(row->numbers[i] >= 0.0 && isfinite(row->numbers[i]))) {
+            return wrong(s, "must be a number that is not negative", field_names[i]);
+        }
+    }
+    struct score_cell answers = {row->numbers[FIELD_RIGHT],
+                                 row->has[FIELD_COUNT] ? row->numbers[FIELD_COUNT] : 1.0};
+    struct str expert = row->texts[FIELD_EXPERT];
+    enum status st = score_table_add(s->table, row->texts[FIELD_CATEGORY], expert, answers);
     if (st == ST_TOO_BIG) {
-        return wrong(s, "too many categories or experts, at the row of", row->names[1]);
+        return wrong(s, "too many categories or experts, at the row of", expert);
     }
     if (st == ST_INVALID) {
         return wrong(s, "needs names of 1 to 200 bytes and 0 <= right <= count, count above 0",
                      nothing);
     }
-    return st;
+    size_t index = 0;
+    bool is_known = st == ST_OK && find(&s->table->experts, expert, &index);
+    return is_known ? note_facts(&s->table->facts[index], row, answers.count) : st;
 }
 
 static enum field field_of(struct str name)
@@ -148,8 +213,8 @@ static enum status take_member(const struct scan *s, enum field field, struct js
         return wrong(s, "stands twice in the row", field_names[field]);
     }
     row->has[field] = true;
-    if (field == FIELD_RIGHT || field == FIELD_COUNT) {
-        double *number = &row->numbers[field - FIELD_RIGHT];
+    if (field >= FIELD_RIGHT) {
+        double *number = &row->numbers[field];
         if (field == FIELD_RIGHT && (value.type == JSON_TRUE || value.type == JSON_FALSE)) {
             *number = value.type == JSON_TRUE ? 1.0 : 0.0;
             return ST_OK;
@@ -164,7 +229,7 @@ static enum status take_member(const struct scan *s, enum field field, struct js
     }
     size_t from = text->len;
     enum status st = json_decode(value, text);
-    row->names[field] = str_slice(buf_str(text), from, text->len);
+    row->texts[field] = str_slice(buf_str(text), from, text->len);
     return st;
 }
 
@@ -231,19 +296,22 @@ static enum status add_columns(const struct scan *s, struct str line, const enum
     struct row row = {0};
     struct str value;
     size_t n = 0;
+    bool ends_empty = str_ends_with(line, STR("\t")); /* str_split sees nothing behind it */
     for (; str_split(line, '\t', &value, &line); n++) {
         enum field field = n < count ? columns[n] : FIELD_OTHER;
         if (field == FIELD_OTHER) {
             continue;
         }
-        row.has[field] = true;
-        if (field == FIELD_CATEGORY || field == FIELD_EXPERT) {
-            row.names[field] = str_trim(value);
-        } else if (str_to_real(str_trim(value), &row.numbers[field - FIELD_RIGHT]) != ST_OK) {
+        struct str trimmed = str_trim(value);
+        bool is_needed = field < FIELD_TRAIT && field != FIELD_ANSWER;
+        row.has[field] = is_needed || trimmed.len > 0;
+        if (field < FIELD_RIGHT) {
+            row.texts[field] = trimmed;
+        } else if (row.has[field] && str_to_real(trimmed, &row.numbers[field]) != ST_OK) {
             return wrong(s, "is no number", value);
         }
     }
-    if (n != count) {
+    if (n + (ends_empty ? 1 : 0) != count) {
         return wrong(s, "has another number of columns than the first line", nothing);
     }
     return add_row(s, &row);
@@ -284,6 +352,9 @@ void score_table_destroy(struct score_table *t)
     }
     for (size_t i = 0; i < SCORE_TABLE_CATEGORIES_MAX; i++) {
         mem_free(t->rows[i]);
+    }
+    for (size_t i = 0; i < SCORE_TABLE_EXPERTS_MAX; i++) {
+        mem_free(t->facts[i].digests);
     }
     arena_destroy(t->arena);
     mem_free(t);
@@ -392,4 +463,37 @@ void score_table_cells(const struct score_table *t, struct score_cell *ret_cells
             ret_cells[c * t->experts.count + e] = score_table_cell(t, c, e);
         }
     }
+}
+
+double score_table_trait(const struct score_table *t, size_t expert, enum score_trait trait)
+{
+    const struct facts *f = &t->facts[expert];
+    if (!(f->counts[trait] > 0.0)) {
+        return (double)NAN;
+    }
+    return trait >= SCORE_PARAMS ? f->most[trait] : f->sums[trait] / f->counts[trait];
+}
+
+static int compare_digests(const void *a, const void *b)
+{
+    uint64_t x;
+    uint64_t y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+struct score_answers score_table_answers(const struct score_table *t, size_t expert)
+{
+    const struct facts *f = &t->facts[expert];
+    struct score_answers ret = {.texts = f->digest_count, .lengths = f->lengths};
+    ret.chars = f->lengths > 0 ? f->chars / (double)f->lengths : 0.0;
+    if (f->digest_count > 0) {
+        qsort(f->digests, f->digest_count, sizeof *f->digests, compare_digests);
+    }
+    for (size_t i = 0, run = 0; i < f->digest_count; i++) {
+        run = i > 0 && f->digests[i] == f->digests[i - 1] ? run + 1 : 1;
+        ret.same = run > ret.same ? run : ret.same;
+    }
+    return ret;
 }

@@ -6,7 +6,11 @@
  *     {"category": "law", "expert": "med-70b", "right": 41, "count": 60}
  *     category<TAB>expert<TAB>right<TAB>count
  * `right` is a number in 0..count; fractions are fine (judges' scores). `count` is 1 when it is not
- * there: a row per prompt. Rows of the same cell add up. */
+ * there: a row per prompt. Rows of the same cell add up.
+ *
+ * A row may also say what the expert takes: `price_usd_per_1k` (requests), `latency_ms`, `params_b`,
+ * `memory_gb`; and what it answered: `answer` (text, kept as a digest and a length) or `chars`. An
+ * empty cell of a table with tabs says nothing. */
 #pragma once
 
 #include <stddef.h>
@@ -24,6 +28,24 @@ enum {
 struct score_cell {
     double right;
     double count; /* 0: nobody asked */
+};
+
+enum score_trait { /* of an expert */
+    SCORE_PRICE,   /* USD for 1,000 requests; mean of the rows */
+    SCORE_LATENCY, /* ms; mean of the rows */
+    SCORE_PARAMS,  /* billions; largest of the rows */
+    SCORE_MEMORY,  /* GB; largest of the rows */
+};
+
+enum {
+    SCORE_TRAITS = SCORE_MEMORY + 1
+};
+
+struct score_answers { /* of an expert */
+    size_t texts;      /* rows with an answer */
+    size_t same;       /* of these, rows with the most common one */
+    size_t lengths;    /* rows with an answer or its length */
+    double chars;      /* their mean length in bytes */
 };
 
 struct score_table;
@@ -56,3 +78,8 @@ struct score_cell score_table_cell(const struct score_table *t, size_t category,
 
 /* All cells, a row of experts per category: category * score_table_experts() + expert. */
 void score_table_cells(const struct score_table *t, struct score_cell *ret_cells);
+
+/* What rows said of an expert; NaN: nothing. */
+double score_table_trait(const struct score_table *t, size_t expert, enum score_trait trait);
+
+struct score_answers score_table_answers(const struct score_table *t, size_t expert);

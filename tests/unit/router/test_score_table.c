@@ -1,4 +1,6 @@
 /* Evaluation tables: both forms, and every way to get one wrong. */
+#include <math.h>
+
 #include "base/arena.h"
 #include "base/mem.h"
 #include "router/score_table.h"
@@ -78,6 +80,9 @@ static void wrong_rows_are_refused_with_their_line(void **state)
         {STR_INIT(COLUMNS "law\tbig\t1\t1\t1\n"), 2},
         {STR_INIT(COLUMNS "law\tbig\tone\t1\n"), 2},
         {STR_INIT(COLUMNS "law\tbig\t1\tnan\n"), 2},
+        {STR_INIT("category\texpert\tright\tparams_b\nlaw\tbig\t1\t-7\n"), 2},
+        {STR_INIT("{\"category\":\"law\",\"expert\":\"big\",\"right\":1,\"latency_ms\":\"7\"}"), 1},
+        {STR_INIT("{\"category\":\"law\",\"expert\":\"big\",\"right\":1,\"answer\":7}"), 1},
     };
 
     (void)state;
@@ -88,6 +93,45 @@ static void wrong_rows_are_refused_with_their_line(void **state)
         assert_int_equal(line, cases[i].line);
         score_table_destroy(t);
     }
+}
+
+static void rows_say_what_an_expert_takes(void **state)
+{
+    static const struct str text =
+        STR_INIT("category\texpert\tright\tcount\tprice_usd_per_1k\tparams_b\n"
+                 "law\tbig\t1\t1\t2\t70\nmath\tbig\t1\t3\t6\t72\nlaw\tsmall\t1\t1\t\t\n");
+    (void)state;
+    struct score_table *t = score_table_create();
+    int line = 0;
+
+    assert_int_equal(scan(t, text, &line), ST_OK);
+
+    assert_float_equal(score_table_trait(t, 0, SCORE_PRICE), 5.0, 1e-12); /* the mean request */
+    assert_float_equal(score_table_trait(t, 0, SCORE_PARAMS), 72.0, 1e-12);
+    assert_true(isnan(score_table_trait(t, 0, SCORE_MEMORY)));
+    assert_true(isnan(score_table_trait(t, 1, SCORE_PRICE)));
+    score_table_destroy(t);
+}
+
+#define ANSWER(text) "{\"category\":\"law\",\"expert\":\"e\",\"right\":1,\"answer\":\"" text "\"}\n"
+
+static void equal_answers_are_counted(void **state)
+{
+    static const struct str text = STR_INIT(
+        ANSWER("yes") ANSWER("no") ANSWER("y\\u0065s ") ANSWER("maybe")
+            ANSWER("yes") "{\"category\":\"law\",\"expert\":\"e\",\"right\":1,\"chars\":19}\n");
+    (void)state;
+    struct score_table *t = score_table_create();
+    int line = 0;
+
+    assert_int_equal(scan(t, text, &line), ST_OK);
+
+    struct score_answers answers = score_table_answers(t, 0);
+    assert_int_equal(answers.texts, 5);
+    assert_int_equal(answers.same, 3);
+    assert_int_equal(answers.lengths, 6);
+    assert_float_equal(answers.chars, 6.0, 1e-6);
+    score_table_destroy(t);
 }
 
 static void names_have_a_ceiling(void **state)
@@ -150,6 +194,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_give_the_same_table),
         cmocka_unit_test(wrong_rows_are_refused_with_their_line),
+        cmocka_unit_test(rows_say_what_an_expert_takes),
+        cmocka_unit_test(equal_answers_are_counted),
         cmocka_unit_test(names_have_a_ceiling),
         cmocka_unit_test(running_out_of_memory_is_clean),
         cmocka_unit_test(a_file_that_cannot_be_read_is_reported),
