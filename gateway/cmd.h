@@ -11,6 +11,7 @@ int cmd_keys(int argc, char **argv);
 int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);
+int cmd_optimize(int argc, char **argv);
 
 /* expertd check --explain: who answers what. */
 void cmd_check_explain(const struct snapshot *s);

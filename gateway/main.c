@@ -20,6 +20,7 @@ static const struct {
     {"train", cmd_train, "train the weights of the classifier"},
     {"train-heads", cmd_heads, "add heads to weights: difficulty, needs, what you like"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
+    {"optimize", cmd_optimize, "choose experts and the mapping within budgets"},
 };
 
 enum {
