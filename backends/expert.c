@@ -252,6 +252,7 @@ static const struct key rows[] = {
      .max = 1073741824,
      .fallback = "8MiB",
      .sentence = "largest answer that is accepted, streams included"},
+    EDITS_ROWS(struct expert),
 };
 
 const struct keys expert_keys = {"expert", sizeof(struct expert), rows,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/edits.h"
 #include "base/keys.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -76,7 +77,8 @@ struct expert {
     struct expert_params params_b;
     struct expert_deadlines deadlines;
     int64_t reply_bytes;
-    struct str title; /* for people: what it is good at */
+    struct str title;   /* for people: what it is good at */
+    struct edits edits; /* of the bodies that it gets */
 
     /* set by expert_build */
     size_t index;          /* among the experts of its snapshot */

@@ -37,12 +37,21 @@ static void destroy(struct attempt *a)
     mem_free(a);
 }
 
+/* The prompt as the expert got it. */
+static struct prompt sent(const struct exchange *x)
+{
+    struct prompt prompt = x->chat.prompt;
+    prompt.text_bytes += x->edited.text_bytes;
+    prompt.max_tokens = x->edited.max_tokens > 0 ? x->edited.max_tokens : prompt.max_tokens;
+    return prompt;
+}
+
 /* What it may cost: the prompt as far as it can be estimated, and all that the answer may have. */
 static int64_t cost_at_most(const struct exchange *x)
 {
-    const struct prompt *prompt = &x->chat.prompt;
-    const struct expert_tokens tokens = {prompt_tokens_estimate(prompt), 0,
-                                         prompt_answer_tokens(prompt), 0};
+    const struct prompt prompt = sent(x);
+    const struct expert_tokens tokens = {prompt_tokens_estimate(&prompt), 0,
+                                         prompt_answer_tokens(&prompt), 0};
     return expert_cost_nano_usd(x->expert, &tokens);
 }
 
@@ -109,16 +118,16 @@ static int64_t delivered_tokens(const struct exchange *x, enum call_outcome outc
 
 static void take_usage(struct exchange *x, enum call_outcome outcome, struct ledger_row *row)
 {
-    const struct prompt *prompt = &x->chat.prompt;
+    const struct prompt prompt = sent(x);
     struct usage usage = x->has_relay ? x->relay.usage : x->usage;
     bool is_known =
-        usage.is_reported && usage_is_plausible(&usage, prompt->text_bytes, prompt->max_tokens);
+        usage.is_reported && usage_is_plausible(&usage, prompt.text_bytes, prompt.max_tokens);
     row->is_suspect = usage.is_reported && !is_known;
     row->is_estimated = !is_known;
     if (!is_known) {
         bool is_paid = is_billed(x->call, outcome);
         usage = (struct usage){
-            .prompt_tokens = is_paid ? prompt_tokens_estimate(prompt) : 0,
+            .prompt_tokens = is_paid ? prompt_tokens_estimate(&prompt) : 0,
             .completion_tokens = is_paid ? delivered_tokens(x, outcome) : 0,
         };
     }

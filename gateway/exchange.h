@@ -9,6 +9,7 @@
 #include "backends/call.h"
 #include "base/arena.h"
 #include "base/loop.h"
+#include "gateway/chat_edit.h"
 #include "gateway/chat_request.h"
 #include "gateway/http_server.h"
 #include "gateway/metrics.h"
@@ -84,6 +85,7 @@ struct exchange {
     int64_t ended_us;
 
     struct chat_request chat;
+    struct chat_edit_notes edited;  /* of the current or last attempt */
     struct quota_verdict admission; /* is_allowed: to be released, see step_account.c */
     int64_t reserved_tokens;        /* taken from the tenant's rate at admission */
     uint64_t session;               /* key of the conversation and who has it; 0: none */

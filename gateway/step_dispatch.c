@@ -65,6 +65,15 @@ static bool is_barred(const struct exchange *x)
     return true;
 }
 
+/* What the configuration changes in the body. */
+static enum status edit(struct exchange *x, struct str *body)
+{
+    const struct category *category = x->decision.category;
+    const struct chat_edit what = {&x->expert->edits, category == NULL ? NULL : &category->edits};
+    enum status st = chat_edit_apply(&what, *body, x->arena, body, &x->edited);
+    return st == ST_OK ? ST_OK : ST_NO_MEMORY; /* over a ceiling: as well */
+}
+
 enum step_result step_dispatch(struct exchange *x)
 {
     if (is_barred(x)) {
@@ -78,6 +87,9 @@ enum step_result step_dispatch(struct exchange *x)
     enum status st = body.ptr == NULL ? ST_NO_MEMORY : redaction_apply(x, &body);
     if (st == ST_TOO_BIG || st == ST_INVALID) {
         return exchange_refuse(x, PROBLEM_PRIVACY, STR(""), STR("messages"));
+    }
+    if (st == ST_OK) {
+        st = edit(x, &body);
     }
     if (st == ST_OK) {
         st = attempt_open(x, &budget);

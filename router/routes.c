@@ -257,6 +257,7 @@ static const struct key category_rows[] = {
          "category that this one is a part of: gives the experts and the threshold that are "
          "not given here, and takes the prompts that this one is not sure about",
      .example = "medical"},
+    EDITS_ROWS(struct category),
 };
 
 static const struct keys category_keys = {"category", sizeof(struct category), category_rows,

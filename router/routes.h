@@ -34,6 +34,7 @@ struct category {
     struct str parent_name;        /* "": none */
     const struct category *parent; /* built; NULL: none */
     struct str model;              /* the name that clients use: category/NAME */
+    struct edits edits;            /* of the bodies that its experts get */
     size_t index;                  /* among the categories */
 };
 
