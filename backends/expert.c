@@ -176,7 +176,7 @@ static const struct key rows[] = {
      .type = KEY_CUSTOM,
      .offset = offsetof(struct expert, kernel_spec),
      .sentence =
-         "an expert inside the process instead of a url: calc, lookup, constant or echo, with "
+         "an expert inside the process instead of a url: calc, lookup, constant, refuse or echo, with "
          "its options",
      .example = "{calc: {}}",
      .decode = decode_kernel,

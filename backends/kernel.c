@@ -6,7 +6,8 @@
 #include "backends/kernels/kernels.h"
 
 const struct kernel_type *const kernel_types[] = {
-    &calc_kernel_type, &lookup_kernel_type, &constant_kernel_type, &echo_kernel_type, NULL,
+    &calc_kernel_type,   &lookup_kernel_type, &constant_kernel_type,
+    &refuse_kernel_type, &echo_kernel_type,   NULL,
 };
 
 void kernel_init(struct kernel *kernel, const struct kernel_type *type)

@@ -40,6 +40,7 @@ struct kernel_result {
     int http_status;       /* KERNEL_FAILED: 400-599 */
     int64_t retry_after_s; /* KERNEL_FAILED: -1 none */
     char message[256];     /* KERNEL_FAILED: for the client */
+    char code[64];         /* KERNEL_FAILED: for programs; "": none */
     int64_t prompt_tokens; /* -1: the host counts */
     int64_t completion_tokens;
 };
@@ -64,6 +65,7 @@ struct kernel_type {
     const char *name;        /* the key under `kernel:`, e.g. "lookup" */
     const char *sentence;    /* what it is, for the docs */
     const struct keys *keys; /* its options, for the docs; NULL: its value is not a block */
+    bool is_refusal;         /* its text is why there is no answer */
     /* Decodes the options (the node under its name), loads what it needs. Mistakes go to
      * reader->diags with ST_INVALID. What the kernel keeps it owns: a call that was abandoned may
      * still run when the configuration and its arena are gone. */
@@ -75,7 +77,7 @@ struct kernel_type {
                      const struct kernel_sink *sink, struct kernel_result *ret_result);
 };
 
-/* The built-in kernels, NULL-terminated: calc, lookup, constant, echo. */
+/* The built-in kernels, NULL-terminated: calc, lookup, constant, refuse, echo. */
 extern const struct kernel_type *const kernel_types[];
 
 /* For create: fills the common part; the creator holds one reference. */

@@ -260,18 +260,19 @@ static struct kernel_usage usage_of(const struct answer *a, const struct kernel_
     return usage;
 }
 
-static void refuse(struct answer *a, int http_status, struct str message, int64_t retry_after_s)
+static void refuse(struct answer *a, const struct kernel_result *why)
 {
     struct work *work = a->work;
     buf_reset(&a->events);
-    if (kernel_reply_error(&a->events, http_status, message) != ST_OK) {
+    if (kernel_reply_error(&a->events, why->http_status, str_from(why->message),
+                           str_from(why->code)) != ST_OK) {
         put_end(work, 0, STR(""), CALL_NO_MEMORY);
         return;
     }
     (void)pthread_mutex_lock(&work->lock);
-    work->retry_after_s = retry_after_s;
+    work->retry_after_s = why->retry_after_s;
     (void)pthread_mutex_unlock(&work->lock);
-    put_end(work, http_status, buf_str(&a->events), CALL_OK);
+    put_end(work, why->http_status, buf_str(&a->events), CALL_OK);
 }
 
 /* The proper end of an answer. */
@@ -320,7 +321,7 @@ static void finish_work(struct answer *a, const struct kernel_prompt *prompt,
         break;
     case KERNEL_FAILED:
         if (!a->has_begun) {
-            refuse(a, result->http_status, str_from(result->message), result->retry_after_s);
+            refuse(a, result);
             break;
         }
         put_end(a->work, 0, STR(""), CALL_CUT);
@@ -338,13 +339,16 @@ static void answer(struct answer *a)
     struct work *work = a->work;
     enum status st = kernel_chat_parse(work->body, &chat);
     if (st == ST_INVALID) {
-        refuse(a, 400, str_from(chat.why), -1);
+        struct kernel_result bad;
+        kernel_fail(&bad, 400, chat.why);
+        refuse(a, &bad);
     } else if (st != ST_OK) {
         put_end(work, 0, STR(""), CALL_NO_MEMORY);
     } else {
         struct kernel_result result = {.finish = KERNEL_CUT};
         struct kernel_sink sink = {a, on_text, on_pause};
         work->reply.includes_usage = chat.includes_usage;
+        work->reply.is_refusal = work->kernel->type->is_refusal;
         a->is_stream = chat.is_stream;
         a->max_tokens = chat.prompt.max_tokens;
         work->kernel->type->generate(work->kernel, &chat.prompt, &sink, &result);

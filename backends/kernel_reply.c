@@ -40,12 +40,14 @@ enum status kernel_reply_whole(struct buf *out, const struct kernel_reply *reply
                                  "\"content\":"));
     }
     if (st == ST_OK) {
+        st = reply->is_refusal ? buf_append(out, STR("null,\"refusal\":")) : ST_OK;
+    }
+    if (st == ST_OK) {
         st = json_write_text(out, text);
     }
     if (st == ST_OK) {
-        st = buf_printf(
-            out,
-            ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":", finish);
+        st = buf_printf(out, "%s},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
+                        reply->is_refusal ? "" : ",\"refusal\":null", finish);
     }
     if (st == ST_OK) {
         st = write_usage(out, usage);
@@ -78,7 +80,8 @@ enum status kernel_reply_piece(struct buf *out, const struct kernel_reply *reply
 {
     enum status st = begin_event(out, reply);
     if (st == ST_OK) {
-        st = buf_append(out, STR(",\"choices\":[{\"index\":0,\"delta\":{\"content\":"));
+        st = buf_printf(out, ",\"choices\":[{\"index\":0,\"delta\":{\"%s\":",
+                        reply->is_refusal ? "refusal" : "content");
     }
     if (st == ST_OK) {
         st = json_write_text(out, text);
@@ -123,15 +126,18 @@ static const char *error_type(int http_status)
     return http_status < 500 ? "invalid_request_error" : "server_error";
 }
 
-enum status kernel_reply_error(struct buf *out, int http_status, struct str message)
+enum status kernel_reply_error(struct buf *out, int http_status, struct str message,
+                               struct str code)
 {
     enum status st = buf_append(out, STR("{\"error\":{\"message\":"));
     if (st == ST_OK) {
         st = json_write_text(out, message);
     }
     if (st == ST_OK) {
-        st = buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":null}}",
-                        error_type(http_status));
+        st = buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":", error_type(http_status));
     }
-    return st;
+    if (st == ST_OK) {
+        st = code.len > 0 ? json_write_text(out, code) : buf_append(out, STR("null"));
+    }
+    return st == ST_OK ? buf_append(out, STR("}}")) : st;
 }

@@ -13,6 +13,7 @@ struct kernel_reply { /* what all documents of one reply share; borrowed */
     int64_t created_s;
     struct str model;
     bool includes_usage;
+    bool is_refusal; /* the text is no content, but why there is none */
 };
 
 struct kernel_usage {
@@ -35,5 +36,6 @@ MUST_CHECK enum status kernel_reply_piece(struct buf *out, const struct kernel_r
 MUST_CHECK enum status kernel_reply_end(struct buf *out, const struct kernel_reply *reply,
                                         const char *finish, struct kernel_usage usage);
 
-/* An error document in OpenAI's form. */
-MUST_CHECK enum status kernel_reply_error(struct buf *out, int http_status, struct str message);
+/* An error document in OpenAI's form. An empty code is null. */
+MUST_CHECK enum status kernel_reply_error(struct buf *out, int http_status, struct str message,
+                                          struct str code);
