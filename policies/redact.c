@@ -47,23 +47,25 @@ static const struct finder {
     redact_find_fn find;
     unsigned trigger;
     unsigned kinds;
+    size_t digits; /* of those within NEAR_BYTES from the token on, as many must be there */
 } finders[] = {
-    {redact_net_email, TRIGGER_AT, 1U << REDACT_EMAIL},
-    {redact_shapes_iban, TRIGGER_DIGIT, 1U << REDACT_IBAN},
-    {redact_shapes_card, TRIGGER_DIGIT, 1U << REDACT_CARD},
-    {redact_shapes_number, TRIGGER_DIGIT, 1U << REDACT_NATIONAL_ID | 1U << REDACT_INSURANCE_ID},
+    {redact_net_email, TRIGGER_AT, 1U << REDACT_EMAIL, 0},
+    {redact_shapes_iban, TRIGGER_DIGIT, 1U << REDACT_IBAN, 5},
+    {redact_shapes_card, TRIGGER_DIGIT, 1U << REDACT_CARD, 13},
+    {redact_shapes_number, TRIGGER_DIGIT, 1U << REDACT_NATIONAL_ID | 1U << REDACT_INSURANCE_ID, 3},
     {redact_context_number, TRIGGER_DIGIT,
-     1U << REDACT_NATIONAL_ID | 1U << REDACT_INSURANCE_ID | 1U << REDACT_MEDICAL_ID},
-    {redact_net_ip, TRIGGER_DIGIT | TRIGGER_COLON, 1U << REDACT_IP},
-    {redact_phone_find, TRIGGER_DIGIT, 1U << REDACT_PHONE},
-    {redact_dates_find, TRIGGER_DIGIT, 1U << REDACT_BIRTH_DATE | 1U << REDACT_DATE},
-    {redact_address_find, TRIGGER_DIGIT, 1U << REDACT_ADDRESS},
-    {redact_names_find, TRIGGER_UPPER, 1U << REDACT_NAME},
+     1U << REDACT_NATIONAL_ID | 1U << REDACT_INSURANCE_ID | 1U << REDACT_MEDICAL_ID, 4},
+    {redact_net_ip, TRIGGER_DIGIT | TRIGGER_COLON, 1U << REDACT_IP, 0},
+    {redact_phone_find, TRIGGER_DIGIT, 1U << REDACT_PHONE, 6},
+    {redact_dates_find, TRIGGER_DIGIT, 1U << REDACT_BIRTH_DATE | 1U << REDACT_DATE, 5},
+    {redact_address_find, TRIGGER_DIGIT, 1U << REDACT_ADDRESS, 1},
+    {redact_names_find, TRIGGER_UPPER, 1U << REDACT_NAME, 0},
 };
 
 enum {
     FINDERS = sizeof finders / sizeof finders[0],
-    TOKEN_MAX = 40, /* letters and digits before a digit; each look is bounded */
+    TOKEN_MAX = 40,  /* letters and digits before a digit; each look is bounded */
+    NEAR_BYTES = 56, /* longer than a number with separators: 34 letters and digits of an IBAN */
 };
 
 const char *redact_kind_name(enum redact_kind kind)
@@ -178,6 +180,16 @@ static size_t step_over(struct str text, size_t at)
     return at;
 }
 
+static size_t digits_near(struct str text, size_t at)
+{
+    size_t digits = 0;
+    struct str near = str_slice(text, at, NEAR_BYTES);
+    for (size_t i = 0; i < near.len; i++) {
+        digits += redact_char_is_digit(near.ptr[i]);
+    }
+    return digits;
+}
+
 static bool look(const struct redact_scan *scan, size_t at, struct redact_span *ret_span)
 {
     struct redact_place place = {scan->text, scan->floor, at, at, scan->kinds};
@@ -190,8 +202,12 @@ static bool look(const struct redact_scan *scan, size_t at, struct redact_span *
         }
         place.token--;
     }
+    size_t digits = trigger == TRIGGER_DIGIT ? digits_near(scan->text, place.token) : 0;
     for (size_t i = 0; i < FINDERS; i++) {
         struct redact_span span;
+        if (digits < finders[i].digits) {
+            continue;
+        }
         if ((finders[i].trigger & trigger) != 0 && (finders[i].kinds & scan->kinds) != 0 &&
             finders[i].find(&place, &span) && (!is_found || span.len > ret_span->len)) {
             *ret_span = span;

@@ -180,6 +180,21 @@ static size_t name_end(struct str text, size_t at)
     return end;
 }
 
+/* Whether a lead of this sort ends in this word. */
+static bool ends_lead(struct str word, enum lead lead)
+{
+    char wanted[2 * WORD_MAX + 1];
+    if (word.len == 0 || word.len + 1 > sizeof wanted) {
+        return false;
+    }
+    for (size_t i = 0; i < word.len; i++) {
+        wanted[i] = lead == LEAD_TITLE ? word.ptr[i] : redact_char_lower(word.ptr[i]);
+    }
+    wanted[word.len] = '|';
+    struct str all = str_from(leads[lead]);
+    return str_find(all, (struct str){wanted, word.len + 1}) < all.len;
+}
+
 /* Whether the words that end at `end` are a lead of this sort. */
 static bool is_lead(struct str text, size_t end, enum lead lead)
 {
@@ -189,10 +204,13 @@ static bool is_lead(struct str text, size_t end, enum lead lead)
                (redact_char_is_word(text.ptr[start - 1]) || text.ptr[start - 1] == '\'')) {
             start--;
         }
+        if (words == 0 && !ends_lead(between(text, start, end), lead)) {
+            return false; /* most words: looked for once */
+        }
         if (is_listed(leads[lead], between(text, start, end), lead != LEAD_TITLE)) {
             return true;
         }
-        if (start == 0 || text.ptr[start - 1] != ' ') {
+        if (lead == LEAD_TITLE || start == 0 || text.ptr[start - 1] != ' ') {
             break;
         }
         start--;
