@@ -130,6 +130,7 @@ static enum status permit(struct exchange *x, struct chat_error *ret_error)
 
     if (x->tenant != NULL) {
         x->chat.prompt.permit = x->tenant->permit;
+        x->chat.prompt.tenant = x->tenant->name;
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (http_request_repeats(x->http, names[i])) {

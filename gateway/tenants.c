@@ -347,12 +347,41 @@ static enum status check_all(struct checker *c, struct tenants *tenants)
     return st;
 }
 
+static bool has_tenant(const struct tenants *tenants, struct str name)
+{
+    const struct tenant *list = tenants->list.items;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        if (str_eq(list[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tenants that guarantees name exist. */
+static void check_guarantees(const struct tenants *tenants, const struct routes *routes,
+                             struct key_reader *reader, struct str file)
+{
+    const struct guarantee *list = routes->guarantees.items;
+    for (size_t i = 0; i < routes->guarantees.count; i++) {
+        const struct key_texts *names = &list[i].when.tenant;
+        for (size_t k = 0; k < names->count; k++) {
+            if (!has_tenant(tenants, names->items[k])) {
+                diags_add(reader->diags, DIAG_ERROR, file, list[i].id.pos,
+                          "guarantee \"%.*s\": unknown tenant \"%.*s\"", STR_ARG(list[i].name),
+                          STR_ARG(names->items[k]));
+            }
+        }
+    }
+}
+
 enum status tenants_build(struct tenants *tenants, const struct routes *routes,
                           struct key_reader *reader, struct str file)
 {
     size_t errors = reader->diags->errors;
+    check_guarantees(tenants, routes, reader, file);
     if (tenants->list.count == 0) {
-        return ST_OK;
+        return reader->diags->errors != errors ? ST_INVALID : ST_OK;
     }
     tenants->digests = table_create();
     struct checker c = {reader, file, routes, table_create()};

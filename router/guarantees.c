@@ -19,6 +19,11 @@ static const struct key when_rows[] = {
      .offset = offsetof(struct guarantee_when, rule),
      .sentence = "prompts for which one of the rules of these names has fired",
      .example = "[radiology]"},
+    {.name = "tenant",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct guarantee_when, tenant),
+     .sentence = "requests of one of these tenants",
+     .example = "[clinic]"},
 };
 
 static const struct keys when_keys = {
@@ -122,6 +127,32 @@ static bool rule_could(const struct routes *routes, const struct guarantee *g,
     return names_rule(routes, g, path->rule);
 }
 
+static bool lists(const struct key_texts *list, struct str name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (str_eq(list->items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool tenant_holds(const struct routes *routes, const struct guarantee *g,
+                         const struct guarantee_facts *facts)
+{
+    (void)routes;
+    return lists(&g->when.tenant, facts->tenant);
+}
+
+static bool tenant_could(const struct routes *routes, const struct guarantee *g,
+                         const struct guarantee_path *path)
+{
+    (void)routes;
+    (void)g;
+    (void)path;
+    return true; /* no path says who takes it */
+}
+
 /* What a guarantee may ask of an exchange. Each row: the key under `when`, whether an exchange has
  * it, and whether one on a path of the configuration could. */
 static const struct dimension {
@@ -133,6 +164,7 @@ static const struct dimension {
 } dimensions[] = {
     {offsetof(struct guarantee_when, category), category_holds, category_could},
     {offsetof(struct guarantee_when, rule), rule_holds, rule_could},
+    {offsetof(struct guarantee_when, tenant), tenant_holds, tenant_could},
 };
 
 enum {
@@ -236,15 +268,6 @@ static void find_rule(const struct build *b, struct guarantee *g, struct str nam
     }
 }
 
-static bool is_listed(const struct key_texts *list, struct str name)
-{
-    bool is_found = list->count == 0;
-    for (size_t i = 0; i < list->count; i++) {
-        is_found = is_found || str_eq(list->items[i], name);
-    }
-    return is_found;
-}
-
 static void find_experts(const struct build *b, struct guarantee *g)
 {
     const struct routes *r = b->routes;
@@ -261,7 +284,8 @@ static void find_experts(const struct build *b, struct guarantee *g)
         bool is_near = expert_is_local(&experts[i]);
         bool is_there =
             only->locality == GUARANTEE_ANYWHERE || is_near == (only->locality == GUARANTEE_LOCAL);
-        g->permits[i] = is_there && is_listed(&only->experts, experts[i].id.name);
+        g->permits[i] =
+            is_there && (only->experts.count == 0 || lists(&only->experts, experts[i].id.name));
         is_any = is_any || g->permits[i];
     }
     if (only->locality == GUARANTEE_ANYWHERE && only->experts.count == 0) {

@@ -1,5 +1,5 @@
 /* Guarantees: which experts prompts of a kind may reach, whatever else the configuration says. A kind
- * is what the rows of one table can tell of an exchange (its category, the rule that fired); a
+ * is what the rows of one table can tell of an exchange (its category, the rule that fired, whose it is); a
  * guarantee holds for an exchange when every row that it mentions does.
  *
  * Which category a prompt has is asked soundly: the one that decided, and each that the classifier
@@ -25,6 +25,7 @@ struct rule;
 struct guarantee_when { /* all that is given must hold; nothing given: every exchange */
     struct key_texts category;
     struct key_texts rule;
+    struct key_texts tenant;
 };
 
 enum guarantee_locality {
@@ -59,6 +60,7 @@ extern const struct keys guarantee_keys;
 struct guarantee_facts {
     const struct category *category; /* the one that decided, or NULL */
     const struct rule *rule;         /* the one that fired, or NULL */
+    struct str tenant;               /* whose it is, or "" */
     uint64_t labels;                 /* that the prompt may be of, a bit each */
     uint64_t examples;               /* sources of routes->custom that take it */
     bool is_unknown;                 /* nobody can tell: it may be of any category */

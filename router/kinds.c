@@ -91,7 +91,8 @@ static bool is_named(const struct decision *d)
 void kinds_find(const struct routes *routes, struct decide_scratch *s, const struct prompt *prompt,
                 struct decision *d)
 {
-    d->kinds = (struct guarantee_facts){.category = d->category, .rule = d->rule};
+    d->kinds = (struct guarantee_facts){
+        .category = d->category, .rule = d->rule, .tenant = prompt->tenant};
     if (!guarantees_ask_category(routes)) {
         return;
     }

@@ -22,6 +22,7 @@ struct prompt {
     struct conversation talk;
     struct prompt_session session;
     struct permit permit;
+    struct str tenant;  /* whose request it is; "" without tenants */
     unsigned needs;     /* bits of enum policy_need */
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */

@@ -32,6 +32,12 @@ struct way {
     struct pos pos; /* where the way is written */
 };
 
+/* Whether all who take the way are of the guarantee. A tenant shares every way with others. */
+static bool is_theirs_alone(const struct walk *w, const struct way *way)
+{
+    return way->use == USE_OWN && w->g->when.tenant.count == 0;
+}
+
 static enum use use_of(const struct walk *w, const struct category *category,
                        const struct rule *rule)
 {
@@ -66,11 +72,11 @@ static bool meet(const struct walk *w, const struct way *way, const struct exper
                  struct pos pos)
 {
     bool is_permitted = w->g->permits[e->index];
-    if (!is_permitted && (way->use == USE_OWN || w->g->is_strict)) {
+    if (!is_permitted && (is_theirs_alone(w, way) || w->g->is_strict)) {
         diags_add(w->reader->diags, DIAG_ERROR, w->file, pos,
                   "guarantee \"%.*s\": %.*s -> expert %.*s (%s)%s", STR_ARG(w->g->name),
                   STR_ARG(way->text), STR_ARG(e->id.name), flaw(w->g, e),
-                  way->use == USE_OWN
+                  is_theirs_alone(w, way)
                       ? ""
                       : "; take it out, or have it dropped there for such prompts: strict: false");
     }
@@ -79,7 +85,7 @@ static bool meet(const struct walk *w, const struct way *way, const struct exper
 
 static void end(const struct walk *w, const struct way *way, size_t permitted)
 {
-    if (way->use == USE_SHARED && !w->g->is_strict && permitted == 0 &&
+    if (!is_theirs_alone(w, way) && !w->g->is_strict && permitted == 0 &&
         way->empty == EMPTY_REFUSES) {
         diags_add(w->reader->diags, DIAG_WARNING, w->file, way->pos,
                   "guarantee \"%.*s\": %.*s -> no expert: such prompts are refused there",

@@ -58,6 +58,8 @@ static void mistakes_are_named_with_their_place(void **state)
          "3:3: duplicate key \"small\", first given at line 2, column 3"},
         {"experts: {a: {url: 'http://h/v1', url: 'http://h/v1'}}\n", "1:35: duplicate key \"url\""},
         {"experts: {a: {url: ftp://h}}\n", "1:11: expert \"a\" needs a url like https://"},
+        {EXPERTS "guarantees: [{name: g, when: {tenant: x}, only: {experts: small}}]\n",
+         "2:14: guarantee \"g\": unknown tenant \"x\""},
         {"{}\n", "1:1: configuration lacks the required key \"experts\""},
         {"", "1:1: configuration lacks the required key \"experts\""},
         {"- a\n", "1:1: "},

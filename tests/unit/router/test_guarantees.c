@@ -205,6 +205,25 @@ static void several_guarantees_hold_at_once(void **state)
     stop(&f);
 }
 
+static void a_guarantee_for_a_tenant_is_for_nobody_else(void **state)
+{
+    struct fixture f;
+    struct prompt prompt;
+    (void)state;
+    start(&f, EXPERTS MODEL TABLES
+          "guarantees:\n"
+          "  - {name: g, when: {tenant: [clinic]}, only: {locality: local}, strict: false}\n");
+    prompt_from_text(&prompt, STR("smart"), STR(CODE));
+
+    prompt.tenant = STR("clinic");
+    assert_int_equal(ask_prompt(&f, &prompt), ST_OK);
+    test_assert_str(outcome(&f), STR("near"));
+    prompt.tenant = STR("bakery");
+    assert_int_equal(ask_prompt(&f, &prompt), ST_OK);
+    test_assert_str(outcome(&f), STR("cloud"));
+    stop(&f);
+}
+
 /* -------------------------------------------------------------- property */
 
 static const char *const category_names[] = {"general", "medical", "coding", "law", "own"};
@@ -487,6 +506,7 @@ int main(void)
         cmocka_unit_test(a_system_prompt_of_the_kind_counts),
         cmocka_unit_test(an_open_tool_call_brings_nobody_in),
         cmocka_unit_test(several_guarantees_hold_at_once),
+        cmocka_unit_test(a_guarantee_for_a_tenant_is_for_nobody_else),
         cmocka_unit_test(no_plan_of_a_random_configuration_leaves_a_guarantee),
         cmocka_unit_test(what_is_proven_strictly_needs_no_dropping),
     };
