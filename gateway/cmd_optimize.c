@@ -309,6 +309,8 @@ static enum status solve(struct job *job)
     st = st == ST_OK ? report(job, &point, &frontier, &text) : st;
     if (st == ST_NOT_FOUND) {
         (void)fputs("expertd optimize: no choice of experts fits the budgets\n", stderr);
+    } else if (st == ST_CLOSED) {
+        (void)fputs("expertd optimize: the solver gave up\n", stderr);
     }
     buf_fini(&text);
     return st;
