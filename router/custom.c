@@ -11,6 +11,7 @@
 #include "router/features.h"
 #include "router/logistic.h"
 #include "router/softmax.h"
+#include "router/whiten.h"
 
 enum {
     FOLDS = 4,
@@ -21,7 +22,7 @@ enum {
     NO_COLUMN = -1,
 };
 
-static const float DENSE_SCALE = 10.0F;    /* of the vector, of length 1 */
+static const float DENSE_SCALE = 14.0F;    /* of the vector, of length 1 */
 static const double SPARSE_SCALE = 2.0;    /* of a feature that is in one of e prompts */
 static const double LENGTH_BASE = 5.0;     /* features that a text is longer by than it is */
 static const double MEDIAN_SURE = 0.9;     /* probability of the median example */
@@ -73,8 +74,9 @@ struct fit {
     struct classifier_scratch *scratch;
     struct features *features;
     const struct custom_source *sources;
-    struct str *texts; /* of all rows */
-    size_t examples;   /* rows of examples */
+    struct str *texts;     /* of all rows */
+    size_t examples;       /* rows of examples */
+    struct whiten *whiten; /* of the vectors */
     float *x;
     size_t *start;
     struct row_data data;
@@ -247,6 +249,16 @@ static void scale_rows(struct fit *f)
     }
 }
 
+static void whiten_rows(struct fit *f)
+{
+    const struct custom *c = f->c;
+    size_t rows = c->rows.count;
+    whiten_init(f->whiten, f->x + f->examples * c->dense, rows - f->examples, c->dense, c->dims);
+    for (size_t i = 0; i < rows; i++) {
+        whiten_row(f->whiten, f->x + i * c->dense);
+    }
+}
+
 static enum status read_rows(struct fit *f)
 {
     struct custom *c = f->c;
@@ -256,6 +268,7 @@ static enum status read_rows(struct fit *f)
     }
     if (st == ST_OK) {
         scale_rows(f);
+        whiten_rows(f);
         c->rows.dense = c->dense;
         c->rows.sparse = c->column_count;
         c->rows.x = f->x;
@@ -405,6 +418,7 @@ static enum status fit_source(struct fit *f, size_t source)
     take_sides(f, source);
     enum status st = hold_out(f, s);
     if (st == ST_OK) {
+        whiten_weights(f->whiten, s->weights);
         choose(f, s, sorted);
         count_figures(f, s);
         find_confused(f, &s->figures, sorted);
@@ -477,13 +491,14 @@ static enum status make_room(struct fit *f)
     c->dims = r.vector_size;
     c->dense = (c->dims + 3) / 4 * 4;
     c->centre = arena_alloc(c->arena, (c->dense + 1) * sizeof *c->centre);
+    f->whiten = mem_zalloc(1, sizeof *f->whiten);
     f->x = mem_zalloc(rows * c->dense + 1, sizeof *f->x);
     f->start = mem_zalloc(rows + 1, sizeof *f->start);
     f->labels = mem_zalloc(rows, 1);
     f->sides = mem_zalloc(2 * rows, 1);
     f->held = mem_zalloc(2 * rows, sizeof *f->held);
-    bool is_short = c->centre == NULL || f->x == NULL || f->start == NULL || f->labels == NULL ||
-                    f->sides == NULL || f->held == NULL;
+    bool is_short = c->centre == NULL || f->whiten == NULL || f->x == NULL || f->start == NULL ||
+                    f->labels == NULL || f->sides == NULL || f->held == NULL;
     return is_short ? ST_NO_MEMORY : ST_OK;
 }
 
@@ -503,7 +518,7 @@ static enum status fit_all(struct fit *f, struct str background)
     return st;
 }
 
-/* Keeps of the rows what custom_nearest looks at: the examples. */
+/* Keeps of the rows what custom_nearest looks at: the examples, as weights for a prompt's vector. */
 static enum status keep_examples(struct fit *f)
 {
     struct custom *c = f->c;
@@ -516,6 +531,9 @@ static enum status keep_examples(struct fit *f)
         return ST_NO_MEMORY;
     }
     memcpy(x, f->x, f->examples * c->dense * sizeof *x);
+    for (size_t i = 0; i < f->examples; i++) {
+        whiten_weights(f->whiten, x + i * c->dense);
+    }
     memcpy(start, f->start, (f->examples + 1) * sizeof *start);
     memcpy(columns, f->data.columns, entries * sizeof *columns);
     memcpy(values, f->data.values, entries * sizeof *values);
@@ -528,6 +546,7 @@ static void fit_fini(struct fit *f)
 {
     classifier_scratch_destroy(f->scratch);
     features_destroy(f->features);
+    mem_free(f->whiten);
     mem_free(f->x);
     mem_free(f->start);
     mem_free(f->data.columns);

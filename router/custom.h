@@ -2,7 +2,8 @@
  * classifier was trained on. Each is a logistic regression of its lines against a background of
  * prompts of every kind and against the lines of the others, over
  *
- *     the text's vector, centred (vectors.h): what its words mean, where the weights have vectors
+ *     the text's vector (vectors.h), centred and whitened (whiten.h): what its words mean, where the
+ *     weights have vectors
  *     the features of the examples (features.h), each  log(background / prompts with it) / sqrt(n)
  *
  * A category takes a prompt when its score reaches a threshold that CUSTOM_MOVED of the background
@@ -27,7 +28,7 @@ enum {
     CUSTOM_BACKGROUND_MIN = 200, /* prompts; fewer say nothing about one in 250 */
 };
 
-static const double CUSTOM_MOVED = 0.006; /* share of the background that may exceed a threshold */
+static const double CUSTOM_MOVED = 0.008; /* share of the background that may exceed a threshold */
 static const float CUSTOM_TAKES = 0.6F;   /* the probability at the threshold */
 
 struct custom_line {
