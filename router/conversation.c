@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "router/softmax.h"
 
 /* Chosen by bench/conversations --fit on labelled conversations, then rounded: the optimum is flat,
@@ -19,6 +20,10 @@ const struct conversation_params conversation_defaults = {
     .sharpness = 1.5,
     .comeback = 0.7,
     .general = 1.2,
+};
+
+enum {
+    CONTEXT_BYTES = 240, /* of each text of the context: more costs time and tells nothing new */
 };
 
 static const double usual_words = 6.0;
@@ -101,7 +106,7 @@ double conversation_change(const struct conversation_step *step, float *ret_move
     return stay + move > 0.0 ? move / (stay + move) : step->prior;
 }
 
-/* The exchanges before turn `at`, nearest first; how many segments. */
+/* The exchanges before turn `at`, nearest first, the beginning of each text; how many segments. */
 static size_t list_context(const struct filter *f, size_t at, struct classifier_segment *ret)
 {
     const struct conversation_params *params = f->model->params;
@@ -110,9 +115,11 @@ static size_t list_context(const struct filter *f, size_t at, struct classifier_
     for (size_t back = 1; back <= CONVERSATION_CONTEXT_MAX && back <= at; back++) {
         const struct conversation_turn *turn = &f->talk->turns[at - back];
         double now = weight * (double)f->same[at - back];
-        ret[n++] = (struct classifier_segment){turn->user, (float)now};
-        if (turn->reply.len > 0) {
-            ret[n++] = (struct classifier_segment){turn->reply, (float)(now * params->reply)};
+        struct str user = utf8_truncate(turn->user, CONTEXT_BYTES);
+        struct str reply = utf8_truncate(turn->reply, CONTEXT_BYTES);
+        ret[n++] = (struct classifier_segment){user, (float)now};
+        if (reply.len > 0) {
+            ret[n++] = (struct classifier_segment){reply, (float)(now * params->reply)};
         }
         weight *= params->decay;
     }

@@ -24,7 +24,7 @@
 #include "router/turn_shape.h"
 
 enum {
-    CONVERSATION_TURNS_MAX = 8,   /* the opening turn and the last seven */
+    CONVERSATION_TURNS_MAX = 6,   /* the opening turn and the last five */
     CONVERSATION_CONTEXT_MAX = 3, /* exchanges that make the context of a turn */
     CONVERSATION_SEGMENTS_MAX = 2 * CONVERSATION_CONTEXT_MAX + 3,
 };

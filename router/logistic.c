@@ -9,7 +9,7 @@
 #include "router/softmax.h"
 
 enum {
-    STEPS = 80,       /* stops a little early, on purpose: twice as many do no better */
+    STEPS = 80, /* not converged on rare examples: 160 gives less recall (docs/classifier.md) */
     POWER_STEPS = 12, /* of the power iteration */
 };
 

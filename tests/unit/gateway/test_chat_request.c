@@ -335,19 +335,20 @@ static void long_conversations_keep_their_opening_and_their_last_turns(void **st
 {
     struct fixture *f = *state;
 
-    const struct prompt *prompt =
-        parse_ok(f, "{'model':'a','messages':[{'role':'user','content':'u1'},"
-                    "{'role':'assistant','content':'a1'},{'role':'user','content':'u2'},"
-                    "{'role':'user','content':'u3'},{'role':'user','content':'u4'},"
-                    "{'role':'assistant','content':'a4'},{'role':'user','content':'u5'},"
-                    "{'role':'user','content':'u6'},{'role':'user','content':'u7'},"
-                    "{'role':'user','content':'u8'},{'role':'user','content':'u9'},"
-                    "{'role':'user','content':'u10'}]}");
+    const struct prompt *prompt = parse_ok(
+        f,
+        "{'model':'a','messages':[{'role':'user','content':'u1'},"
+        "{'role':'assistant','content':'a1'},{'role':'user','content':'u2'},"
+        "{'role':'user','content':'u3'},{'role':'user','content':'u4'},"
+        "{'role':'user','content':'u5'},"
+        "{'role':'user','content':'u6'},{'role':'assistant','content':'a6'},{'role':'user','content':'u7'},"
+        "{'role':'user','content':'u8'},{'role':'user','content':'u9'},"
+        "{'role':'user','content':'u10'}]}");
 
     assert_int_equal(prompt->talk.count, CONVERSATION_TURNS_MAX);
     check_turn(prompt, 0, "u1", "a1");
-    check_turn(prompt, 1, "u4", "a4");
-    check_turn(prompt, 7, "u10", "");
+    check_turn(prompt, 1, "u6", "a6");
+    check_turn(prompt, CONVERSATION_TURNS_MAX - 1, "u10", "");
 }
 
 static void a_tool_call_is_open_until_another_message_follows(void **state)
