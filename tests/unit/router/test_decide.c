@@ -404,11 +404,12 @@ static void a_classifier_that_is_sure_decides_against_guards(void **state)
     (void)state;
     start_guarded(&f, "0.3");
 
-    assert_int_equal(ask(&f, "auto",
-                         "My child has an ear infection and a high fever, the doctor prescribed "
-                         "amoxicillin. Which dose is right for a toddler with a rash, and may I give "
-                         "ibuprofen for the pain? The pharmacy's page only says:\n" TRACE),
-                     ST_OK);
+    assert_int_equal(
+        ask(&f, "auto",
+            "My child has an ear infection and a high fever, the doctor prescribed "
+            "amoxicillin. Which dose is right for a toddler with a rash, and may I give "
+            "ibuprofen for the pain? The pharmacy's page only says:\n" TRACE),
+        ST_OK);
 
     assert_int_equal(f.decision.source, DECIDE_CLASSIFIER);
     test_assert_str(f.decision.category_name, STR("medical"));

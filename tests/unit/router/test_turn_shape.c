@@ -1,7 +1,7 @@
 /* The shape of a turn: words, phrases that announce another topic or go on with this one. */
-#include "router/turn_shape.h"
 #include <string.h>
 
+#include "router/turn_shape.h"
 #include "tests/support/test.h"
 
 static void words_are_counted_in_all_scripts(void **state)
