@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/little.h"
 #include "base/mem.h"
 #include "router/network.h"
 #include "router/softmax.h"
@@ -54,13 +55,6 @@ static float next_uniform(struct work *w) /* -1..1 */
     return (float)random / 2147483648.0F - 1.0F;
 }
 
-static void put_u32(char *at, uint32_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-    }
-}
-
 static enum status start(struct work *w, uint32_t inputs, uint32_t labels)
 {
     uint32_t hidden = w->options->hidden;
@@ -76,9 +70,9 @@ static enum status start(struct work *w, uint32_t inputs, uint32_t labels)
         w->order == NULL) {
         return ST_NO_MEMORY;
     }
-    put_u32(at, inputs);
-    put_u32(at + 4, hidden);
-    put_u32(at + 8, labels);
+    little_put_u32(at, inputs);
+    little_put_u32(at + 4, hidden);
+    little_put_u32(at + 8, labels);
     enum status st = network_read((struct str){at, size}, inputs, labels, &w->net);
     if (st != ST_OK) {
         return st;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/little.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "router/features.h"
@@ -28,19 +29,6 @@ static const struct str shape_names[HEADS_SHAPE_COUNT] = {
     [HEADS_SHAPE_FOREIGN] = {"beyond ascii", 12}, [HEADS_SHAPE_QUESTIONS] = {"question marks", 14},
     [HEADS_SHAPE_LINES] = {"lines", 5},           [HEADS_SHAPE_KNOWN] = {"known", 5},
 };
-
-static uint32_t get_u32(const char *at)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(char *at, uint32_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-    }
-}
 
 static bool is_zero(const char *from, const char *to)
 {
@@ -89,7 +77,7 @@ static enum status read_head(const char *at, size_t inputs, struct heads *h)
 {
     struct head head = {.name = {at, strnlen(at, NAME_BYTES)}};
     const char *weights = at + ENTRY_BYTES;
-    uint32_t kind = get_u32(at + AT_KIND);
+    uint32_t kind = little_u32(at + AT_KIND);
     if (!is_name(head.name) || heads_find(h, head.name) != SIZE_MAX || kind > HEAD_SCORE ||
         !is_zero(at + head.name.len, at + NAME_BYTES) ||
         !is_zero(at + AT_BIAS + 4, at + ENTRY_BYTES) ||
@@ -114,12 +102,12 @@ enum status heads_read(struct str bytes, uint32_t labels, uint32_t dims, struct 
         return ST_OK;
     }
     if (bytes.len < HEADER_BYTES || labels > CLASSIFIER_LABELS_MAX || dims > VECTORS_DIMS_MAX ||
-        get_u32(bytes.ptr + 4) != labels || get_u32(bytes.ptr + 8) != dims ||
-        get_u32(bytes.ptr + 12) != HEADS_SHAPE_COUNT ||
+        little_u32(bytes.ptr + 4) != labels || little_u32(bytes.ptr + 8) != dims ||
+        little_u32(bytes.ptr + 12) != HEADS_SHAPE_COUNT ||
         !is_zero(bytes.ptr + 16, bytes.ptr + HEADER_BYTES)) {
         return ST_INVALID;
     }
-    uint32_t count = get_u32(bytes.ptr);
+    uint32_t count = little_u32(bytes.ptr);
     size_t inputs = inputs_count(labels, dims);
     if (count < 1 || count > HEADS_MAX || bytes.len != HEADER_BYTES + count * head_bytes(inputs)) {
         return ST_INVALID;
@@ -149,15 +137,15 @@ enum status heads_encode(const struct heads *heads, struct str *ret_bytes)
     if (at == NULL) {
         return ST_NO_MEMORY;
     }
-    put_u32(at, (uint32_t)heads->count);
-    put_u32(at + 4, heads->labels);
-    put_u32(at + 8, heads->dims);
-    put_u32(at + 12, HEADS_SHAPE_COUNT);
+    little_put_u32(at, (uint32_t)heads->count);
+    little_put_u32(at + 4, heads->labels);
+    little_put_u32(at + 8, heads->dims);
+    little_put_u32(at + 12, HEADS_SHAPE_COUNT);
     for (size_t i = 0; i < heads->count; i++) {
         const struct head *head = &heads->items[i];
         char *entry = at + HEADER_BYTES + i * head_bytes(inputs);
         memcpy(entry, head->name.ptr, head->name.len < NAME_BYTES ? head->name.len : NAME_BYTES);
-        put_u32(entry + AT_KIND, (uint32_t)head->kind);
+        little_put_u32(entry + AT_KIND, (uint32_t)head->kind);
         memcpy(entry + AT_BIAS, &head->bias, sizeof head->bias);
         memcpy(entry + ENTRY_BYTES, head->weights, inputs * sizeof *head->weights);
     }

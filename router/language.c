@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/json_scan.h"
+#include "base/little.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "router/scripts.h"
@@ -73,25 +74,6 @@ __attribute__((format(printf, 2, 3))) static enum status refuse(const struct rea
     return ST_INVALID;
 }
 
-static uint32_t get_u32(const char *at)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get_u64(const char *at)
-{
-    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
-}
-
-static float get_f32(const char *at)
-{
-    uint32_t bits = get_u32(at);
-    float value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static bool is_zero(const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -148,19 +130,20 @@ static enum status read_header(struct reading *r, uint32_t *ret_tables, uint32_t
     if (b.len < HEADER_BYTES || memcmp(b.ptr, magic, sizeof magic) != 0) {
         return refuse(r, "is no file of language tables");
     }
-    if (get_u32(b.ptr + 8) != LANGUAGE_VERSION || get_u32(b.ptr + 12) != LANGUAGE_SCHEME) {
+    if (little_u32(b.ptr + 8) != LANGUAGE_VERSION || little_u32(b.ptr + 12) != LANGUAGE_SCHEME) {
         return refuse(r, "language tables of version %u, scheme %u; this program reads %d, %d",
-                      get_u32(b.ptr + 8), get_u32(b.ptr + 12), LANGUAGE_VERSION, LANGUAGE_SCHEME);
+                      little_u32(b.ptr + 8), little_u32(b.ptr + 12), LANGUAGE_VERSION,
+                      LANGUAGE_SCHEME);
     }
-    if (get_u64(b.ptr + 16) != b.len) {
+    if (little_u64(b.ptr + 16) != b.len) {
         return refuse(r, "language tables have %zu bytes, their header says %llu", b.len,
-                      (unsigned long long)get_u64(b.ptr + 16));
+                      (unsigned long long)little_u64(b.ptr + 16));
     }
-    if (get_u64(b.ptr + 24) != str_hash(str_slice(b, CHECKED_FROM, b.len))) {
+    if (little_u64(b.ptr + 24) != str_hash(str_slice(b, CHECKED_FROM, b.len))) {
         return refuse(r, "language tables are damaged: their checksum does not match");
     }
-    *ret_tables = get_u32(b.ptr + 32);
-    *ret_card_bytes = get_u32(b.ptr + 36);
+    *ret_tables = little_u32(b.ptr + 32);
+    *ret_card_bytes = little_u32(b.ptr + 36);
     if (*ret_tables > SCRIPT_COUNT || *ret_card_bytes > LANGUAGE_CARD_MAX ||
         !is_zero(b.ptr + 40, HEADER_BYTES - 40)) {
         return refuse(r, "language tables have a header that makes no sense");
@@ -211,7 +194,7 @@ static enum status read_rows(struct reading *r, struct table *t, size_t rows)
         return refuse(r, "language tables end early");
     }
     for (size_t i = 0; i < t->languages; i++) {
-        t->bias[i] = get_f32(bias + 4 * i);
+        t->bias[i] = little_f32(bias + 4 * i);
         if (!is_number(t->bias[i])) {
             return refuse(r, "a bias of the language tables is no number");
         }
@@ -237,15 +220,15 @@ static enum status read_table(struct reading *r, struct language_model *m)
                       "a language table is for no script that needs one, or for the second time");
     }
     struct table *t = &m->tables[script];
-    uint32_t languages = get_u32(head + SCRIPT_NAME_BYTES);
-    uint32_t rows = get_u32(head + SCRIPT_NAME_BYTES + 8);
+    uint32_t languages = little_u32(head + SCRIPT_NAME_BYTES);
+    uint32_t rows = little_u32(head + SCRIPT_NAME_BYTES + 8);
     if (languages < 2 || languages > LANGUAGE_WIDTH_MAX || rows < 2 || rows > LANGUAGE_ROWS_MAX ||
         (rows & (rows - 1)) != 0 ||
-        get_u32(head + SCRIPT_NAME_BYTES + 4) != (languages + 7) / 8 * 8) {
+        little_u32(head + SCRIPT_NAME_BYTES + 4) != (languages + 7) / 8 * 8) {
         return refuse(r, "the language table for %.*s has sizes that make no sense",
                       STR_ARG(scripts_name(script)));
     }
-    t->step = get_f32(head + SCRIPT_NAME_BYTES + 12);
+    t->step = little_f32(head + SCRIPT_NAME_BYTES + 12);
     if (!is_number(t->step) || t->step <= 0.0F) {
         return refuse(r, "the language table for %.*s has no step", STR_ARG(scripts_name(script)));
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/little.h"
 #ifdef __SSE2__
 #    include <emmintrin.h>
 #endif
@@ -12,12 +13,6 @@ enum {
     HEADER_BYTES = 64,
     LANES = 4,
 };
-
-static uint32_t get_u32(const char *at)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 static size_t number_count(uint32_t inputs, uint32_t hidden, uint32_t labels)
 {
@@ -36,11 +31,11 @@ enum status network_read(struct str bytes, uint32_t inputs, uint32_t labels,
     if (bytes.len == 0) {
         return ST_OK;
     }
-    if (bytes.len < HEADER_BYTES || get_u32(bytes.ptr) != inputs ||
-        get_u32(bytes.ptr + 8) != labels) {
+    if (bytes.len < HEADER_BYTES || little_u32(bytes.ptr) != inputs ||
+        little_u32(bytes.ptr + 8) != labels) {
         return ST_INVALID;
     }
-    uint32_t hidden = get_u32(bytes.ptr + 4);
+    uint32_t hidden = little_u32(bytes.ptr + 4);
     if (inputs < 1 || inputs > NETWORK_INPUTS_MAX || hidden < LANES ||
         hidden > NETWORK_HIDDEN_MAX || hidden % LANES != 0 ||
         bytes.len != network_bytes(inputs, hidden, labels)) {

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/little.h"
 #include "base/mem.h"
 
 enum {
@@ -14,18 +15,6 @@ enum {
 };
 
 static const float smallest_top = 1e-30F; /* below, all numbers are zero */
-
-static uint32_t get_u32(const uint8_t *at)
-{
-    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static void put_u32(uint8_t *at, uint32_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-}
 
 static uint32_t fingerprint_of(uint32_t hash)
 {
@@ -48,8 +37,8 @@ enum status vectors_read(struct str bytes, struct vectors *ret_vectors)
     if (bytes.len < HEADER_BYTES) {
         return ST_INVALID;
     }
-    uint32_t dims = get_u32(at);
-    uint32_t buckets = get_u32(at + 4);
+    uint32_t dims = little_u32(at);
+    uint32_t buckets = little_u32(at + 4);
     if (dims < 1 || dims > VECTORS_DIMS_MAX || buckets < 1 || buckets > BUCKETS_MAX ||
         bytes.len != HEADER_BYTES + (size_t)buckets * vectors_bucket_bytes(dims)) {
         return ST_INVALID;
@@ -141,8 +130,8 @@ enum status vectors_encode(const struct vectors_word *words, size_t count, uint3
     if (at == NULL) {
         return ST_NO_MEMORY;
     }
-    put_u32(at, dims);
-    put_u32(at + 4, buckets);
+    little_put_u32(at, dims);
+    little_put_u32(at + 4, buckets);
     float scale = top > smallest_top ? (float)INT8_TOP / top : 1.0F;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/json_scan.h"
+#include "base/little.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "router/features.h"
@@ -67,45 +68,6 @@ struct reading { /* of one file */
     struct str arrays[ARRAYS];
 };
 
-static uint32_t get_u32(const char *at)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get_u64(const char *at)
-{
-    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
-}
-
-static float get_f32(const char *at)
-{
-    uint32_t bits = get_u32(at);
-    float value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static void put_u32(char *at, uint32_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        at[i] = (char)(unsigned char)(value >> (8 * i));
-    }
-}
-
-static void put_u64(char *at, uint64_t value)
-{
-    put_u32(at, (uint32_t)value);
-    put_u32(at + 4, (uint32_t)(value >> 32));
-}
-
-static void put_f32(char *at, float value)
-{
-    uint32_t bits = 0;
-    memcpy(&bits, &value, sizeof bits);
-    put_u32(at, bits);
-}
-
 static size_t align(size_t n)
 {
     return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -119,7 +81,7 @@ static uint64_t checksum(struct str bytes)
     for (size_t i = 0; i < bytes.len; i += 8) {
         uint64_t word = 0;
         if (i + 8 <= bytes.len) {
-            word = get_u64(bytes.ptr + i);
+            word = little_u64(bytes.ptr + i);
         } else {
             for (size_t j = i; j < bytes.len; j++) {
                 word |= (uint64_t)(unsigned char)bytes.ptr[j] << (8 * (j - i));
@@ -152,15 +114,15 @@ static enum status read_header(const struct reading *r)
     if (b.len < HEADER_BYTES || memcmp(b.ptr, magic, sizeof magic) != 0) {
         return refuse(r, "is no weights file");
     }
-    if (get_u32(b.ptr + AT_VERSION) != WEIGHTS_VERSION) {
+    if (little_u32(b.ptr + AT_VERSION) != WEIGHTS_VERSION) {
         return refuse(r, "weights file version %u, this program reads version %d: train again",
-                      get_u32(b.ptr + AT_VERSION), WEIGHTS_VERSION);
+                      little_u32(b.ptr + AT_VERSION), WEIGHTS_VERSION);
     }
-    if (get_u64(b.ptr + AT_FILE_BYTES) != b.len) {
+    if (little_u64(b.ptr + AT_FILE_BYTES) != b.len) {
         return refuse(r, "weights file has %zu bytes, its header says %llu", b.len,
-                      (unsigned long long)get_u64(b.ptr + AT_FILE_BYTES));
+                      (unsigned long long)little_u64(b.ptr + AT_FILE_BYTES));
     }
-    if (get_u64(b.ptr + AT_CHECKSUM) != checksum(b)) {
+    if (little_u64(b.ptr + AT_CHECKSUM) != checksum(b)) {
         return refuse(r, "weights file is damaged: its checksum does not match");
     }
     if (b.len < HEADER_BYTES + ARRAYS * ENTRY_BYTES) {
@@ -173,12 +135,12 @@ static enum status read_header(const struct reading *r)
 static enum status read_directory(struct reading *r, uint32_t scheme)
 {
     struct str b = r->bytes;
-    if (get_u32(b.ptr + AT_SCHEME) != scheme) {
+    if (little_u32(b.ptr + AT_SCHEME) != scheme) {
         return refuse(r, "weights made for feature scheme %u, this program computes scheme %u",
-                      get_u32(b.ptr + AT_SCHEME), scheme);
+                      little_u32(b.ptr + AT_SCHEME), scheme);
     }
-    if (get_u32(b.ptr + AT_ARRAYS) != ARRAYS) {
-        return refuse(r, "weights file has %u arrays instead of %d", get_u32(b.ptr + AT_ARRAYS),
+    if (little_u32(b.ptr + AT_ARRAYS) != ARRAYS) {
+        return refuse(r, "weights file has %u arrays instead of %d", little_u32(b.ptr + AT_ARRAYS),
                       (int)ARRAYS);
     }
     size_t at = HEADER_BYTES + ARRAYS * ENTRY_BYTES;
@@ -187,8 +149,8 @@ static enum status read_directory(struct reading *r, uint32_t scheme)
         char name[NAME_BYTES] = {0};
         memcpy(name, array_names[i], strlen(array_names[i]));
         at = align(at);
-        uint64_t bytes = get_u64(entry + NAME_BYTES + 8);
-        if (memcmp(entry, name, NAME_BYTES) != 0 || get_u64(entry + NAME_BYTES) != at ||
+        uint64_t bytes = little_u64(entry + NAME_BYTES + 8);
+        if (memcmp(entry, name, NAME_BYTES) != 0 || little_u64(entry + NAME_BYTES) != at ||
             bytes > b.len - at) {
             return refuse(r, "array \"%s\" is not where it belongs", array_names[i]);
         }
@@ -223,7 +185,7 @@ static const char *check_label(const struct weights *w, struct str label)
 
 static enum status read_labels(const struct reading *r, struct weights *w)
 {
-    uint32_t count = get_u32(r->bytes.ptr + AT_LABELS);
+    uint32_t count = little_u32(r->bytes.ptr + AT_LABELS);
     if (count < 2 || count > WEIGHTS_LABELS_MAX) {
         return refuse(r, "%u labels: not between 2 and %d", count, WEIGHTS_LABELS_MAX);
     }
@@ -253,16 +215,16 @@ static enum status read_numbers(const struct reading *r, struct weights *w)
         return refuse(r, "scale, bias or calibration has not one number per label");
     }
     for (size_t i = 0; i < w->label_count; i++) {
-        w->scale[i] = get_f32(r->arrays[ARRAY_SCALE].ptr + 4 * i);
-        w->bias[i] = get_f32(r->arrays[ARRAY_BIAS].ptr + 4 * i);
+        w->scale[i] = little_f32(r->arrays[ARRAY_SCALE].ptr + 4 * i);
+        w->bias[i] = little_f32(r->arrays[ARRAY_BIAS].ptr + 4 * i);
         if (!(w->scale[i] > 0) || !(w->scale[i] < 1e6F) || !(fabsf(w->bias[i]) < 1e6F)) {
             return refuse(r, "scale or bias of \"%.*s\" is no usable number",
                           STR_ARG(w->labels[i]));
         }
     }
     const char *calibration = r->arrays[ARRAY_CALIBRATION].ptr;
-    w->calibration = (struct calibration){get_f32(calibration), get_f32(calibration + 4),
-                                          get_f32(calibration + 8)};
+    w->calibration = (struct calibration){little_f32(calibration), little_f32(calibration + 4),
+                                          little_f32(calibration + 8)};
     if (!(w->calibration.temperature >= 0.01F) || !(w->calibration.temperature <= 100.0F)) {
         return refuse(r, "the temperature is not between 0.01 and 100");
     }
@@ -346,13 +308,13 @@ static void put_array(const struct weights *w, size_t array, char *at)
     case ARRAY_SCALE:
     case ARRAY_BIAS:
         for (size_t i = 0; i < w->label_count; i++) {
-            put_f32(at + 4 * i, array == ARRAY_SCALE ? w->scale[i] : w->bias[i]);
+            little_put_f32(at + 4 * i, array == ARRAY_SCALE ? w->scale[i] : w->bias[i]);
         }
         break;
     case ARRAY_CALIBRATION:
-        put_f32(at, w->calibration.temperature);
-        put_f32(at + 4, w->calibration.by_spread);
-        put_f32(at + 8, w->calibration.by_unknown);
+        little_put_f32(at, w->calibration.temperature);
+        little_put_f32(at + 4, w->calibration.by_spread);
+        little_put_f32(at + 8, w->calibration.by_unknown);
         break;
     case ARRAY_CARD:
         put_bytes(w->card, at);
@@ -414,7 +376,7 @@ enum status weights_read(struct str bytes, struct str file, struct diags *diags,
         st = read_meaning(&r, &w);
     }
     if (st == ST_OK) {
-        w.checksum = get_u64(bytes.ptr + AT_CHECKSUM);
+        w.checksum = little_u64(bytes.ptr + AT_CHECKSUM);
         *ret = w;
     }
     return st;
@@ -475,22 +437,22 @@ enum status weights_encode(const struct weights *w, struct str *ret)
         return ST_NO_MEMORY;
     }
     memcpy(out, magic, sizeof magic);
-    put_u32(out + AT_VERSION, WEIGHTS_VERSION);
-    put_u32(out + AT_SCHEME, FEATURES_SCHEME);
-    put_u64(out + AT_FILE_BYTES, size);
-    put_u32(out + AT_LABELS, (uint32_t)w->label_count);
-    put_u32(out + AT_ARRAYS, ARRAYS);
+    little_put_u32(out + AT_VERSION, WEIGHTS_VERSION);
+    little_put_u32(out + AT_SCHEME, FEATURES_SCHEME);
+    little_put_u64(out + AT_FILE_BYTES, size);
+    little_put_u32(out + AT_LABELS, (uint32_t)w->label_count);
+    little_put_u32(out + AT_ARRAYS, ARRAYS);
     size_t at = HEADER_BYTES + ARRAYS * ENTRY_BYTES;
     for (size_t i = 0; i < ARRAYS; i++) {
         at = align(at);
         char *entry = out + HEADER_BYTES + i * ENTRY_BYTES;
         memcpy(entry, array_names[i], strlen(array_names[i]));
-        put_u64(entry + NAME_BYTES, at);
-        put_u64(entry + NAME_BYTES + 8, array_bytes(w, i));
+        little_put_u64(entry + NAME_BYTES, at);
+        little_put_u64(entry + NAME_BYTES + 8, array_bytes(w, i));
         put_array(w, i, out + at);
         at += array_bytes(w, i);
     }
-    put_u64(out + AT_CHECKSUM, checksum((struct str){out, size}));
+    little_put_u64(out + AT_CHECKSUM, checksum((struct str){out, size}));
     *ret = (struct str){out, size};
     return ST_OK;
 }
