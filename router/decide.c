@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "router/kinds.h"
+#include "router/signals.h"
 #include "router/softmax.h"
 
 /* Confidence from which on a language decides between categories, and drops experts. */
@@ -70,10 +71,21 @@ static void ask_heads(const struct routes *routes, const struct prompt *prompt, 
     d->head_count = heads->count;
 }
 
+/* What was noted of a prompt that is gone. */
+static void look_again(const struct signals *s, struct decision *d)
+{
+    d->guard = (struct guard){(enum guard_kind)s->guard, s->guard_score, ""};
+    d->language = (struct language_guess){str_from(s->language), 0, s->language_p, s->english_p};
+}
+
 /* The kind of the last turn; its language, or that of the opening turn where it has none ("ok?"). */
 static void look(const struct routes *routes, const struct prompt *prompt, struct decision *d)
 {
     struct str text = prompt_last_text(prompt);
+    if (prompt->signals != NULL) {
+        look_again(prompt->signals, d);
+        return;
+    }
     guards_judge(routes->languages, text, &d->guard);
     d->language = (struct language_guess){STR(""), 0, 0.0F, 0.0F};
     if (routes->languages == NULL) {
@@ -145,6 +157,28 @@ static size_t list_features(struct decide_scratch *s, const struct decision *d)
                              s->all_hashes, CUSTOM_HASHES_MAX);
 }
 
+/* What the classifier and the heads said, as far as it was noted. Other weights would say something
+ * else, nobody knows what. */
+static void score_again(const struct routes *routes, const struct signals *s, struct decision *d)
+{
+    bool is_noted = (s->flags & SIGNALS_CLASSIFIED) != 0 &&
+                    s->weights == classifier_checksum(routes->classifier) &&
+                    s->label_count == classifier_label_count(routes->classifier);
+    d->is_guess = d->is_guess || !is_noted;
+    if (!is_noted) {
+        return;
+    }
+    d->is_classified = true;
+    d->scores = (struct classifier_result){.count = s->label_count};
+    memcpy(d->scores.p, s->p, s->label_count * sizeof s->p[0]);
+    for (size_t i = 1; i < s->label_count; i++) {
+        d->scores.best = s->p[i] > s->p[d->scores.best] ? i : d->scores.best;
+    }
+    d->scores.entropy = softmax_entropy(s->p, s->label_count);
+    memcpy(d->heads, s->heads, s->head_count * sizeof s->heads[0]);
+    d->head_count = s->head_count;
+}
+
 /* Asks the classifier, once. */
 static void score(const struct routes *routes, struct decide_scratch *s,
                   const struct prompt *prompt, struct decision *d)
@@ -152,15 +186,36 @@ static void score(const struct routes *routes, struct decide_scratch *s,
     if (d->is_classified) {
         return;
     }
-    struct conversation_model model = {routes->classifier, s->classifier, &conversation_defaults};
-    conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
-    d->is_classified = true;
-    correct(routes, s, d);
+    if (prompt->signals != NULL) {
+        score_again(routes, prompt->signals, d);
+        if (!d->is_classified) {
+            return;
+        }
+    } else {
+        struct conversation_model model = {routes->classifier, s->classifier,
+                                           &conversation_defaults};
+        conversation_score(&model, &prompt->talk, &d->scores, &d->notes);
+        d->is_classified = true;
+        correct(routes, s, d);
+    }
     if (routes->has_merged) {
+        memcpy(d->unmerged, d->scores.p, sizeof d->unmerged);
         merge(routes, &d->scores);
     }
-    ask_heads(routes, prompt, d);
+    if (prompt->signals == NULL) {
+        ask_heads(routes, prompt, d);
+    }
     d->is_sure = thresholds_judge(&routes->thresholds, &d->scores, &d->certainty, &d->set);
+}
+
+/* Whether a rule fires, as far as its heads let it. Of a prompt that is gone it was noted which of those
+ * that look at texts or headers did. */
+static bool fires(const struct rule *rule, struct decide_scratch *s, const struct rule_facts *facts)
+{
+    const struct signals *signals = facts->prompt->signals;
+    bool reads = rule->when.header_count > 0 || rule->when.text.len > 0;
+    return signals != NULL && reads ? signals_fires(signals, rule)
+                                    : rule_matches(rule, s->rules, facts);
 }
 
 /* The first that fires. The classifier is asked only where a rule waits for its heads alone. */
@@ -169,7 +224,7 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
 {
     const struct rule *rules = routes->rules.items;
     for (size_t i = 0; i < routes->rules.count; i++) {
-        if (!rule_matches(&rules[i], s->rules, facts)) {
+        if (!fires(&rules[i], s, facts)) {
             continue;
         }
         if (rules[i].when.heads.count > 0 && is_text(facts->prompt, d)) {
@@ -197,15 +252,36 @@ static double threshold_of(const struct routes *routes, const struct category *c
     return category->threshold > 0.0 ? category->threshold : routes->router.threshold;
 }
 
+/* How likely each source takes the prompt. */
+static void judge_examples(const struct routes *routes, struct decide_scratch *s,
+                           const struct prompt *prompt, struct decision *d)
+{
+    d->has_custom = true;
+    if (prompt->signals == NULL) {
+        size_t count = list_features(s, d);
+        d->custom = custom_judge(routes->custom, s->all_hashes, count, &d->scores, d->custom_p);
+        return;
+    }
+    d->custom = 0;
+    for (size_t i = 0; i < routes->custom_count; i++) {
+        struct str name = routes->custom_categories[i]->id.name;
+        d->custom_p[i] = 0.0F;
+        if (!signals_share_of(prompt->signals, name, &d->custom_p[i])) {
+            d->is_guess = true;
+        }
+        d->custom = d->custom_p[i] > d->custom_p[d->custom] ? i : d->custom;
+    }
+}
+
 /* The categories that have examples. What is not sure enough for one of them is for its parent, as is
  * what the two are only together sure of. False: they leave the prompt to the classifier. */
-static bool ask_examples(const struct routes *routes, struct decide_scratch *s, struct decision *d)
+static bool ask_examples(const struct routes *routes, struct decide_scratch *s,
+                         const struct prompt *prompt, struct decision *d)
 {
     if (routes->custom == NULL) {
         return false;
     }
-    size_t count = list_features(s, d);
-    d->custom = custom_judge(routes->custom, s->all_hashes, count, &d->scores, d->custom_p);
+    judge_examples(routes, s, prompt, d);
     const struct category *own = routes->custom_categories[d->custom];
     float p = d->custom_p[d->custom];
     bool takes = p >= CUSTOM_TAKES;
@@ -237,7 +313,12 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
         return;
     }
     score(routes, s, prompt, d);
-    if (ask_examples(routes, s, d)) {
+    if (!d->is_classified) { /* of signals that do not say it */
+        d->source = DECIDE_GENERAL;
+        set_category(d, routes->general, 0.0F);
+        return;
+    }
+    if (ask_examples(routes, s, prompt, d)) {
         return;
     }
     float p = d->scores.p[d->scores.best];
@@ -440,8 +521,12 @@ static enum status make_plan(const struct routes *routes, struct decision *d, si
 static size_t judge(const struct routes *routes, const struct rule_facts *facts,
                     const struct policy_request *request, struct decision *d)
 {
+    const struct signals *signals = facts->prompt->signals;
     for (size_t i = 0; facts->purse != NULL && i < d->candidate_count; i++) {
         facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
+    }
+    for (size_t i = 0; signals != NULL && i < d->candidate_count; i++) {
+        signals_purse(signals, d->candidates[i].name, &d->candidates[i].purse);
     }
     for (size_t i = 0; i < d->candidate_count; i++) {
         const struct expert *e = routes_expert(routes, d->candidates[i].name);
@@ -498,6 +583,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->certainty = 0.0F;
     d->set = 0;
     d->is_taught = false;
+    d->has_custom = false;
+    d->is_guess = false;
     d->head_count = 0;
     d->taught = 0.0F;
     d->confidence = 0.0F;

@@ -55,6 +55,7 @@ struct decision {
     struct language_guess language;  /* of it, or of the opening turn; code "" without tables */
     bool is_classified;              /* scores are filled */
     struct classifier_result scores;
+    float unmerged[CLASSIFIER_LABELS_MAX]; /* with routes->has_merged: the probabilities before */
     bool is_taught; /* feedback has corrected scores; notes stay as they were */
     float taught;   /* what the best label's logit gained by it */
     float untaught[CLASSIFIER_LABELS_MAX]; /* of is_taught: the probabilities before */
@@ -64,6 +65,8 @@ struct decision {
     float heads[HEADS_MAX];                /* in their order (classifier_heads) */
     size_t custom;                         /* with routes->custom: the surest source, */
     float custom_p[CUSTOM_MAX];            /* and the probabilities of all: custom_judge */
+    bool has_custom;                       /* custom and custom_p are filled */
+    bool is_guess;    /* of a prompt known by its signals: they do not tell all that was asked */
     float confidence; /* of the category: calibrated probability, or 1 when it was given */
     float certainty;  /* of is_classified: what was compared with the threshold */
     uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */

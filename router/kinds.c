@@ -1,6 +1,8 @@
 /* See kinds.h. */
 #include "router/kinds.h"
 
+#include "router/signals.h"
+
 static uint64_t bit(size_t label)
 {
     return (uint64_t)1 << label;
@@ -83,6 +85,26 @@ static void add_whole(const struct routes *routes, struct decide_scratch *s,
     d->kinds.examples |= examples_of(routes, s, notes.segments, notes.segment_count, &result);
 }
 
+/* As they were noted. Where nobody had asked, what the classifier says of the conversation as a whole
+ * must do, and is a guess. */
+static void find_again(const struct routes *routes, const struct signals *s, struct decision *d)
+{
+    d->kinds.labels = d->is_classified ? bit(d->scores.best) | d->set : 0;
+    if ((s->flags & SIGNALS_KINDS) == 0) {
+        d->is_guess = true;
+        return;
+    }
+    d->kinds.labels |= s->kind_labels;
+    d->kinds.is_unknown = (s->flags & SIGNALS_UNKNOWN) != 0;
+    for (size_t i = 0; i < routes->custom_count; i++) {
+        uint32_t name = signals_name(routes->custom_categories[i]->id.name);
+        for (size_t k = 0; k < s->custom_count; k++) {
+            bool is_it = s->custom[k].name == name && (s->kind_examples >> k & 1) != 0;
+            d->kinds.examples |= is_it ? bit(i) : 0;
+        }
+    }
+}
+
 static bool is_named(const struct decision *d)
 {
     return d->source == DECIDE_CATEGORY || (d->source == DECIDE_RULE && d->category != NULL);
@@ -98,6 +120,10 @@ void kinds_find(const struct routes *routes, struct decide_scratch *s, const str
     }
     if (routes->classifier == NULL) {
         d->kinds.is_unknown = !is_named(d);
+        return;
+    }
+    if (prompt->signals != NULL) {
+        find_again(routes, prompt->signals, d);
         return;
     }
     bool is_wordless = d->guard.kind == GUARD_NOISE || d->guard.kind == GUARD_EMPTY;

@@ -10,6 +10,8 @@
 #include "router/conversation.h"
 #include "router/permit.h"
 
+struct signals;
+
 /* What ties a request to those before it. */
 struct prompt_session {
     uint64_t key;      /* of the system prompt and the first user message; 0: none */
@@ -27,6 +29,8 @@ struct prompt {
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */
     bool is_stream;
+    const struct signals
+        *signals; /* the texts are gone, this is what they said; NULL: they are here */
 };
 
 /* Fills a prompt that consists of one text. */

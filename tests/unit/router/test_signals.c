@@ -1,0 +1,309 @@
+/* Signals: what was decided from the texts is decided again without them. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "router/decide.h"
+#include "router/signals.h"
+#include "tests/support/routes_sample.h"
+#include "tests/support/test.h"
+#include "tests/support/weights_sample.h"
+
+#define EXPERTS                                                                                    \
+    "experts:\n"                                                                                   \
+    "  small: {url: 'http://127.0.0.1:9/v1', context: 4000, price: {input: 1, output: 1}}\n"       \
+    "  med: {url: 'http://127.0.0.1:9/v2', price: {input: 100, output: 100}}\n"                    \
+    "  eyes: {url: 'http://127.0.0.1:9/v3', capabilities: [vision]}\n"                             \
+    "aliases: {fast: [small, med]}\n"                                                              \
+    "router: {model: conf/models/domains.edm, threshold: 0.6}\n"
+#define CATEGORIES                                                                                 \
+    "categories:\n"                                                                                \
+    "  general: {experts: [{expert: small, score: 0.5}, {expert: eyes, score: 0.4}]}\n"            \
+    "  medical: {experts: [{expert: med, score: 0.9}, {expert: small, score: 0.6}]}\n"
+#define RULES                                                                                      \
+    "rules:\n"                                                                                     \
+    "  - {name: xray, when: {text: XRAY}, category: medical}\n"                                    \
+    "  - {name: old, when: {model: gpt-4o}, category: general}\n"
+#define GUARANTEES                                                                                 \
+    "guarantees: [{name: g, when: {category: [medical]}, only: {experts: [med, small]}, strict: false}]\n"
+#define MEDICAL_TEXT "What is the right dose of amoxicillin for a child with an ear infection?"
+
+struct fixture {
+    struct routes_sample sample;
+    struct decide_scratch scratch;
+    struct arena *arena;
+};
+
+static void start(struct fixture *f, const char *yaml)
+{
+    memset(f, 0, sizeof *f);
+    if (routes_sample_load(&f->sample, yaml) != ST_OK) {
+        fail_msg("%s", f->sample.messages);
+    }
+    assert_int_equal(decide_scratch_init(&f->scratch), ST_OK);
+    f->arena = arena_create(4096, 1 << 20);
+    assert_non_null(f->arena);
+}
+
+static void stop(struct fixture *f)
+{
+    decide_scratch_fini(&f->scratch);
+    arena_destroy(f->arena);
+    routes_sample_fini(&f->sample);
+}
+
+static void purse(void *ctx, struct str expert, struct str category, struct policy_purse *ret)
+{
+    (void)category;
+    if (str_eq(expert, STR("med"))) {
+        *ret = (struct policy_purse){STR("lab"), *(int64_t *)ctx, INT64_MAX, false};
+    }
+}
+
+static void again(struct fixture *f, const struct signals *s, struct decision *ret)
+{
+    struct prompt prompt;
+    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    assert_int_equal(signals_prompt(s, &f->sample.routes, f->arena, &prompt), ST_OK);
+    enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, ret);
+    assert_true(st == ST_OK || st == ST_INVALID);
+}
+
+static void assert_same(const struct decision *a, const struct decision *b)
+{
+    assert_int_equal(a->source, b->source);
+    assert_true(str_eq(a->category_name, b->category_name));
+    assert_true(memcmp(&a->confidence, &b->confidence, sizeof a->confidence) == 0);
+    assert_int_equal(a->candidate_count, b->candidate_count);
+    for (size_t i = 0; i < a->candidate_count; i++) {
+        const struct policy_candidate *x = &a->candidates[i];
+        const struct policy_candidate *y = &b->candidates[i];
+        assert_true(str_eq(x->name, y->name));
+        assert_ptr_equal(x->dropped_by, y->dropped_by);
+        assert_int_equal(x->cost_nano_usd, y->cost_nano_usd);
+        assert_true(memcmp(&x->rank, &y->rank, sizeof x->rank) == 0);
+    }
+}
+
+struct asked {
+    const char *model;
+    const char *text;
+    unsigned needs;
+    int64_t left;
+};
+
+static void decide_twice(struct fixture *f, const struct asked *asked)
+{
+    struct prompt prompt;
+    struct decision first;
+    struct decision second;
+    struct signals signals;
+    char bytes[SIGNALS_BYTES_MAX];
+    int64_t left = asked->left;
+    prompt_from_text(&prompt, str_from(asked->model), str_from(asked->text));
+    prompt.needs = asked->needs;
+    struct rule_facts facts = {&prompt, NULL, &left, purse};
+    enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, &first);
+    assert_true(st == ST_OK || st == ST_INVALID);
+
+    signals_take(&f->sample.routes, &prompt, &first, &signals);
+    size_t len = signals_write(&signals, bytes);
+    memset(&signals, 0xff, sizeof signals);
+    assert_int_equal(signals_read((struct str){bytes, len}, &signals), ST_OK);
+    again(f, &signals, &second);
+
+    assert_same(&first, &second);
+    assert_false(second.is_guess);
+}
+
+static void the_same_configuration_decides_the_same_again(void **state)
+{
+    static const struct asked cases[] = {
+        {"auto", MEDICAL_TEXT, 0, INT64_MAX},
+        {"auto", MEDICAL_TEXT, 0, 1},
+        {"auto", "hello there", POLICY_VISION, INT64_MAX},
+        {"auto", "XRAY of a poem about the sea", 0, INT64_MAX},
+        {"auto", "qqqq zzzz xxxx", 0, INT64_MAX},
+        {"auto", "", 0, INT64_MAX},
+        {"gpt-4o", MEDICAL_TEXT, 0, INT64_MAX},
+        {"category/medical", "anything", 0, INT64_MAX},
+        {"fast", "anything", 0, INT64_MAX},
+        {"small", MEDICAL_TEXT, 0, INT64_MAX},
+    };
+
+    struct fixture f;
+    (void)state;
+    start(&f, EXPERTS CATEGORIES RULES GUARANTEES);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        decide_twice(&f, &cases[i]);
+    }
+    stop(&f);
+}
+
+static void take(struct fixture *f, const char *text, struct signals *ret)
+{
+    struct prompt prompt;
+    struct decision d;
+    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    prompt_from_text(&prompt, STR("auto"), str_from(text));
+    assert_int_equal(decide(&f->sample.routes, &f->scratch, &facts, f->arena, &d), ST_OK);
+    signals_take(&f->sample.routes, &prompt, &d, ret);
+}
+
+static void another_configuration_decides_as_it_says(void **state)
+{
+    struct fixture old;
+    struct fixture new;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&old, EXPERTS CATEGORIES);
+    start(&new, EXPERTS "categories:\n"
+                        "  general: {experts: [{expert: eyes, score: 0.5}]}\n"
+                        "  medical: {experts: [{expert: small, score: 0.9}]}\n");
+    take(&old, MEDICAL_TEXT, &signals);
+
+    again(&new, &signals, &d);
+
+    assert_true(str_eq(d.category_name, STR("medical")));
+    assert_true(str_eq(d.plan.experts[0]->id.name, STR("small")));
+    assert_false(d.is_guess);
+    stop(&old);
+    stop(&new);
+}
+
+static void a_rule_fires_again_in_another_place(void **state)
+{
+    struct fixture old;
+    struct fixture new;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&old, EXPERTS CATEGORIES RULES);
+    start(&new, EXPERTS CATEGORIES "rules:\n"
+                                   "  - {when: {text: POEM}, expert: eyes}\n"
+                                   "  - {name: moved, when: {text: XRAY}, expert: small}\n");
+    take(&old, "XRAY of a poem", &signals);
+
+    again(&new, &signals, &d);
+
+    assert_int_equal(d.source, DECIDE_RULE);
+    assert_true(str_eq(d.rule->name, STR("moved")));
+    stop(&old);
+    stop(&new);
+}
+
+/* The old one never asked the classifier: the rule took the prompt. */
+static void what_was_never_asked_is_a_guess(void **state)
+{
+    struct fixture old;
+    struct fixture new;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&old, EXPERTS CATEGORIES RULES);
+    start(&new, EXPERTS CATEGORIES);
+    take(&old, "XRAY of a poem", &signals);
+
+    again(&new, &signals, &d);
+
+    assert_true(d.is_guess);
+    assert_true(str_eq(d.category_name, STR("general")));
+    stop(&old);
+    stop(&new);
+}
+
+static void a_new_guarantee_is_held_as_far_as_can_be_told(void **state)
+{
+    struct fixture old;
+    struct fixture new;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&old, EXPERTS CATEGORIES);
+    start(&new, EXPERTS CATEGORIES GUARANTEES);
+    take(&old, MEDICAL_TEXT, &signals);
+
+    again(&new, &signals, &d);
+
+    assert_true(d.is_guess);
+    assert_int_equal(d.kinds.labels == 0, 0);
+    assert_true(str_eq(d.plan.experts[0]->id.name, STR("med")));
+    stop(&old);
+    stop(&new);
+}
+
+static void other_weights_are_no_basis(void **state)
+{
+    struct fixture f;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&f, EXPERTS CATEGORIES);
+    take(&f, MEDICAL_TEXT, &signals);
+    signals.weights++;
+
+    again(&f, &signals, &d);
+
+    assert_true(d.is_guess);
+    assert_int_equal(d.source, DECIDE_GENERAL);
+    stop(&f);
+}
+
+static void bytes_that_are_cut_or_odd_are_refused(void **state)
+{
+    struct fixture f;
+    struct signals signals;
+    struct signals got;
+    char bytes[SIGNALS_BYTES_MAX];
+    (void)state;
+    start(&f, EXPERTS CATEGORIES);
+    take(&f, MEDICAL_TEXT, &signals);
+    size_t len = signals_write(&signals, bytes);
+
+    for (size_t i = 0; i < len; i++) {
+        assert_int_equal(signals_read((struct str){bytes, i}, &got), ST_INVALID);
+    }
+    bytes[0] = 77;
+    assert_int_equal(signals_read((struct str){bytes, len}, &got), ST_INVALID);
+    stop(&f);
+}
+
+static void names_and_bans_are_found_again(void **state)
+{
+    static const struct str bans[] = {STR_INIT("med"), STR_INIT("small")};
+    struct fixture f;
+    struct prompt prompt;
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&f, EXPERTS CATEGORIES);
+    prompt_from_text(&prompt, STR("category/medical"), STR("x"));
+    prompt.permit.bans = bans;
+    prompt.permit.ban_count = 1;
+    prompt.session.expert = STR("eyes");
+    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &d), ST_OK);
+    signals_take(&f.sample.routes, &prompt, &d, &signals);
+
+    assert_int_equal(signals_prompt(&signals, &f.sample.routes, f.arena, &prompt), ST_OK);
+
+    assert_int_equal(prompt.permit.ban_count, 1);
+    assert_true(str_eq(prompt.permit.bans[0], STR("med")));
+    assert_true(str_eq(prompt.session.expert, STR("eyes")));
+    stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_configuration_decides_the_same_again),
+        cmocka_unit_test(another_configuration_decides_as_it_says),
+        cmocka_unit_test(a_rule_fires_again_in_another_place),
+        cmocka_unit_test(what_was_never_asked_is_a_guess),
+        cmocka_unit_test(a_new_guarantee_is_held_as_far_as_can_be_told),
+        cmocka_unit_test(other_weights_are_no_basis),
+        cmocka_unit_test(bytes_that_are_cut_or_odd_are_refused),
+        cmocka_unit_test(names_and_bans_are_found_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
