@@ -97,6 +97,16 @@ static const struct key server_rows[] = {
      .example = "${EXPERTD_ADMIN_DIGEST}",
      .decode = api_key_decode,
      .custom_type = "string"},
+    {.name = "tls",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct conf_server, tls),
+     .sentence = "HTTPS for clients",
+     .block = &tls_settings_keys},
+    {.name = "admin_tls",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct conf_server, admin_tls),
+     .sentence = "HTTPS for the admin address",
+     .block = &tls_settings_keys},
     {.name = "workers",
      .type = KEY_CUSTOM,
      .offset = offsetof(struct conf_server, workers),
@@ -118,6 +128,12 @@ static const struct key server_rows[] = {
      .offset = offsetof(struct conf_server, half_close_is_gone),
      .fallback = "true",
      .sentence = "a client that shuts its sending side counts as gone, and its call is cancelled"},
+    {.name = "behind_proxy",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct conf_server, behind_proxy),
+     .fallback = "false",
+     .sentence =
+         "a proxy in front speaks TLS with clients: no warning that this listener does not"},
     {.name = "access_log",
      .type = KEY_TEXT,
      .offset = offsetof(struct conf_server, access_log),
@@ -270,9 +286,12 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
         struct str key;
         bool has_keys;
         const char *needs;
+        bool has_tls;
     } listeners[] = {
-        {&conf->server.listen, STR("listen"), conf->tenants.list.count > 0, "\"tenants\""},
-        {&conf->server.admin, STR("admin"), conf->server.admin_key.is_set, "\"admin_key\""},
+        {&conf->server.listen, STR("listen"), conf->tenants.list.count > 0, "\"tenants\"",
+         conf->server.tls.cert.len > 0 || conf->server.behind_proxy},
+        {&conf->server.admin, STR("admin"), conf->server.admin_key.is_set, "\"admin_key\"",
+         conf->server.admin_tls.cert.len > 0 || conf->server.behind_proxy},
     };
 
     enum status st = ST_OK;
@@ -287,13 +306,22 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
         st = ST_INVALID;
     }
     for (size_t i = 0; i < 2; i++) {
-        if (!listeners[i].has_keys && !conf_is_loopback(listeners[i].address)) {
-            const struct yaml_node *node = yaml_get(server, listeners[i].key);
-            diags_add(reader->diags, DIAG_ERROR, root->file, node == NULL ? root->pos : node->pos,
+        const struct yaml_node *node = yaml_get(server, listeners[i].key);
+        struct pos pos = node == NULL ? root->pos : node->pos;
+        if (conf_is_loopback(listeners[i].address)) {
+            continue;
+        }
+        if (!listeners[i].has_keys) {
+            diags_add(reader->diags, DIAG_ERROR, root->file, pos,
                       "\"%.*s\" must be a loopback address, or needs %s: without keys, anybody who "
                       "reaches it could use it",
                       STR_ARG(listeners[i].key), listeners[i].needs);
             st = ST_INVALID;
+        } else if (!listeners[i].has_tls) {
+            diags_add(reader->diags, DIAG_WARNING, root->file, pos,
+                      "\"%.*s\" takes keys and prompts in the clear from other machines; give "
+                      "server.%s, or say server.behind_proxy",
+                      STR_ARG(listeners[i].key), i == 0 ? "tls" : "admin_tls");
         }
     }
     if (conf->server.listen.port != 0 && conf->server.listen.port == conf->server.admin.port &&
@@ -304,4 +332,30 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
         st = ST_INVALID;
     }
     return st;
+}
+
+enum status conf_load(struct conf *conf, struct key_reader *reader, const struct yaml_node *root)
+{
+    const struct yaml_node *server = yaml_get(root, STR("server"));
+
+    const struct {
+        struct tls_settings *tls;
+        struct str key;
+    } listeners[] = {{&conf->server.tls, STR("tls")}, {&conf->server.admin_tls, STR("admin_tls")}};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct yaml_node *node = yaml_get(server, listeners[i].key);
+        struct pos pos = node == NULL ? root->pos : node->pos;
+        enum status st = tls_settings_load(listeners[i].tls, reader, root->file, pos);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+void conf_fini(struct conf *conf)
+{
+    tls_settings_fini(&conf->server.tls);
+    tls_settings_fini(&conf->server.admin_tls);
 }

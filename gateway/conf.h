@@ -11,6 +11,7 @@
 #include "gateway/privacy.h"
 #include "gateway/state.h"
 #include "gateway/tenants.h"
+#include "gateway/tls_settings.h"
 #include "router/routes.h"
 
 struct conf_limits {
@@ -37,10 +38,13 @@ struct conf_server {
     struct conf_address listen;
     struct conf_address admin;
     struct api_key_digest admin_key;
+    struct tls_settings tls;
+    struct tls_settings admin_tls;
     int64_t workers; /* 0: one per core */
     struct conf_limits limits;
     struct conf_cors cors;
     bool half_close_is_gone;
+    bool behind_proxy;
     struct str access_log; /* a path, "-" (standard output) or "off" */
     int64_t drain_ms;
     int64_t kernel_threads;
@@ -65,3 +69,9 @@ bool conf_is_loopback(const struct conf_address *address);
 /* Checks of the server block that span keys. Mistakes go to reader->diags: ST_INVALID. */
 MUST_CHECK enum status conf_check(const struct conf *conf, struct key_reader *reader,
                                   const struct yaml_node *root);
+
+/* Reads the files that the server block names, after conf_check. Mistakes as there; ST_NO_MEMORY. */
+MUST_CHECK enum status conf_load(struct conf *conf, struct key_reader *reader,
+                                 const struct yaml_node *root);
+
+void conf_fini(struct conf *conf); /* lets go of what conf_load made */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cert_gnutls.h"
 #include "base/container.h"
 #include "base/mem.h"
 #include "gateway/http_guard.h"
@@ -40,6 +41,7 @@ struct http_connection {
     struct loop_io gone_io;
     struct loop_timer timer;
     struct http_request *request; /* the one in work, or NULL */
+    struct cert *cert;            /* given in the handshake; NULL: plain, or not yet */
     struct http_connection *previous;
     struct http_connection *next;
     enum phase phase;
@@ -79,7 +81,8 @@ struct http_server {
     struct http_hooks hooks;
     void *ctx;
     int listen_fd;
-    bool is_readable; /* the daemon's epoll has events */
+    struct cert *cert; /* of new connections; NULL: plain */
+    bool is_readable;  /* the daemon's epoll has events */
     bool is_draining;
     struct http_request *resume_list;
     struct http_connection *connections;
@@ -146,6 +149,11 @@ static void enter(struct http_connection *c, enum phase phase)
     }
 }
 
+static gnutls_session_t tls_session(const struct http_connection *c)
+{
+    return MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+}
+
 /* Says why on the wire: libmicrohttpd cannot answer a request it has not read. */
 static void send_timeout(const struct http_connection *c, enum problem problem)
 {
@@ -159,7 +167,9 @@ static void send_timeout(const struct http_connection *c, enum problem problem)
                  "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\n"
                  "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
                  n, body);
-    ssize_t sent = send(c->gone_io.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = c->server->cert == NULL
+                       ? send(c->gone_io.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT)
+                       : gnutls_record_send(tls_session(c), text, (size_t)n);
     (void)sent; /* the connection closes either way */
 }
 
@@ -174,7 +184,8 @@ static bool has_said_something(int fd)
 static void on_deadline(struct loop_timer *timer)
 {
     struct http_connection *c = CONTAINER_OF(timer, struct http_connection, timer);
-    bool is_waiting = c->phase == PHASE_HEAD || c->phase == PHASE_BODY;
+    /* With TLS there is nobody to tell before the handshake, which nothing shows us the end of. */
+    bool is_waiting = (c->phase == PHASE_HEAD && c->server->cert == NULL) || c->phase == PHASE_BODY;
     if (c->phase == PHASE_BODY && c->request != NULL) {
         c->request->problem = PROBLEM_BODY_TIMEOUT; /* so that its owner knows who ended it */
     }
@@ -252,6 +263,7 @@ static void connection_destroy(struct http_connection *c)
     /* At the limit libmicrohttpd listens again only when it runs once more. */
     s->is_readable = s->is_readable || s->connection_count >= s->limits.connections;
     s->connection_count--;
+    cert_unref(c->cert);
     mem_free(c);
 }
 
@@ -521,14 +533,17 @@ struct str http_request_method(const struct http_request *r)
     return str_from(r->method);
 }
 
-/* The absolute form (http://host/path) is cut to its path: RFC 9112 section 3.2.2. */
+/* The absolute form (https://host/path) is cut to its path: RFC 9112 section 3.2.2. */
 struct str http_request_path(const struct http_request *r)
 {
     struct str path = str_from(r->path);
-    if (!str_starts_with_nocase(path, STR("http://"))) {
+    size_t scheme = str_starts_with_nocase(path, STR("http://"))    ? 7
+                    : str_starts_with_nocase(path, STR("https://")) ? 8
+                                                                    : 0;
+    if (scheme == 0) {
         return path;
     }
-    struct str rest = str_slice(path, 7, path.len);
+    struct str rest = str_slice(path, scheme, path.len);
     return str_slice(rest, str_find_char(rest, '/'), rest.len);
 }
 
@@ -729,40 +744,96 @@ static void drop_message(void *cls, const char *format, va_list args)
     (void)args;
 }
 
-static struct MHD_Daemon *start_daemon(struct http_server *s)
+/* MHD_OPTION_HTTPS_CERT_CALLBACK2, in each handshake. The connection holds what it was given: GnuTLS
+ * only borrows it. */
+static int on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                        gnutls_pcert_st **chain, unsigned *chain_count, gnutls_ocsp_data_st **ocsp,
+                        unsigned *ocsp_count, gnutls_privkey_t *key, unsigned *flags)
 {
-    unsigned timeout_s = (unsigned)((s->limits.idle_ms + 999) / 1000) + 1;
-    return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-        MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,                             /* */
-        MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                                     /* */
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,                             /* */
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,                               /* */
-        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,                            /* */
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                           /* */
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->limits.connections,               /* */
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->limits.head_bytes,           /* */
-        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, /* a reader that takes nothing */ /* */
-        MHD_OPTION_END);
+    (void)info;
+    struct http_connection *c = connection_of(gnutls_session_get_ptr(session));
+    if (c == NULL) {
+        return -1; /* there was no memory for it */
+    }
+    if (c->cert == NULL) {
+        c->cert = cert_ref(c->server->cert);
+    }
+    cert_give(c->cert, chain, chain_count, key);
+    *ocsp = NULL;
+    *ocsp_count = 0;
+    *flags = 0;
+    return 0;
 }
 
-struct http_server *http_server_create(struct loop *loop, int listen_fd,
+/* Only what keeps old talk secret when a key gets lost, and authenticates what it encrypts. */
+#define TLS_PRIORITIES(versions)                                                                   \
+    "NORMAL:-VERS-ALL:" versions ":-RSA:-DHE-RSA:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"           \
+    "+CHACHA20-POLY1305:%SERVER_PRECEDENCE"
+
+/* Options of a server with a certificate; the empty list for others. */
+static void set_tls(const struct http_listener *listener, struct MHD_OptionItem options[3])
+{
+    /* libmicrohttpd takes text and functions as non-const data pointers. */
+    union {
+        const char *text;
+        void *data;
+    } priorities = {.text = listener->tls_1_3_only ? TLS_PRIORITIES("+VERS-TLS1.3")
+                                                   : TLS_PRIORITIES("+VERS-TLS1.3:+VERS-TLS1.2")};
+
+    union {
+        gnutls_certificate_retrieve_function3 *function;
+        void *data;
+    } callback = {.function = on_handshake};
+    static const struct MHD_OptionItem end = {MHD_OPTION_END, 0, NULL};
+
+    options[0] = end;
+    if (listener->cert != NULL) {
+        options[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities.data};
+        options[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, callback.data};
+        options[2] = end;
+    }
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_listener *listener)
+{
+    unsigned timeout_s = (unsigned)((s->limits.idle_ms + 999) / 1000) + 1;
+    struct MHD_OptionItem tls[3];
+    unsigned tls_flag = s->cert == NULL ? 0 : MHD_USE_TLS;
+    set_tls(listener, tls);
+    return MHD_start_daemon(tls_flag | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+                            0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, tls,              /* */
+                            MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,                   /* */
+                            MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                           /* */
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,                   /* */
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,                     /* */
+                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,                  /* */
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                 /* */
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->limits.connections,     /* */
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->limits.head_bytes, /* */
+                            MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
+                            /* a reader that takes nothing */ /* */
+                            MHD_OPTION_END);
+}
+
+struct http_server *http_server_create(struct loop *loop, const struct http_listener *listener,
                                        const struct http_limits *limits,
                                        const struct http_hooks *hooks, void *ctx)
 {
     struct http_server *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) {
-        (void)close(listen_fd);
+        (void)close(listener->fd);
         return NULL;
     }
     s->loop = loop;
-    s->listen_fd = listen_fd;
+    s->listen_fd = listener->fd;
+    s->cert = cert_ref(listener->cert);
     s->limits = *limits;
     s->hooks = *hooks;
     s->ctx = ctx;
-    s->daemon = start_daemon(s);
+    s->daemon = start_daemon(s, listener);
     if (s->daemon == NULL) {
-        (void)close(listen_fd);
+        (void)close(listener->fd);
+        cert_unref(s->cert);
         mem_free(s);
         return NULL;
     }
@@ -770,10 +841,20 @@ struct http_server *http_server_create(struct loop *loop, int listen_fd,
     s->daemon_io = (struct loop_io){fd, on_daemon_events};
     if (loop_add(loop, &s->daemon_io, EPOLLIN) != ST_OK) {
         MHD_stop_daemon(s->daemon);
+        cert_unref(s->cert);
         mem_free(s);
         return NULL;
     }
     return s;
+}
+
+void http_server_set_cert(struct http_server *s, struct cert *cert)
+{
+    if (s->cert != NULL && cert != NULL) {
+        (void)cert_ref(cert);
+        cert_unref(s->cert);
+        s->cert = cert;
+    }
 }
 
 /* All resumes of a batch before one run: each run with a resume walks all suspended connections. */
@@ -865,5 +946,6 @@ void http_server_destroy(struct http_server *s)
     if (s->is_draining) {
         (void)close(s->listen_fd); /* a quiesced daemon gave it back to us */
     }
+    cert_unref(s->cert);
     mem_free(s);
 }

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "gateway/problem.h"
 
+struct cert;
 struct http_server;
 struct http_request;
 
@@ -58,10 +59,21 @@ struct http_limits {
     bool half_close_is_gone; /* a client that shuts its sending side has left */
 };
 
-/* listen_fd: bound and listening, taken. NULL: no memory or libmicrohttpd refused. */
-struct http_server *http_server_create(struct loop *loop, int listen_fd,
+/* Where and how a server listens. */
+struct http_listener {
+    int fd;            /* bound and listening; taken */
+    struct cert *cert; /* TLS with this certificate; NULL: plain. Referenced */
+    bool tls_1_3_only; /* no TLS 1.2 */
+};
+
+/* NULL: no memory or libmicrohttpd refused. */
+struct http_server *http_server_create(struct loop *loop, const struct http_listener *listener,
                                        const struct http_limits *limits,
                                        const struct http_hooks *hooks, void *ctx);
+
+/* New connections get this certificate; those that are open keep theirs. Does nothing where the server
+ * speaks plainly, or for NULL. */
+void http_server_set_cert(struct http_server *s, struct cert *cert);
 
 /* Lets libmicrohttpd do its work. Call it before each loop_turn; returns the longest wait in ms it
  * allows before the next call, -1: any. */

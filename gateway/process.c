@@ -163,10 +163,11 @@ static struct http_limits limits_of(const struct process *p)
     };
 }
 
-static void announce(const char *what, const struct conf_address *address, uint16_t port)
+static void announce(const char *what, const struct conf_address *address, uint16_t port,
+                     const struct cert *cert)
 {
-    log_write(LOG_INFO, "process", address->is_ipv6 ? "%s [%.*s]:%u" : "%s %.*s:%u", what,
-              STR_ARG(address->host), (unsigned)port);
+    log_write(LOG_INFO, "process", address->is_ipv6 ? "%s [%.*s]:%u%s" : "%s %.*s:%u%s", what,
+              STR_ARG(address->host), (unsigned)port, cert == NULL ? "" : " with TLS");
 }
 
 static enum status start_worker(struct process *p, size_t index, uint16_t *port)
@@ -175,7 +176,8 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
     uint16_t admin_port = 0;
     struct worker_setup setup = {
         .index = index,
-        .admin_fd = -1,
+        .clients = {-1, server->tls.pair, server->tls.min_version == TLS_SETTINGS_1_3},
+        .admin = {-1, server->admin_tls.pair, server->admin_tls.min_version == TLS_SETTINGS_1_3},
         .limits = limits_of(p),
         .snapshot = p->snapshot,
         .kernels = p->kernels,
@@ -189,23 +191,23 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .sessions = p->sessions,
         .quotas = p->quotas,
     };
-    setup.listen_fd = open_listener(&server->listen, *port, port);
-    if (setup.listen_fd < 0) {
+    setup.clients.fd = open_listener(&server->listen, *port, port);
+    if (setup.clients.fd < 0) {
         complain_listen(&server->listen, errno);
         return ST_IO;
     }
     if (index == 0) {
-        setup.admin_fd = open_listener(&server->admin, server->admin.port, &admin_port);
-        if (setup.admin_fd < 0) {
+        setup.admin.fd = open_listener(&server->admin, server->admin.port, &admin_port);
+        if (setup.admin.fd < 0) {
             complain_listen(&server->admin, errno);
-            (void)close(setup.listen_fd);
+            (void)close(setup.clients.fd);
             return ST_IO;
         }
     }
     enum status st = worker_start(&setup, &p->workers[index]);
     if (st == ST_OK && index == 0) {
-        announce("listening on", &server->listen, *port);
-        announce("admin on", &server->admin, admin_port);
+        announce("listening on", &server->listen, *port, server->tls.pair);
+        announce("admin on", &server->admin, admin_port, server->admin_tls.pair);
     }
     return st;
 }
@@ -365,10 +367,17 @@ static bool is_same_state(const struct conf *old_conf, const struct conf *new_co
            old->recent_bytes == new->recent_bytes;
 }
 
+/* Whether two loads of a block differ in what a listener keeps for life; the certificate is not. */
+static bool is_same_tls(const struct tls_settings *old, const struct tls_settings *new)
+{
+    return (old->pair == NULL) == (new->pair == NULL) && old->min_version == new->min_version;
+}
+
 /* What a reload cannot change is said, not ignored. */
 static void warn_of_fixed(const struct conf_server *old, const struct conf_server *new)
 {
     bool is_same =
+        is_same_tls(&old->tls, &new->tls) && is_same_tls(&old->admin_tls, &new->admin_tls) &&
         str_eq(old->listen.text, new->listen.text) && str_eq(old->admin.text, new->admin.text) &&
         old->workers == new->workers &&memcmp(&old->limits, &new->limits, sizeof old->limits) ==
             0 &&
@@ -378,7 +387,7 @@ static void warn_of_fixed(const struct conf_server *old, const struct conf_serve
     if (!is_same) {
         log_write(
             LOG_WARN, "process",
-            "listen, admin, workers, limits, access_log, half_close_is_gone, kernel_threads and "
+            "listen, admin, whether they speak TLS, workers, limits, access_log, half_close_is_gone, kernel_threads and "
             "kernel_queue change at the next start, not by a reload");
     }
 }

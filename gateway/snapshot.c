@@ -24,6 +24,7 @@ static struct snapshot_box *box_of(struct snapshot *s)
 
 static void destroy(struct snapshot_box *box)
 {
+    conf_fini(&box->snapshot.conf);
     tenants_fini(&box->snapshot.conf.tenants);
     privacy_fini(&box->snapshot.conf.privacy);
     routes_fini(&box->snapshot.conf.routes);
@@ -42,6 +43,9 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
     }
     if (st == ST_OK) {
         st = conf_check(conf, &reader, root);
+    }
+    if (st == ST_OK) {
+        st = conf_load(conf, &reader, root);
     }
     if (st == ST_OK) {
         st = routes_build(&conf->routes, &reader, root->file);

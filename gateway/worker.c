@@ -201,6 +201,10 @@ static void on_switch(struct loop_task *task)
     transport_forget_idle(w->transport);
     snapshot_unref(w->snapshot);
     w->snapshot = s->snapshot;
+    http_server_set_cert(w->server, w->snapshot->conf.server.tls.pair);
+    if (w->admin != NULL) {
+        http_server_set_cert(w->admin, w->snapshot->conf.server.admin_tls.pair);
+    }
     (void)sem_post(&s->done); /* cannot overflow */
 }
 
@@ -261,12 +265,13 @@ static void destroy(struct worker_thread *t)
 /* Takes the descriptors in every case. */
 static enum status open_servers(struct worker *w, const struct worker_setup *setup)
 {
-    w->server = http_server_create(w->loop, setup->listen_fd, &setup->limits, &exchange_hooks, w);
-    if (setup->admin_fd >= 0) {
+    bool has_admin = setup->admin.fd >= 0;
+    w->server = http_server_create(w->loop, &setup->clients, &setup->limits, &exchange_hooks, w);
+    if (has_admin) {
         w->admin =
-            http_server_create(w->loop, setup->admin_fd, &setup->limits, &exchange_admin_hooks, w);
+            http_server_create(w->loop, &setup->admin, &setup->limits, &exchange_admin_hooks, w);
     }
-    bool is_open = w->server != NULL && (setup->admin_fd < 0 || w->admin != NULL);
+    bool is_open = w->server != NULL && (!has_admin || w->admin != NULL);
     return is_open ? ST_OK : ST_NO_MEMORY;
 }
 
@@ -292,9 +297,9 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     }
     w->loop = loop_create(clock_system());
     if (w->loop == NULL) {
-        (void)close(setup->listen_fd);
-        if (setup->admin_fd >= 0) {
-            (void)close(setup->admin_fd);
+        (void)close(setup->clients.fd);
+        if (setup->admin.fd >= 0) {
+            (void)close(setup->admin.fd);
         }
         return ST_NO_MEMORY;
     }

@@ -58,8 +58,8 @@ struct worker {
 
 struct worker_setup { /* lent for worker_start; descriptors are taken */
     size_t index;
-    int listen_fd;
-    int admin_fd; /* -1: none */
+    struct http_listener clients;
+    struct http_listener admin; /* fd -1: none */
     struct http_limits limits;
     struct snapshot *snapshot;
     struct kernel_pool *kernels;
