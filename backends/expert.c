@@ -122,11 +122,11 @@ static const struct key deadline_rows[] = {
 static const struct keys deadline_keys = {"deadlines", sizeof(struct expert_deadlines),
                                           deadline_rows, 4, "How long a call may take."};
 
-static const struct kernel_type *find_kernel_type(struct str name)
+static const struct kernel_builtin *find_builtin(struct str name)
 {
-    for (size_t i = 0; kernel_types[i] != NULL; i++) {
-        if (str_eq(name, str_from(kernel_types[i]->name))) {
-            return kernel_types[i];
+    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
+        if (str_eq(name, str_from(kernel_builtins[i]->name))) {
+            return kernel_builtins[i];
         }
     }
     return NULL;
@@ -135,9 +135,9 @@ static const struct kernel_type *find_kernel_type(struct str name)
 static void complain_about_kernel(struct key_reader *reader, const struct yaml_node *node)
 {
     struct str names = STR("");
-    for (size_t i = 0; kernel_types[i] != NULL; i++) {
+    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
         struct str longer = arena_printf(reader->arena, "%.*s%s%s", STR_ARG(names),
-                                         i == 0 ? "" : ", ", kernel_types[i]->name);
+                                         i == 0 ? "" : ", ", kernel_builtins[i]->name);
         names = longer.ptr == NULL ? names : longer;
     }
     diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
@@ -158,9 +158,9 @@ static enum status decode_kernel(struct key_reader *reader, const struct yaml_no
         name = node->keys[0]->text;
         options = yaml_is_null(node->items[0]) ? NULL : node->items[0];
     }
-    spec->type = find_kernel_type(name);
+    spec->builtin = find_builtin(name);
     spec->options = options;
-    if (spec->type == NULL) {
+    if (spec->builtin == NULL) {
         complain_about_kernel(reader, node);
     }
     return ST_OK;
@@ -336,7 +336,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
     static atomic_uint_fast64_t next_serial = 1;
 
     size_t errors = reader->diags->errors;
-    bool has_kernel = e->kernel_spec.type != NULL;
+    bool has_kernel = e->kernel_spec.builtin != NULL;
     e->index = index;
     e->serial = atomic_fetch_add(&next_serial, 1);
     if (e->model.len == 0) {
@@ -367,7 +367,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         return ST_OK;
     }
     e->price.is_set = true;
-    return e->kernel_spec.type->create(reader, e->kernel_spec.options, &e->kernel);
+    return kernel_create(e->kernel_spec.builtin, reader, e->kernel_spec.options, &e->kernel);
 }
 
 void expert_fini(struct expert *e)

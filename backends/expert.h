@@ -11,7 +11,7 @@
 #include "base/str.h"
 
 struct kernel;
-struct kernel_type;
+struct kernel_builtin;
 
 enum expert_locality {
     EXPERT_LOCAL,
@@ -58,7 +58,7 @@ struct expert_deadlines { /* ms */
 };
 
 struct expert_kernel { /* the `kernel:` key, between decode and build */
-    const struct kernel_type *type;
+    const struct kernel_builtin *builtin;
     const struct yaml_node *options;
 };
 

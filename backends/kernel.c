@@ -1,19 +1,37 @@
-/* The table of built-in kernels and what they share. See kernel.h. Runs nothing: kernel_call.c does. */
+/* The table of built-in kernels, making kernels, and what kernels share. See kernel.h. */
 #include "backends/kernel.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "backends/kernel_options.h"
 #include "backends/kernels/kernels.h"
+#include "base/mem.h"
+#include "base/utf8.h"
 
-const struct kernel_type *const kernel_types[] = {
-    &calc_kernel_type,   &lookup_kernel_type, &constant_kernel_type,
-    &refuse_kernel_type, &echo_kernel_type,   NULL,
+enum {
+    ARENA_BLOCK_BYTES = 4096,
+    OPTIONS_MAX_BYTES = 16 * 1024 * 1024, /* more than any configuration may have */
 };
 
-void kernel_init(struct kernel *kernel, const struct kernel_type *type)
+const struct kernel_builtin *const kernel_builtins[] = {
+    &calc_kernel, &lookup_kernel, &constant_kernel, &refuse_kernel, &echo_kernel, NULL,
+};
+
+struct kernel {
+    const struct ek_kernel *abi;
+    struct ek_instance *instance;
+    _Atomic uint32_t users; /* whoever made it, and each call that runs on the pool */
+};
+
+struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *instance)
 {
-    kernel->type = type;
-    kernel->users = 1;
+    struct kernel *kernel = mem_zalloc(1, sizeof *kernel);
+    if (kernel != NULL) {
+        *kernel = (struct kernel){abi, instance, 1};
+    }
+    return kernel;
 }
 
 void kernel_ref(struct kernel *kernel)
@@ -24,46 +42,175 @@ void kernel_ref(struct kernel *kernel)
 void kernel_unref(struct kernel *kernel)
 {
     if (kernel != NULL && --kernel->users == 0) {
-        kernel->type->destroy(kernel);
+        kernel->abi->destroy(kernel->instance);
+        mem_free(kernel);
     }
 }
 
-struct str kernel_last_question(const struct kernel_prompt *prompt)
+uint32_t kernel_capabilities(const struct kernel *kernel)
 {
-    for (size_t i = prompt->count; i > 0; i--) {
-        if (str_eq(prompt->messages[i - 1].role, STR("user"))) {
-            return prompt->messages[i - 1].text;
+    return kernel->abi->info()->capabilities;
+}
+
+enum ek_status kernel_generate(struct kernel *kernel, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
+{
+    *ret_result = (struct ek_result){
+        .size = sizeof *ret_result, .prompt_tokens = -1, .completion_tokens = -1};
+    *ret_error = (struct ek_error){.size = sizeof *ret_error, .retry_after_s = -1};
+    enum ek_status status =
+        kernel->abi->generate(kernel->instance, request, sink, ret_result, ret_error);
+    ret_error->message[sizeof ret_error->message - 1] = '\0';
+    ret_error->code[sizeof ret_error->code - 1] = '\0';
+    return status;
+}
+
+int64_t kernel_count(struct kernel *kernel, struct str text)
+{
+    uint64_t tokens = 0;
+    bool is_counted = kernel->abi->count != NULL &&
+                      kernel->abi->count(kernel->instance, kernel_text(text), &tokens) == EK_OK &&
+                      tokens <= INT32_MAX;
+    return is_counted ? (int64_t)tokens : kernel_count_tokens(text);
+}
+
+/* ---- making ---- */
+
+/* Shows what create complained about, where it stands. */
+static void complain(struct key_reader *reader, const struct yaml_node *options,
+                     const struct kernel_builtin *builtin, const struct ek_error *error)
+{
+    const struct yaml_node *at = kernel_options_find(options, str_from(error->option));
+    diags_add(reader->diags, DIAG_ERROR, at != NULL ? at->file : STR(""),
+              at != NULL ? at->pos : (struct pos){0, 0}, "%s",
+              error->message[0] != '\0' ? error->message : builtin->name);
+}
+
+static enum status create_instance(const struct kernel_builtin *builtin, struct key_reader *reader,
+                                   const struct yaml_node *options, struct str json,
+                                   struct ek_instance **ret_instance)
+{
+    struct ek_config config = {
+        .size = sizeof config, .options = kernel_text(json), .folder = kernel_text(reader->root)};
+    struct ek_error error = {.size = sizeof error, .retry_after_s = -1};
+    enum ek_status status = builtin->abi->create(&config, ret_instance, &error);
+    if (status == EK_NO_MEMORY) {
+        return ST_NO_MEMORY;
+    }
+    if (status != EK_OK) {
+        complain(reader, options, builtin, &error);
+        return ST_INVALID;
+    }
+    return ST_OK;
+}
+
+enum status kernel_create(const struct kernel_builtin *builtin, struct key_reader *reader,
+                          const struct yaml_node *options, struct kernel **ret_kernel)
+{
+    /* The key table sees the YAML itself, so that its complaints say where; create reads JSON. */
+    void *decoded = arena_alloc(reader->arena, builtin->keys->size);
+    struct ek_instance *instance = NULL;
+    struct buf json;
+    if (decoded == NULL) {
+        return ST_NO_MEMORY;
+    }
+    enum status st = keys_decode(builtin->keys, reader, options, decoded);
+    buf_init(&json, OPTIONS_MAX_BYTES);
+    st = st == ST_OK ? kernel_options_write(options, &json) : st;
+    st = st == ST_OK ? create_instance(builtin, reader, options, buf_str(&json), &instance) : st;
+    buf_fini(&json);
+    if (st != ST_OK) {
+        return st == ST_TOO_BIG ? ST_NO_MEMORY : st;
+    }
+    struct kernel *kernel = kernel_wrap(builtin->abi, instance);
+    if (kernel == NULL) {
+        builtin->abi->destroy(instance);
+        return ST_NO_MEMORY;
+    }
+    *ret_kernel = kernel;
+    return ST_OK;
+}
+
+/* ---- for kernels ---- */
+
+struct str kernel_last_question(const struct ek_request *request)
+{
+    for (size_t i = request->message_count; i > 0; i--) {
+        const struct ek_message *message = &request->messages[i - 1];
+        if (str_eq(kernel_str(message->role), STR("user"))) {
+            return kernel_str(message->text);
         }
     }
     return STR("");
 }
 
-void kernel_finish(struct kernel_result *ret_result, enum status st)
+enum ek_status kernel_say(const struct ek_sink *sink, struct str text)
 {
-    *ret_result = (struct kernel_result){
-        .finish = KERNEL_STOP,
-        .retry_after_s = -1,
-        .prompt_tokens = -1,
-        .completion_tokens = -1,
-    };
-    if (st == ST_CLOSED) {
-        ret_result->finish = KERNEL_CANCELLED;
-    } else if (st != ST_OK) {
-        kernel_fail(ret_result, 500, "the expert ran out of memory");
-    }
+    return sink->piece(sink->ctx, kernel_text(text)) == 0 ? EK_OK : EK_CANCELLED;
 }
 
-void kernel_fail(struct kernel_result *ret_result, int http_status, const char *message)
+enum ek_status kernel_fail(struct ek_error *ret_error, enum ek_status status, const char *format,
+                           ...)
 {
-    *ret_result = (struct kernel_result){
-        .finish = KERNEL_FAILED,
-        .http_status = http_status,
-        .retry_after_s = -1,
-        .prompt_tokens = -1,
-        .completion_tokens = -1,
-    };
-    (void)snprintf(ret_result->message, sizeof ret_result->message, "%s", message);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(ret_error->message, sizeof ret_error->message, format, args);
+    va_end(args);
+    struct str whole = utf8_truncate(str_from(ret_error->message), sizeof ret_error->message - 1);
+    ret_error->message[utf8_valid_prefix(whole)] = '\0';
+    return status;
 }
+
+struct arena *kernel_arena(struct ek_error *ret_error)
+{
+    struct arena *arena = arena_create(ARENA_BLOCK_BYTES, OPTIONS_MAX_BYTES * 8UL);
+    if (arena == NULL) {
+        (void)kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the options");
+    }
+    return arena;
+}
+
+/* JSON is YAML but for the dollar, which the one takes for a variable's. */
+static enum status write_as_yaml(struct str json, struct buf *out)
+{
+    enum status st = ST_OK;
+    while (st == ST_OK && json.len > 0) {
+        size_t n = str_find_char(json, '$');
+        st = buf_append(out, str_slice(json, 0, n));
+        if (st == ST_OK && n < json.len) {
+            st = buf_append(out, STR("$$"));
+            n++;
+        }
+        json = str_slice(json, n, json.len);
+    }
+    return st;
+}
+
+enum ek_status kernel_decode(const struct ek_config *config, const struct keys *keys,
+                             struct arena *arena, void *ret, struct ek_error *ret_error)
+{
+    struct buf text;
+    struct yaml_node *node = NULL;
+    struct diags *diags = arena_alloc(arena, sizeof *diags);
+    if (diags == NULL) {
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the options");
+    }
+    diags_init(diags, arena);
+    struct key_reader reader = {.arena = arena, .diags = diags, .root = kernel_str(config->folder)};
+    buf_init(&text, OPTIONS_MAX_BYTES);
+    enum status st = write_as_yaml(kernel_str(config->options), &text);
+    st = st == ST_OK ? yaml_parse(buf_str(&text), STR("options"), arena, diags, &node) : st;
+    st = st == ST_OK ? keys_decode(keys, &reader, node, ret) : st;
+    buf_fini(&text);
+    if (st == ST_INVALID) {
+        struct str why = diags->count > 0 ? diags->items[0].message : STR("not a JSON object");
+        return kernel_fail(ret_error, EK_BAD_CONFIG, "%.*s", STR_ARG(why));
+    }
+    return st == ST_OK ? EK_OK : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the options");
+}
+
+/* ---- counting ---- */
 
 static bool is_blank(char c)
 {

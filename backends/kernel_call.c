@@ -4,10 +4,10 @@
  *   loop thread                                  thread of the pool
  *   -----------                                  ------------------
  *   kernel_pool_call ---- push work ---------->  run_work: kernel_chat_parse, generate
- *                                                  on_text -> put -> outbox (waits while full)
+ *                                                  on_piece -> put -> outbox (waits while full)
  *   on_posted <---------- loop_post -----------      |
  *     outbox -> call->in, state, wake                 finish_work
- *   consumed, cancel ---- under the lock ----->   put goes on, or says ST_CLOSED
+ *   consumed, cancel ---- under the lock ----->   put goes on, or says stop
  *
  * The call belongs to its owner and to the loop's thread alone. What both sides share is `struct
  * work`, reference-counted: the call, the queued or running job and a posted task hold one each, so
@@ -44,7 +44,9 @@ struct work {
     struct kernel_call *owner; /* loop thread only; NULL once the call is destroyed */
     struct kernel_reply reply; /* pool thread only, like body */
     struct str body;           /* own copy, in the same block as reply.model */
+    uint64_t deadline_ns;      /* for the kernel; 0: none */
     _Atomic unsigned users;
+    ek_flag cancel;       /* is_cancelled, for the kernel: written under the lock, read without */
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     struct buf outbox;    /* bytes that the loop has not yet taken */
@@ -207,21 +209,21 @@ static bool is_cancelled(struct work *work)
     return is;
 }
 
-static enum status on_text(void *ctx, struct str piece)
+static int on_piece(void *ctx, struct ek_text piece)
 {
     struct answer *a = ctx;
     if (a->st != ST_OK || a->is_at_limit || is_cancelled(a->work)) {
-        return ST_CLOSED;
+        return 1;
     }
-    struct str text = fit(a, piece);
+    struct str text = fit(a, kernel_str(piece));
     enum status st = a->is_stream ? stream_text(a, text) : buf_append(&a->text, text);
     if (st != ST_OK && st != ST_CLOSED) {
         a->st = st;
     }
-    return st == ST_OK && !a->is_at_limit ? ST_OK : ST_CLOSED;
+    return st == ST_OK && !a->is_at_limit ? 0 : 1;
 }
 
-static enum status on_pause(void *ctx, int64_t ms)
+static int on_pause(void *ctx, int64_t ms)
 {
     struct work *work = ((struct answer *)ctx)->work;
     struct timespec until;
@@ -237,21 +239,22 @@ static enum status on_pause(void *ctx, int64_t ms)
     while (!work->is_cancelled && error != ETIMEDOUT) {
         error = pthread_cond_timedwait(&work->changed, &work->lock, &until);
     }
-    enum status st = work->is_cancelled ? ST_CLOSED : ST_OK;
+    bool is_over = work->is_cancelled;
     (void)pthread_mutex_unlock(&work->lock);
-    return st;
+    return is_over ? 1 : 0;
 }
 
 /* ---- one run, on the pool's thread ---- */
 
-static struct kernel_usage usage_of(const struct answer *a, const struct kernel_prompt *prompt,
-                                    const struct kernel_result *result)
+static struct kernel_usage usage_of(const struct answer *a, const struct ek_request *request,
+                                    const struct ek_result *result)
 {
     struct kernel_usage usage = {result->prompt_tokens, result->completion_tokens};
     if (usage.prompt_tokens < 0) {
         usage.prompt_tokens = 0;
-        for (size_t i = 0; i < prompt->count; i++) {
-            usage.prompt_tokens += kernel_count_tokens(prompt->messages[i].text);
+        for (size_t i = 0; i < request->message_count; i++) {
+            struct str text = kernel_str(request->messages[i].text);
+            usage.prompt_tokens += kernel_count(a->work->kernel, text);
         }
     }
     if (usage.completion_tokens < 0 || a->is_at_limit) {
@@ -260,19 +263,41 @@ static struct kernel_usage usage_of(const struct answer *a, const struct kernel_
     return usage;
 }
 
-static void refuse(struct answer *a, const struct kernel_result *why)
+/* What a kernel's status means over HTTP, where its error names nothing else. */
+static const struct {
+    int http_status;
+    const char *code;
+    const char *message;
+} failures[] = {
+    [EK_OK] = {500, "", "the expert failed"},
+    [EK_BAD_REQUEST] = {400, "", "the expert cannot answer this request"},
+    [EK_BAD_CONFIG] = {500, "", "the expert is not configured"},
+    [EK_NO_MEMORY] = {503, "", "the expert ran out of memory"},
+    [EK_BUSY] = {503, "", "the expert is busy"},
+    [EK_CANCELLED] = {500, "", "the expert gave up"},
+    [EK_LATE] = {504, "", "the expert was too slow"},
+    [EK_TOO_LONG] = {400, "context_length_exceeded", "the prompt is too long for the expert"},
+    [EK_UNSUPPORTED] = {400, "", "the expert cannot do this"},
+    [EK_FAILED] = {500, "", "the expert failed"},
+};
+
+static void refuse(struct answer *a, enum ek_status status, const struct ek_error *error)
 {
     struct work *work = a->work;
+    size_t row = (size_t)status < sizeof failures / sizeof failures[0] ? (size_t)status : EK_FAILED;
+    bool is_given = error->http_status >= 400 && error->http_status <= 599;
+    int http_status = is_given ? error->http_status : failures[row].http_status;
+    const char *message = error->message[0] != '\0' ? error->message : failures[row].message;
+    const char *code = error->code[0] != '\0' ? error->code : failures[row].code;
     buf_reset(&a->events);
-    if (kernel_reply_error(&a->events, why->http_status, str_from(why->message),
-                           str_from(why->code)) != ST_OK) {
+    if (kernel_reply_error(&a->events, http_status, str_from(message), str_from(code)) != ST_OK) {
         put_end(work, 0, STR(""), CALL_NO_MEMORY);
         return;
     }
     (void)pthread_mutex_lock(&work->lock);
-    work->retry_after_s = why->retry_after_s;
+    work->retry_after_s = error->retry_after_s;
     (void)pthread_mutex_unlock(&work->lock);
-    put_end(work, why->http_status, buf_str(&a->events), CALL_OK);
+    put_end(work, http_status, buf_str(&a->events), CALL_OK);
 }
 
 /* The proper end of an answer. */
@@ -301,35 +326,35 @@ static void complete(struct answer *a, const char *finish, struct kernel_usage u
             is_whole ? CALL_OK : CALL_NO_MEMORY);
 }
 
-static void finish_work(struct answer *a, const struct kernel_prompt *prompt,
-                        const struct kernel_result *result)
+static const char *const finishes[] = {
+    [EK_FINISH_STOP] = "stop",
+    [EK_FINISH_LENGTH] = "length",
+    [EK_FINISH_FILTER] = "content_filter",
+    [EK_FINISH_CUT] = NULL,
+};
+
+static const char *finish_text(uint32_t finish)
 {
+    return finish < sizeof finishes / sizeof finishes[0] ? finishes[finish] : NULL;
+}
+
+/* Asks the kernel, and ends the reply by what it says. */
+static void run_kernel(struct answer *a, const struct ek_request *request)
+{
+    const struct ek_sink sink = {
+        .size = sizeof sink, .ctx = a, .piece = on_piece, .pause = on_pause};
+    struct ek_result result;
+    struct ek_error error;
+    enum ek_status status = kernel_generate(a->work->kernel, request, &sink, &result, &error);
+    const char *finish = a->is_at_limit ? "length" : finish_text(result.finish);
     if (a->st != ST_OK) {
         put_end(a->work, 0, STR(""), a->st == ST_TOO_BIG ? CALL_TOO_BIG : CALL_NO_MEMORY);
-        return;
-    }
-    if (a->is_at_limit) {
-        complete(a, "length", usage_of(a, prompt, result));
-        return;
-    }
-    switch (result->finish) {
-    case KERNEL_STOP:
-        complete(a, "stop", usage_of(a, prompt, result));
-        break;
-    case KERNEL_LENGTH:
-        complete(a, "length", usage_of(a, prompt, result));
-        break;
-    case KERNEL_FAILED:
-        if (!a->has_begun) {
-            refuse(a, result);
-            break;
-        }
+    } else if (a->is_at_limit || (status == EK_OK && finish != NULL)) {
+        complete(a, finish, usage_of(a, request, &result));
+    } else if (status == EK_OK || status == EK_CANCELLED || a->has_begun) {
         put_end(a->work, 0, STR(""), CALL_CUT);
-        break;
-    case KERNEL_CANCELLED: /* the owner's doing; otherwise the kernel gave up without a reason */
-    case KERNEL_CUT:
-        put_end(a->work, 0, STR(""), CALL_CUT);
-        break;
+    } else {
+        refuse(a, status, &error);
     }
 }
 
@@ -339,20 +364,18 @@ static void answer(struct answer *a)
     struct work *work = a->work;
     enum status st = kernel_chat_parse(work->body, &chat);
     if (st == ST_INVALID) {
-        struct kernel_result bad;
-        kernel_fail(&bad, 400, chat.why);
-        refuse(a, &bad);
+        struct ek_error bad = {.size = sizeof bad, .retry_after_s = -1};
+        refuse(a, kernel_fail(&bad, EK_BAD_REQUEST, "%s", chat.why), &bad);
     } else if (st != ST_OK) {
         put_end(work, 0, STR(""), CALL_NO_MEMORY);
     } else {
-        struct kernel_result result = {.finish = KERNEL_CUT};
-        struct kernel_sink sink = {a, on_text, on_pause};
         work->reply.includes_usage = chat.includes_usage;
-        work->reply.is_refusal = work->kernel->type->is_refusal;
+        work->reply.is_refusal = (kernel_capabilities(work->kernel) & EK_CAP_REFUSAL) != 0;
         a->is_stream = chat.is_stream;
-        a->max_tokens = chat.prompt.max_tokens;
-        work->kernel->type->generate(work->kernel, &chat.prompt, &sink, &result);
-        finish_work(a, &chat.prompt, &result);
+        a->max_tokens = chat.request.max_tokens;
+        chat.request.cancel = &work->cancel;
+        chat.request.deadline_ns = work->deadline_ns;
+        run_kernel(a, &chat.request);
     }
     kernel_chat_fini(&chat);
 }
@@ -390,6 +413,7 @@ static void stop_work(struct kernel_call *kc)
     (void)pthread_mutex_lock(&work->lock);
     bool is_running = !work->is_done;
     work->is_cancelled = true;
+    work->cancel = 1;
     (void)pthread_cond_broadcast(&work->changed);
     (void)pthread_mutex_unlock(&work->lock);
     if (is_running && kernel_pool_drop(kc->pool, &work->job)) {
@@ -610,6 +634,9 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
     kc->first_token_due_ms = due_after(started_ms, options->first_token_ms);
     kc->total_due_ms = due_after(started_ms, options->total_ms);
     kc->idle_ms = options->idle_ms;
+    if (options->total_ms > 0) {
+        kc->work->deadline_ns = (uint64_t)kc->total_due_ms * 1000000U;
+    }
     enum status st = set_timer(kc);
     if (st == ST_OK) {
         st = kernel_pool_push(pool, &kc->work->job);

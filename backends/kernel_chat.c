@@ -1,6 +1,7 @@
 /* See kernel_chat.h. */
 #include "backends/kernel_chat.h"
 
+#include "backends/kernel.h"
 #include "base/json_scan.h"
 #include "base/mem.h"
 
@@ -120,16 +121,16 @@ static struct str read_content(struct reading *r)
     return STR("");
 }
 
-static void add_message(struct reading *r, struct kernel_message message)
+static void add_message(struct reading *r, struct ek_message message)
 {
     struct kernel_chat *chat = r->chat;
-    if (chat->prompt.count == MESSAGES_MAX) {
+    if (chat->request.message_count == MESSAGES_MAX) {
         refuse(r, "too many messages");
         return;
     }
-    if (chat->prompt.count == chat->message_cap) {
+    if (chat->request.message_count == chat->message_cap) {
         size_t cap = chat->message_cap == 0 ? 16 : chat->message_cap * 2;
-        struct kernel_message *grown = mem_resize(chat->messages, cap * sizeof *grown);
+        struct ek_message *grown = mem_resize(chat->messages, cap * sizeof *grown);
         if (grown == NULL) {
             r->st = ST_NO_MEMORY;
             return;
@@ -137,15 +138,15 @@ static void add_message(struct reading *r, struct kernel_message message)
         chat->messages = grown;
         chat->message_cap = cap;
     }
-    chat->messages[chat->prompt.count] = message;
-    chat->prompt.messages = chat->messages;
-    chat->prompt.count++;
+    chat->messages[chat->request.message_count] = message;
+    chat->request.messages = chat->messages;
+    chat->request.message_count++;
 }
 
 static void read_message(struct reading *r)
 {
     struct json_value key;
-    struct kernel_message message = {{NULL, 0}, {NULL, 0}};
+    struct ek_message message = {{NULL, 0}, {NULL, 0}};
     if (json_peek(&r->json) != JSON_OBJECT) {
         (void)json_take(&r->json, NULL);
         refuse(r, "each message must be an object");
@@ -155,10 +156,10 @@ static void read_message(struct reading *r)
     while (json_next_member(&r->json, &key)) {
         struct json_value value;
         if (json_text_is(key, STR("content"))) {
-            message.text = read_content(r);
+            message.text = kernel_text(read_content(r));
         } else if (json_text_is(key, STR("role")) && json_peek(&r->json) == JSON_STRING) {
             if (json_take(&r->json, &value)) {
-                message.role = text_of(r, value);
+                message.role = kernel_text(text_of(r, value));
             }
         } else {
             (void)json_take(&r->json, NULL);
@@ -178,7 +179,7 @@ static void read_messages(struct reading *r)
         return;
     }
     (void)json_open(&r->json, JSON_ARRAY);
-    r->chat->prompt.count = 0; /* of two such members the last one counts, as everywhere */
+    r->chat->request.message_count = 0; /* of two such members the last one counts, as everywhere */
     while (json_next_item(&r->json) && r->st == ST_OK) {
         read_message(r);
     }
@@ -206,8 +207,72 @@ static void read_max_tokens(struct reading *r)
         refuse(r, "max_tokens must be a positive integer");
         return;
     }
-    if (r->chat->prompt.max_tokens == 0 || count < r->chat->prompt.max_tokens) {
-        r->chat->prompt.max_tokens = count;
+    if (r->chat->request.max_tokens == 0 || count < r->chat->request.max_tokens) {
+        r->chat->request.max_tokens = count;
+    }
+}
+
+/* A number from 0 on; null counts as none. */
+static void read_real(struct reading *r, double *ret_value, const char *why)
+{
+    struct json_value value = {.type = JSON_NONE};
+    double number = 0;
+    (void)json_take(&r->json, &value);
+    if (value.type == JSON_NULL) {
+        return;
+    }
+    if (value.type != JSON_NUMBER || json_to_real(value, &number) != ST_OK || number < 0) {
+        refuse(r, why);
+        return;
+    }
+    *ret_value = number;
+}
+
+static void read_seed(struct reading *r)
+{
+    struct json_value value = {.type = JSON_NONE};
+    int64_t seed = 0;
+    (void)json_take(&r->json, &value);
+    if (value.type == JSON_NULL) {
+        return;
+    }
+    if (value.type != JSON_NUMBER || json_to_int(value, &seed) != ST_OK) {
+        refuse(r, "seed must be an integer");
+        return;
+    }
+    r->chat->request.seed = (uint64_t)seed;
+    r->chat->request.has_seed = 1;
+}
+
+static void add_stop(struct reading *r)
+{
+    struct kernel_chat *chat = r->chat;
+    struct json_value value = {.type = JSON_NONE};
+    (void)json_take(&r->json, &value);
+    if (value.type == JSON_NULL) {
+        return;
+    }
+    if (value.type != JSON_STRING || chat->request.stop_count == KERNEL_CHAT_STOPS) {
+        refuse(r, "stop must be a string or an array of up to four strings");
+        return;
+    }
+    struct str text = text_of(r, value);
+    if (text.len > 0) {
+        chat->stops[chat->request.stop_count++] = kernel_text(text);
+        chat->request.stop = chat->stops;
+    }
+}
+
+static void read_stop(struct reading *r)
+{
+    r->chat->request.stop_count = 0;
+    if (json_peek(&r->json) != JSON_ARRAY) {
+        add_stop(r);
+        return;
+    }
+    (void)json_open(&r->json, JSON_ARRAY);
+    while (r->st == ST_OK && json_next_item(&r->json)) {
+        add_stop(r);
     }
 }
 
@@ -240,6 +305,7 @@ static void read_choices(struct reading *r)
 
 static void read_request(struct reading *r)
 {
+    struct ek_request *request = &r->chat->request;
     struct json_value key;
     if (!json_open(&r->json, JSON_OBJECT)) {
         return;
@@ -256,6 +322,14 @@ static void read_request(struct reading *r)
             read_max_tokens(r);
         } else if (json_text_is(key, STR("n"))) {
             read_choices(r);
+        } else if (json_text_is(key, STR("temperature"))) {
+            read_real(r, &request->temperature, "temperature must be a number from 0 on");
+        } else if (json_text_is(key, STR("top_p"))) {
+            read_real(r, &request->top_p, "top_p must be a number from 0 on");
+        } else if (json_text_is(key, STR("seed"))) {
+            read_seed(r);
+        } else if (json_text_is(key, STR("stop"))) {
+            read_stop(r);
         } else {
             (void)json_take(&r->json, NULL);
         }
@@ -264,7 +338,10 @@ static void read_request(struct reading *r)
 
 enum status kernel_chat_parse(struct str body, struct kernel_chat *ret_chat)
 {
-    *ret_chat = (struct kernel_chat){.why = NULL};
+    *ret_chat = (struct kernel_chat){.request = {.size = sizeof ret_chat->request,
+                                                 .temperature = -1,
+                                                 .top_p = -1,
+                                                 .body = kernel_text(body)}};
     struct reading r = {.chat = ret_chat, .st = ST_OK};
     ret_chat->arena = arena_create(ARENA_BLOCK_BYTES, TEXT_MAX_BYTES * 2UL);
     if (ret_chat->arena == NULL) {
@@ -277,7 +354,7 @@ enum status kernel_chat_parse(struct str body, struct kernel_chat *ret_chat)
         r.st = ST_INVALID;
         ret_chat->why = "the request body is not a valid JSON object";
     }
-    if (r.st == ST_OK && ret_chat->prompt.count == 0) {
+    if (r.st == ST_OK && ret_chat->request.message_count == 0) {
         refuse(&r, "messages must be a non-empty array");
     }
     return r.st;

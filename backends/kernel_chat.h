@@ -4,18 +4,23 @@
 
 #include <stdbool.h>
 
-#include "backends/kernel.h"
+#include "backends/kernel_abi.h"
 #include "base/arena.h"
 #include "base/str.h"
 
-struct kernel_chat {
-    struct kernel_prompt prompt; /* borrows from the body and from the arena */
+enum {
+    KERNEL_CHAT_STOPS = 4, /* as in OpenAI's API */
+};
+
+struct kernel_chat {           /* must stay where it is: the request points into it */
+    struct ek_request request; /* borrows from the body and from the arena */
     bool is_stream;
     bool includes_usage; /* stream_options.include_usage */
     const char *why;     /* after ST_INVALID: for the client, static text */
     struct arena *arena;
-    struct kernel_message *messages;
+    struct ek_message *messages;
     size_t message_cap;
+    struct ek_text stops[KERNEL_CHAT_STOPS];
 };
 
 /* Reads the body of a request, which must outlive the chat. ST_INVALID with ret_chat->why;

@@ -31,10 +31,10 @@ static void print_kernels(void)
 {
     (void)puts("\n# Kernels\n\nExperts inside the process: `kernel: {NAME: OPTIONS}` instead of a "
                "`url`.");
-    for (size_t i = 0; kernel_types[i] != NULL; i++) {
-        if (kernel_types[i]->keys != NULL) {
+    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
+        if (kernel_builtins[i]->keys != NULL) {
             (void)puts("");
-            keys_print_markdown(kernel_types[i]->keys, stdout);
+            keys_print_markdown(kernel_builtins[i]->keys, stdout);
         }
     }
 }

@@ -134,47 +134,61 @@ static const struct keys calc_keys = {
     .sentence = "exact arithmetic and unit conversion; it has no options: write calc: {}",
 };
 
-static void destroy(struct kernel *kernel)
+static void destroy(struct ek_instance *instance)
 {
-    mem_free(kernel);
+    (void)instance; /* there is nothing to keep between requests */
 }
 
-static enum status create(struct key_reader *reader, const struct yaml_node *options,
-                          struct kernel **ret_kernel)
+static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
+                             struct ek_error *ret_error)
 {
-    char nothing;
-    enum status st = keys_decode(&calc_keys, reader, options, &nothing);
-    if (st != ST_OK) {
-        return st;
-    }
-    struct kernel *kernel = mem_zalloc(1, sizeof *kernel);
-    if (kernel == NULL) {
-        return ST_NO_MEMORY;
-    }
-    kernel_init(kernel, &calc_kernel_type);
-    *ret_kernel = kernel;
-    return ST_OK;
+    (void)config;
+    (void)ret_error;
+    *ret_instance = NULL;
+    return EK_OK;
 }
 
-static void generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                     const struct kernel_sink *sink, struct kernel_result *ret_result)
+static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
 {
-    (void)kernel;
+    (void)instance;
+    (void)ret_result;
     struct buf text;
     buf_init(&text, ANSWER_MAX_BYTES);
-    enum status st = calc_answer(kernel_last_question(prompt), &text);
-    if (st == ST_OK) {
-        st = sink->text(sink->ctx, buf_str(&text));
-    }
-    kernel_finish(ret_result, st);
+    enum status st = calc_answer(kernel_last_question(request), &text);
+    enum ek_status status = st == ST_OK
+                                ? kernel_say(sink, buf_str(&text))
+                                : kernel_fail(ret_error, EK_NO_MEMORY, "no memory to calculate");
     buf_fini(&text);
+    return status;
 }
 
-const struct kernel_type calc_kernel_type = {
-    .name = "calc",
-    .sentence = "does exact arithmetic and converts units",
-    .keys = &calc_keys,
+static const struct ek_info *info(void)
+{
+    static const struct ek_info facts = {
+        .size = sizeof facts,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
+        .name = STR_INIT("calc"),
+        .version = STR_INIT("1"),
+        .license = STR_INIT("MIT"),
+    };
+    return &facts;
+}
+
+static const struct ek_kernel abi = {
+    .size = sizeof abi,
+    .abi_major = EK_ABI_MAJOR,
+    .abi_minor = EK_ABI_MINOR,
+    .info = info,
     .create = create,
     .destroy = destroy,
     .generate = generate,
+};
+
+const struct kernel_builtin calc_kernel = {
+    .name = "calc",
+    .sentence = "does exact arithmetic and converts units",
+    .keys = &calc_keys,
+    .abi = &abi,
 };

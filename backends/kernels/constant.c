@@ -5,10 +5,9 @@
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
 
-struct constant {
-    struct kernel base;
-    char *text;
+struct ek_instance {
     size_t len;
+    char text[];
 };
 
 struct constant_options {
@@ -34,53 +33,71 @@ static const struct keys constant_keys = {
     .sentence = "a fixed answer",
 };
 
-static void destroy(struct kernel *kernel)
+static void destroy(struct ek_instance *instance)
 {
-    struct constant *constant = (struct constant *)kernel;
-    mem_free(constant->text);
-    mem_free(constant);
+    mem_free(instance);
 }
 
-static enum status create(struct key_reader *reader, const struct yaml_node *options,
-                          struct kernel **ret_kernel)
+static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
+                             struct ek_error *ret_error)
 {
-    struct constant_options decoded;
-    enum status st = keys_decode(&constant_keys, reader, options, &decoded);
-    if (st != ST_OK) {
-        return st;
+    struct constant_options options;
+    struct arena *arena = kernel_arena(ret_error);
+    if (arena == NULL) {
+        return EK_NO_MEMORY;
     }
-    struct constant *constant = mem_zalloc(1, sizeof *constant);
-    if (constant == NULL) {
-        return ST_NO_MEMORY;
+    enum ek_status status = kernel_decode(config, &constant_keys, arena, &options, ret_error);
+    if (status == EK_OK) {
+        struct ek_instance *constant = mem_alloc(sizeof *constant + options.text.len);
+        if (constant == NULL) {
+            status = kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the text");
+        } else {
+            constant->len = options.text.len;
+            if (options.text.len > 0) {
+                memcpy(constant->text, options.text.ptr, options.text.len);
+            }
+            *ret_instance = constant;
+        }
     }
-    kernel_init(&constant->base, &constant_kernel_type);
-    constant->text = mem_alloc(decoded.text.len);
-    if (constant->text == NULL) {
-        destroy(&constant->base);
-        return ST_NO_MEMORY;
-    }
-    if (decoded.text.len > 0) {
-        memcpy(constant->text, decoded.text.ptr, decoded.text.len);
-    }
-    constant->len = decoded.text.len;
-    *ret_kernel = &constant->base;
-    return ST_OK;
+    arena_destroy(arena);
+    return status;
 }
 
-static void generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                     const struct kernel_sink *sink, struct kernel_result *ret_result)
+static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
 {
-    (void)prompt;
-    const struct constant *constant = (const struct constant *)kernel;
-    enum status st = sink->text(sink->ctx, (struct str){constant->text, constant->len});
-    kernel_finish(ret_result, st);
+    (void)request;
+    (void)ret_result;
+    (void)ret_error;
+    return kernel_say(sink, (struct str){instance->text, instance->len});
 }
 
-const struct kernel_type constant_kernel_type = {
-    .name = "constant",
-    .sentence = "gives one fixed answer",
-    .keys = &constant_keys,
+static const struct ek_info *info(void)
+{
+    static const struct ek_info facts = {
+        .size = sizeof facts,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
+        .name = STR_INIT("constant"),
+        .version = STR_INIT("1"),
+        .license = STR_INIT("MIT"),
+    };
+    return &facts;
+}
+
+static const struct ek_kernel abi = {
+    .size = sizeof abi,
+    .abi_major = EK_ABI_MAJOR,
+    .abi_minor = EK_ABI_MINOR,
+    .info = info,
     .create = create,
     .destroy = destroy,
     .generate = generate,
+};
+
+const struct kernel_builtin constant_kernel = {
+    .name = "constant",
+    .sentence = "gives one fixed answer",
+    .keys = &constant_keys,
+    .abi = &abi,
 };

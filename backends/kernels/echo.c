@@ -2,14 +2,14 @@
  * delays and faults. The faults are used up one per request, in the order in which requests start;
  * the last one stays. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/kernels/echo_fault.h"
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
 
-struct echo {
-    struct kernel base;
+struct ek_instance {
     char *text; /* NULL: the last user message */
     size_t text_len;
     int64_t delay_ms;
@@ -87,94 +87,87 @@ static const struct keys echo_keys = {
     .sentence = "answers with the question, for tests of everything around experts",
 };
 
-static void destroy(struct kernel *kernel)
+static void destroy(struct ek_instance *echo)
 {
-    struct echo *echo = (struct echo *)kernel;
     mem_free(echo->text);
     mem_free(echo->faults);
     mem_free(echo);
 }
 
-/* Where the nth fault stands in the file. */
-static const struct yaml_node *fault_node(const struct yaml_node *options, size_t n)
+static enum ek_status load_faults(struct ek_instance *echo, const struct key_texts *texts,
+                                  struct ek_error *ret_error)
 {
-    const struct yaml_node *faults = yaml_get(options, STR("faults"));
-    if (faults != NULL && faults->kind == YAML_SEQUENCE && n < faults->count) {
-        return faults->items[n];
-    }
-    return faults;
-}
-
-static enum status load_faults(struct echo *echo, struct key_reader *reader,
-                               const struct yaml_node *options, const struct key_texts *texts)
-{
-    bool is_valid = true;
     if (texts->count == 0) {
-        return ST_OK;
+        return EK_OK;
     }
     echo->faults = mem_zalloc(texts->count, sizeof *echo->faults);
     if (echo->faults == NULL) {
-        return ST_NO_MEMORY;
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the faults");
     }
     echo->fault_count = texts->count;
     for (size_t i = 0; i < texts->count; i++) {
         const char *why = NULL;
         if (echo_fault_parse(texts->items[i], &echo->faults[i], &why) != ST_OK) {
-            const struct yaml_node *node = fault_node(options, i);
-            diags_add(reader->diags, DIAG_ERROR, node != NULL ? node->file : STR(""),
-                      node != NULL ? node->pos : (struct pos){0, 0},
-                      "fault \"%.*s\" is not known: %s", STR_ARG(texts->items[i]), why);
-            is_valid = false;
+            (void)snprintf(ret_error->option, sizeof ret_error->option, "faults[%zu]", i);
+            return kernel_fail(ret_error, EK_BAD_CONFIG, "fault \"%.*s\" is not known: %s",
+                               STR_ARG(texts->items[i]), why);
         }
     }
-    return is_valid ? ST_OK : ST_INVALID;
+    return EK_OK;
 }
 
-static enum status load_text(struct echo *echo, struct str text, bool is_fixed)
+static enum ek_status load_text(struct ek_instance *echo, struct str text,
+                                struct ek_error *ret_error)
 {
-    if (!is_fixed) {
-        return ST_OK;
+    if (text.ptr == NULL) {
+        return EK_OK;
     }
     echo->text = mem_alloc(text.len);
     if (echo->text == NULL) {
-        return ST_NO_MEMORY;
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the text");
     }
     if (text.len > 0) {
         memcpy(echo->text, text.ptr, text.len);
     }
     echo->text_len = text.len;
-    return ST_OK;
+    return EK_OK;
 }
 
-static enum status create(struct key_reader *reader, const struct yaml_node *options,
-                          struct kernel **ret_kernel)
+static enum ek_status build(const struct echo_options *options, struct ek_instance **ret_instance,
+                            struct ek_error *ret_error)
 {
-    struct echo_options decoded;
-    enum status st = keys_decode(&echo_keys, reader, options, &decoded);
-    if (st != ST_OK) {
-        return st;
-    }
-    struct echo *echo = mem_zalloc(1, sizeof *echo);
+    struct ek_instance *echo = mem_zalloc(1, sizeof *echo);
     if (echo == NULL) {
-        return ST_NO_MEMORY;
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the kernel");
     }
-    kernel_init(&echo->base, &echo_kernel_type);
-    echo->delay_ms = decoded.delay_ms;
-    echo->token_delay_ms = decoded.token_delay_ms;
-    echo->words = decoded.pieces;
-    st = load_text(echo, decoded.text, yaml_get(options, STR("text")) != NULL);
-    if (st == ST_OK) {
-        st = load_faults(echo, reader, options, &decoded.faults);
+    echo->delay_ms = options->delay_ms;
+    echo->token_delay_ms = options->token_delay_ms;
+    echo->words = options->pieces;
+    enum ek_status status = load_text(echo, options->text, ret_error);
+    status = status == EK_OK ? load_faults(echo, &options->faults, ret_error) : status;
+    if (status != EK_OK) {
+        destroy(echo);
+        return status;
     }
-    if (st != ST_OK) {
-        destroy(&echo->base);
-        return st;
-    }
-    *ret_kernel = &echo->base;
-    return ST_OK;
+    *ret_instance = echo;
+    return EK_OK;
 }
 
-static struct echo_fault next_fault(struct echo *echo)
+static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
+                             struct ek_error *ret_error)
+{
+    struct echo_options options;
+    struct arena *arena = kernel_arena(ret_error);
+    if (arena == NULL) {
+        return EK_NO_MEMORY;
+    }
+    enum ek_status status = kernel_decode(config, &echo_keys, arena, &options, ret_error);
+    status = status == EK_OK ? build(&options, ret_instance, ret_error) : status;
+    arena_destroy(arena);
+    return status;
+}
+
+static struct echo_fault next_fault(struct ek_instance *echo)
 {
     size_t request = atomic_fetch_add(&echo->requests, 1);
     if (echo->fault_count == 0) {
@@ -201,56 +194,78 @@ static struct str first_words(struct str text, int64_t words)
     return str_slice(text, 0, at);
 }
 
-/* Sends the text; stops after `pieces_max` pieces (-1: all). *ret_is_cut says that it did. */
-static enum status send(const struct echo *echo, struct str text, int64_t pieces_max,
-                        const struct kernel_sink *sink, bool *ret_is_cut)
+static bool must_stop(const struct ek_sink *sink, int64_t pause_ms)
 {
-    enum status st = ST_OK;
+    return pause_ms > 0 && sink->pause(sink->ctx, pause_ms) != 0;
+}
+
+/* Sends the text; stops after `pieces_max` pieces (-1: all). *ret_is_cut says that it did. */
+static enum ek_status send(const struct ek_instance *echo, struct str text, int64_t pieces_max,
+                           const struct ek_sink *sink, bool *ret_is_cut)
+{
+    enum ek_status status = EK_OK;
     int64_t sent = 0;
-    while (st == ST_OK && text.len > 0 && sent != pieces_max) {
-        if (sent > 0 && echo->token_delay_ms > 0) {
-            st = sink->pause(sink->ctx, echo->token_delay_ms);
+    while (status == EK_OK && text.len > 0 && sent != pieces_max) {
+        if (sent > 0 && must_stop(sink, echo->token_delay_ms)) {
+            return EK_CANCELLED;
         }
         struct str piece = first_words(text, echo->words);
-        if (st == ST_OK) {
-            st = sink->text(sink->ctx, piece);
-        }
+        status = kernel_say(sink, piece);
         text = str_slice(text, piece.len, text.len);
         sent++;
     }
     *ret_is_cut = sent == pieces_max;
-    return st;
+    return status;
 }
 
-static void generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                     const struct kernel_sink *sink, struct kernel_result *ret_result)
+static enum ek_status generate(struct ek_instance *echo, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
 {
-    struct echo *echo = (struct echo *)kernel;
     struct echo_fault fault = next_fault(echo);
-    int64_t delay_ms = echo->delay_ms + (fault.kind == ECHO_FAULT_STALL ? fault.stall_ms : 0);
-    enum status st = delay_ms > 0 ? sink->pause(sink->ctx, delay_ms) : ST_OK;
-    if (st == ST_OK && fault.kind == ECHO_FAULT_STATUS) {
-        kernel_fail(ret_result, fault.http_status, "scripted fault");
-        ret_result->retry_after_s = fault.retry_after_s;
-        return;
+    int64_t stall_ms = fault.kind == ECHO_FAULT_STALL ? fault.stall_ms : 0;
+    if (must_stop(sink, echo->delay_ms + stall_ms)) {
+        return EK_CANCELLED;
+    }
+    if (fault.kind == ECHO_FAULT_STATUS) {
+        ret_error->http_status = fault.http_status;
+        ret_error->retry_after_s = fault.retry_after_s;
+        return kernel_fail(ret_error, EK_FAILED, "scripted fault");
     }
     struct str text = echo->text != NULL ? (struct str){echo->text, echo->text_len}
-                                         : kernel_last_question(prompt);
+                                         : kernel_last_question(request);
     bool is_cut = false;
-    if (st == ST_OK) {
-        st = send(echo, text, fault.kind == ECHO_FAULT_CUT ? fault.pieces : -1, sink, &is_cut);
-    }
-    kernel_finish(ret_result, st);
-    if (is_cut && st == ST_OK) {
-        ret_result->finish = KERNEL_CUT;
-    }
+    int64_t pieces_max = fault.kind == ECHO_FAULT_CUT ? fault.pieces : -1;
+    enum ek_status status = send(echo, text, pieces_max, sink, &is_cut);
+    ret_result->finish = is_cut && status == EK_OK ? EK_FINISH_CUT : EK_FINISH_STOP;
+    return status;
 }
 
-const struct kernel_type echo_kernel_type = {
-    .name = "echo",
-    .sentence = "gives the question back, with scripted delays and faults, for tests",
-    .keys = &echo_keys,
+static const struct ek_info *info(void)
+{
+    static const struct ek_info facts = {
+        .size = sizeof facts,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_PARALLEL,
+        .name = STR_INIT("echo"),
+        .version = STR_INIT("1"),
+        .license = STR_INIT("MIT"),
+    };
+    return &facts;
+}
+
+static const struct ek_kernel abi = {
+    .size = sizeof abi,
+    .abi_major = EK_ABI_MAJOR,
+    .abi_minor = EK_ABI_MINOR,
+    .info = info,
     .create = create,
     .destroy = destroy,
     .generate = generate,
+};
+
+const struct kernel_builtin echo_kernel = {
+    .name = "echo",
+    .sentence = "gives the question back, with scripted delays and faults, for tests",
+    .keys = &echo_keys,
+    .abi = &abi,
 };

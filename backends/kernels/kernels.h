@@ -3,8 +3,8 @@
 
 #include "backends/kernel.h"
 
-extern const struct kernel_type calc_kernel_type;     /* calc.c */
-extern const struct kernel_type lookup_kernel_type;   /* lookup.c */
-extern const struct kernel_type constant_kernel_type; /* constant.c */
-extern const struct kernel_type refuse_kernel_type;   /* refuse.c */
-extern const struct kernel_type echo_kernel_type;     /* echo.c */
+extern const struct kernel_builtin calc_kernel;     /* calc.c */
+extern const struct kernel_builtin lookup_kernel;   /* lookup.c */
+extern const struct kernel_builtin constant_kernel; /* constant.c */
+extern const struct kernel_builtin refuse_kernel;   /* refuse.c */
+extern const struct kernel_builtin echo_kernel;     /* echo.c */

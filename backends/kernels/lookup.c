@@ -1,6 +1,6 @@
 /* The lookup kernel: answers with the passage of a corpus that speaks about what was asked, word for
  * word, with its title and source, or says that there is none. Writes nothing of its own. */
-#include <string.h>
+#include <stdio.h>
 
 #include "backends/kernels/bm25.h"
 #include "backends/kernels/corpus.h"
@@ -16,8 +16,7 @@ enum {
 /* Weight of the question before. */
 static const double BEFORE = 0.6;
 
-struct lookup {
-    struct kernel base;
+struct ek_instance {
     struct corpus corpus;
     struct bm25 *index;
     struct str title; /* in the corpus's arena */
@@ -82,18 +81,18 @@ static const struct keys lookup_keys = {
     .sentence = "answers with passages of a folder, word for word",
 };
 
-static void destroy(struct kernel *kernel)
+static void destroy(struct ek_instance *lookup)
 {
-    struct lookup *lookup = (struct lookup *)kernel;
     bm25_destroy(lookup->index);
     corpus_fini(&lookup->corpus);
     mem_free(lookup);
 }
 
-static enum status load(struct lookup *lookup, const struct lookup_options *options,
-                        struct diags *diags, struct corpus_where where)
+static enum status load(struct ek_instance *lookup, const struct lookup_options *options,
+                        struct diags *diags)
 {
-    enum status st = corpus_load(options->folder, diags, where, &lookup->corpus);
+    enum status st = corpus_load(options->folder, diags, (struct corpus_where){STR(""), {0, 0}},
+                                 &lookup->corpus);
     if (st != ST_OK) {
         return st;
     }
@@ -110,110 +109,156 @@ static enum status load(struct lookup *lookup, const struct lookup_options *opti
     return st;
 }
 
-static enum status create(struct key_reader *reader, const struct yaml_node *options,
-                          struct kernel **ret_kernel)
+/* The first thing that is wrong with the folder, and how much more there is. */
+static enum ek_status complain(const struct diags *diags, struct ek_error *ret_error)
 {
-    struct lookup_options decoded;
-    enum status st = keys_decode(&lookup_keys, reader, options, &decoded);
-    if (st != ST_OK) {
-        return st;
+    const struct diag *d = &diags->items[0];
+    char more[40] = "";
+    if (diags->count > 1) {
+        (void)snprintf(more, sizeof more, " (and %zu more)", diags->count - 1);
     }
-    struct lookup *lookup = mem_zalloc(1, sizeof *lookup);
-    if (lookup == NULL) {
-        return ST_NO_MEMORY;
+    (void)snprintf(ret_error->option, sizeof ret_error->option, "folder");
+    return d->file.len == 0
+               ? kernel_fail(ret_error, EK_BAD_CONFIG, "%.*s%s", STR_ARG(d->message), more)
+               : kernel_fail(ret_error, EK_BAD_CONFIG, "%.*s:%d:%d: %.*s%s", STR_ARG(d->file),
+                             d->pos.line, d->pos.column, STR_ARG(d->message), more);
+}
+
+static enum ek_status open_corpus(const struct lookup_options *options, struct arena *arena,
+                                  struct ek_instance **ret_instance, struct ek_error *ret_error)
+{
+    struct ek_instance *lookup = mem_zalloc(1, sizeof *lookup);
+    struct diags *diags = arena_alloc(arena, sizeof *diags);
+    enum status st = ST_NO_MEMORY;
+    if (lookup != NULL && diags != NULL) {
+        diags_init(diags, arena);
+        lookup->passages = (size_t)options->passages;
+        lookup->min_share = options->min_share;
+        st = load(lookup, options, diags);
     }
-    kernel_init(&lookup->base, &lookup_kernel_type);
-    lookup->passages = (size_t)decoded.passages;
-    lookup->min_share = decoded.min_share;
-    const struct yaml_node *folder = yaml_get(options, STR("folder"));
-    const struct yaml_node *at = folder != NULL ? folder : options;
-    st = load(lookup, &decoded, reader->diags, (struct corpus_where){at->file, at->pos});
-    if (st != ST_OK) {
-        destroy(&lookup->base);
-        return st;
+    if (st == ST_OK) {
+        *ret_instance = lookup;
+        return EK_OK;
     }
-    *ret_kernel = &lookup->base;
-    return ST_OK;
+    if (lookup != NULL) {
+        destroy(lookup);
+    }
+    return st == ST_INVALID ? complain(diags, ret_error)
+                            : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the passages");
+}
+
+static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
+                             struct ek_error *ret_error)
+{
+    struct lookup_options options;
+    struct arena *arena = kernel_arena(ret_error);
+    if (arena == NULL) {
+        return EK_NO_MEMORY;
+    }
+    enum ek_status status = kernel_decode(config, &lookup_keys, arena, &options, ret_error);
+    status = status == EK_OK ? open_corpus(&options, arena, ret_instance, ret_error) : status;
+    arena_destroy(arena);
+    return status;
 }
 
 /* The user message before the one at `last`, or the empty string. */
-static struct str question_before(const struct kernel_prompt *prompt, size_t last)
+static struct str question_before(const struct ek_request *request, size_t last)
 {
     for (size_t i = last; i > 0; i--) {
-        if (str_eq(prompt->messages[i - 1].role, STR("user"))) {
-            return prompt->messages[i - 1].text;
+        if (str_eq(kernel_str(request->messages[i - 1].role), STR("user"))) {
+            return kernel_str(request->messages[i - 1].text);
         }
     }
     return STR("");
 }
 
 /* The terms of the last question, and of the one before where there are few. */
-static void read_question(const struct kernel_prompt *prompt, struct bm25_query *query)
+static void read_question(const struct ek_request *request, struct bm25_query *query)
 {
-    for (size_t i = prompt->count; i > 0; i--) {
-        const struct kernel_message *message = &prompt->messages[i - 1];
-        if (!str_eq(message->role, STR("user"))) {
+    for (size_t i = request->message_count; i > 0; i--) {
+        const struct ek_message *message = &request->messages[i - 1];
+        if (!str_eq(kernel_str(message->role), STR("user"))) {
             continue;
         }
-        struct str text = str_slice(message->text, 0, QUESTION_MAX_BYTES);
+        struct str text = str_slice(kernel_str(message->text), 0, QUESTION_MAX_BYTES);
         size_t terms = bm25_query_add(query, text, 1);
         if (terms > 0 && terms < SHORT_QUESTION_TERMS) {
-            struct str before = question_before(prompt, i - 1);
+            struct str before = question_before(request, i - 1);
             (void)bm25_query_add(query, str_slice(before, 0, QUESTION_MAX_BYTES), BEFORE);
         }
         return;
     }
 }
 
-static enum status say(const struct kernel_sink *sink, struct str text)
+static enum ek_status say_passage(const struct ek_sink *sink, const struct corpus_passage *passage)
 {
-    return sink->text(sink->ctx, text);
+    enum ek_status st = kernel_say(sink, passage->text);
+    st = st == EK_OK ? kernel_say(sink, STR("\n\nFrom \"")) : st;
+    st = st == EK_OK ? kernel_say(sink, passage->title) : st;
+    st = st == EK_OK ? kernel_say(sink, STR("\". Source: ")) : st;
+    return st == EK_OK ? kernel_say(sink, passage->source) : st;
 }
 
-static enum status say_passage(const struct kernel_sink *sink, const struct corpus_passage *passage)
+static enum ek_status say_nothing_found(const struct ek_sink *sink, struct str title)
 {
-    enum status st = say(sink, passage->text);
-    st = st == ST_OK ? say(sink, STR("\n\nFrom \"")) : st;
-    st = st == ST_OK ? say(sink, passage->title) : st;
-    st = st == ST_OK ? say(sink, STR("\". Source: ")) : st;
-    return st == ST_OK ? say(sink, passage->source) : st;
+    enum ek_status st = kernel_say(sink, STR("I found nothing on that in \""));
+    st = st == EK_OK ? kernel_say(sink, title) : st;
+    return st == EK_OK
+               ? kernel_say(sink, STR("\". I can only answer with passages from this collection; "
+                                      "other words for the same question may help."))
+               : st;
 }
 
-static enum status say_nothing_found(const struct kernel_sink *sink, struct str title)
+static enum ek_status generate(struct ek_instance *lookup, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
 {
-    enum status st = say(sink, STR("I found nothing on that in \""));
-    st = st == ST_OK ? say(sink, title) : st;
-    return st == ST_OK ? say(sink, STR("\". I can only answer with passages from this collection; "
-                                       "other words for the same question may help."))
-                       : st;
-}
-
-static void generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                     const struct kernel_sink *sink, struct kernel_result *ret_result)
-{
-    const struct lookup *lookup = (const struct lookup *)kernel;
     struct bm25_query query = {.count = 0};
     struct bm25_hit hits[PASSAGES_MAX];
     size_t count = 0;
-    read_question(prompt, &query);
-    enum status st = bm25_search(lookup->index, &query, hits, lookup->passages, &count);
+    (void)ret_result;
+    read_question(request, &query);
+    if (bm25_search(lookup->index, &query, hits, lookup->passages, &count) != ST_OK) {
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory to search");
+    }
+    enum ek_status st = EK_OK;
     size_t said = 0;
-    for (size_t i = 0; st == ST_OK && i < count && hits[i].share >= lookup->min_share; i++) {
-        st = i > 0 ? say(sink, STR("\n\n")) : ST_OK;
-        st = st == ST_OK ? say_passage(sink, &lookup->corpus.passages[hits[i].doc]) : st;
+    for (size_t i = 0; st == EK_OK && i < count && hits[i].share >= lookup->min_share; i++) {
+        st = i > 0 ? kernel_say(sink, STR("\n\n")) : EK_OK;
+        st = st == EK_OK ? say_passage(sink, &lookup->corpus.passages[hits[i].doc]) : st;
         said++;
     }
-    if (st == ST_OK && said == 0) {
+    if (st == EK_OK && said == 0) {
         st = say_nothing_found(sink, lookup->title);
     }
-    kernel_finish(ret_result, st);
+    return st;
 }
 
-const struct kernel_type lookup_kernel_type = {
-    .name = "lookup",
-    .sentence = "answers with passages of a folder, word for word and with their sources",
-    .keys = &lookup_keys,
+static const struct ek_info *info(void)
+{
+    static const struct ek_info facts = {
+        .size = sizeof facts,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
+        .name = STR_INIT("lookup"),
+        .version = STR_INIT("1"),
+        .license = STR_INIT("MIT"),
+    };
+    return &facts;
+}
+
+static const struct ek_kernel abi = {
+    .size = sizeof abi,
+    .abi_major = EK_ABI_MAJOR,
+    .abi_minor = EK_ABI_MINOR,
+    .info = info,
     .create = create,
     .destroy = destroy,
     .generate = generate,
+};
+
+const struct kernel_builtin lookup_kernel = {
+    .name = "lookup",
+    .sentence = "answers with passages of a folder, word for word and with their sources",
+    .keys = &lookup_keys,
+    .abi = &abi,
 };

@@ -5,8 +5,7 @@
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
 
-struct refuse {
-    struct kernel base;
+struct ek_instance {
     struct str code; /* both in text */
     struct str message;
     char text[];
@@ -44,11 +43,6 @@ static const struct keys refuse_keys = {
     .sentence = "a refusal",
 };
 
-static void destroy(struct kernel *kernel)
-{
-    mem_free(kernel);
-}
-
 static bool is_code(struct str code)
 {
     for (size_t i = 0; i < code.len; i++) {
@@ -57,7 +51,7 @@ static bool is_code(struct str code)
             return false;
         }
     }
-    return code.len < sizeof((struct kernel_result *)NULL)->code;
+    return code.len < sizeof((struct ek_error *)NULL)->code;
 }
 
 /* Says what is wrong, or NULL. */
@@ -69,62 +63,93 @@ static const char *judge(const struct refuse_options *o)
     if (!is_code(o->code)) {
         return "\"code\" must be up to 63 lower-case letters, digits and \"_\"";
     }
-    if (o->code.len > 0 && o->message.len >= sizeof((struct kernel_result *)NULL)->message) {
+    if (o->code.len > 0 && o->message.len >= sizeof((struct ek_error *)NULL)->message) {
         return "\"message\" must have fewer than 256 bytes where there is a code";
     }
     return NULL;
 }
 
-static enum status create(struct key_reader *reader, const struct yaml_node *options,
-                          struct kernel **ret_kernel)
+static void destroy(struct ek_instance *instance)
 {
-    struct refuse_options o;
-    enum status st = keys_decode(&refuse_keys, reader, options, &o);
-    if (st != ST_OK) {
-        return st;
-    }
-    const char *why = judge(&o);
-    if (why != NULL) {
-        diags_add(reader->diags, DIAG_ERROR, options->file, options->pos, "%s", why);
-        return ST_INVALID;
-    }
-    struct refuse *refuse = mem_zalloc(1, sizeof *refuse + o.message.len + o.code.len);
+    mem_free(instance);
+}
+
+static struct ek_instance *copy(const struct refuse_options *o)
+{
+    struct ek_instance *refuse = mem_alloc(sizeof *refuse + o->message.len + o->code.len);
     if (refuse == NULL) {
-        return ST_NO_MEMORY;
+        return NULL;
     }
-    kernel_init(&refuse->base, &refuse_kernel_type);
-    memcpy(refuse->text, o.message.ptr, o.message.len);
-    if (o.code.len > 0) {
-        memcpy(refuse->text + o.message.len, o.code.ptr, o.code.len);
+    memcpy(refuse->text, o->message.ptr, o->message.len);
+    if (o->code.len > 0) {
+        memcpy(refuse->text + o->message.len, o->code.ptr, o->code.len);
     }
-    refuse->message = (struct str){refuse->text, o.message.len};
-    refuse->code = (struct str){refuse->text + o.message.len, o.code.len};
-    *ret_kernel = &refuse->base;
-    return ST_OK;
+    refuse->message = (struct str){refuse->text, o->message.len};
+    refuse->code = (struct str){refuse->text + o->message.len, o->code.len};
+    return refuse;
 }
 
-static void generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                     const struct kernel_sink *sink, struct kernel_result *ret_result)
+static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
+                             struct ek_error *ret_error)
 {
-    (void)prompt;
-    const struct refuse *refuse = (const struct refuse *)kernel;
-    if (refuse->code.len == 0) {
-        kernel_finish(ret_result, sink->text(sink->ctx, refuse->message));
-        return;
+    struct refuse_options options;
+    struct arena *arena = kernel_arena(ret_error);
+    if (arena == NULL) {
+        return EK_NO_MEMORY;
     }
-    kernel_fail(ret_result, 400, "");
-    memcpy(ret_result->message, refuse->message.ptr, refuse->message.len);
-    ret_result->message[refuse->message.len] = '\0';
-    memcpy(ret_result->code, refuse->code.ptr, refuse->code.len);
-    ret_result->code[refuse->code.len] = '\0';
+    enum ek_status status = kernel_decode(config, &refuse_keys, arena, &options, ret_error);
+    const char *why = status == EK_OK ? judge(&options) : NULL;
+    if (why != NULL) {
+        status = kernel_fail(ret_error, EK_BAD_CONFIG, "%s", why);
+    } else if (status == EK_OK) {
+        *ret_instance = copy(&options);
+        status = *ret_instance != NULL
+                     ? EK_OK
+                     : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the message");
+    }
+    arena_destroy(arena);
+    return status;
 }
 
-const struct kernel_type refuse_kernel_type = {
-    .name = "refuse",
-    .sentence = "refuses, with a reason",
-    .keys = &refuse_keys,
-    .is_refusal = true,
+static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
+{
+    (void)request;
+    (void)ret_result;
+    if (instance->code.len == 0) {
+        return kernel_say(sink, instance->message);
+    }
+    memcpy(ret_error->code, instance->code.ptr, instance->code.len);
+    ret_error->code[instance->code.len] = '\0';
+    return kernel_fail(ret_error, EK_BAD_REQUEST, "%.*s", STR_ARG(instance->message));
+}
+
+static const struct ek_info *info(void)
+{
+    static const struct ek_info facts = {
+        .size = sizeof facts,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL | EK_CAP_REFUSAL,
+        .name = STR_INIT("refuse"),
+        .version = STR_INIT("1"),
+        .license = STR_INIT("MIT"),
+    };
+    return &facts;
+}
+
+static const struct ek_kernel abi = {
+    .size = sizeof abi,
+    .abi_major = EK_ABI_MAJOR,
+    .abi_minor = EK_ABI_MINOR,
+    .info = info,
     .create = create,
     .destroy = destroy,
     .generate = generate,
+};
+
+const struct kernel_builtin refuse_kernel = {
+    .name = "refuse",
+    .sentence = "refuses, with a reason",
+    .keys = &refuse_keys,
+    .abi = &abi,
 };

@@ -18,32 +18,35 @@ struct kernel_case {
     struct buf text;       /* pieces of the last answer, each followed by a | */
     int64_t pauses[KERNEL_CASE_PAUSES];
     size_t pause_count;
-    size_t pieces_max; /* the sink says ST_CLOSED after this many; 0: never */
+    size_t pieces_max; /* the sink says stop after this many; 0: never */
     size_t pieces;
-    struct kernel_result result;
+    enum ek_status status; /* of the last answer, like the two below */
+    struct ek_result result;
+    struct ek_error error;
 };
 
-static inline enum status kernel_case_on_text(void *ctx, struct str piece)
+static inline int kernel_case_on_piece(void *ctx, struct ek_text piece)
 {
     struct kernel_case *c = ctx;
     if (c->pieces_max > 0 && c->pieces == c->pieces_max) {
-        return ST_CLOSED;
+        return 1;
     }
     c->pieces++;
-    enum status st = buf_append(&c->text, piece);
-    return st == ST_OK ? buf_append_char(&c->text, '|') : st;
+    assert_int_equal(buf_append(&c->text, kernel_str(piece)), ST_OK);
+    assert_int_equal(buf_append_char(&c->text, '|'), ST_OK);
+    return 0;
 }
 
-static inline enum status kernel_case_on_pause(void *ctx, int64_t ms)
+static inline int kernel_case_on_pause(void *ctx, int64_t ms)
 {
     struct kernel_case *c = ctx;
     assert_true(c->pause_count < KERNEL_CASE_PAUSES);
     c->pauses[c->pause_count++] = ms;
-    return ST_OK;
+    return 0;
 }
 
 /* options: YAML of the block under the kernel's name. root: where relative paths start. */
-static inline void kernel_case_open(struct kernel_case *c, const struct kernel_type *type,
+static inline void kernel_case_open(struct kernel_case *c, const struct kernel_builtin *type,
                                     const char *options, const char *root)
 {
     *c = (struct kernel_case){.arena = arena_create(4096, 16 << 20)};
@@ -54,7 +57,7 @@ static inline void kernel_case_open(struct kernel_case *c, const struct kernel_t
     struct yaml_node *node = NULL;
     assert_int_equal(yaml_parse(str_from(options), STR("k.yaml"), c->arena, &c->diags, &node),
                      ST_OK);
-    c->st = type->create(&reader, node, &c->kernel);
+    c->st = kernel_create(type, &reader, node, &c->kernel);
     /* a kernel must own what it keeps: the configuration goes away first */
     if (c->st == ST_OK) {
         arena_reset(c->arena);
@@ -68,20 +71,24 @@ static inline void kernel_case_close(struct kernel_case *c)
     arena_destroy(c->arena);
 }
 
-static inline void kernel_case_ask_all(struct kernel_case *c, const struct kernel_message *messages,
+static inline void kernel_case_ask_all(struct kernel_case *c, const struct ek_message *messages,
                                        size_t count)
 {
-    struct kernel_prompt prompt = {messages, count, 0};
-    struct kernel_sink sink = {c, kernel_case_on_text, kernel_case_on_pause};
+    const struct ek_request request = {
+        .size = sizeof request, .messages = messages, .message_count = count};
+    const struct ek_sink sink = {.size = sizeof sink,
+                                 .ctx = c,
+                                 .piece = kernel_case_on_piece,
+                                 .pause = kernel_case_on_pause};
     buf_reset(&c->text);
     c->pause_count = 0;
     c->pieces = 0;
-    c->kernel->type->generate(c->kernel, &prompt, &sink, &c->result);
+    c->status = kernel_generate(c->kernel, &request, &sink, &c->result, &c->error);
 }
 
 static inline void kernel_case_ask(struct kernel_case *c, const char *question)
 {
-    struct kernel_message message = {STR("user"), str_from(question)};
+    struct ek_message message = {kernel_text(STR("user")), kernel_text(str_from(question))};
     kernel_case_ask_all(c, &message, 1);
 }
 

@@ -6,11 +6,11 @@ static void constant_gives_its_text_whatever_is_asked(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &constant_kernel_type, "text: \"closed until\\nMonday\"", "");
+    kernel_case_open(&c, &constant_kernel, "text: \"closed until\\nMonday\"", "");
 
     kernel_case_ask(&c, "anything");
     test_assert_str(buf_str(&c.text), STR("closed until\nMonday|"));
-    assert_int_equal(c.result.finish, KERNEL_STOP);
+    assert_int_equal(c.status, EK_OK);
     kernel_case_ask_all(&c, NULL, 0);
 
     test_assert_str(buf_str(&c.text), STR("closed until\nMonday|"));
@@ -21,7 +21,7 @@ static void constant_wants_its_text(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &constant_kernel_type, "{}", "");
+    kernel_case_open(&c, &constant_kernel, "{}", "");
 
     assert_int_equal(c.st, ST_INVALID);
     assert_null(c.kernel);
@@ -31,19 +31,16 @@ static void constant_wants_its_text(void **state)
 static void constant_says_cancelled_when_the_sink_is_closed(void **state)
 {
     (void)state;
+    const struct ek_request request = {.size = sizeof request};
     struct kernel_case c;
-    kernel_case_open(&c, &constant_kernel_type, "text: x", "");
-    c.pieces_max = 1;
-    kernel_case_ask(&c, "one");
-    c.pieces_max = 0;
-    struct kernel_sink closed = {&c, kernel_case_on_text, kernel_case_on_pause};
-    struct kernel_prompt prompt = {NULL, 0, 0};
+    kernel_case_open(&c, &constant_kernel, "text: x", "");
+    const struct ek_sink closed = {.size = sizeof closed, .ctx = &c, .piece = kernel_case_on_piece};
     c.pieces_max = 1;
     c.pieces = 1;
 
-    c.kernel->type->generate(c.kernel, &prompt, &closed, &c.result);
+    c.status = kernel_generate(c.kernel, &request, &closed, &c.result, &c.error);
 
-    assert_int_equal(c.result.finish, KERNEL_CANCELLED);
+    assert_int_equal(c.status, EK_CANCELLED);
     kernel_case_close(&c);
 }
 

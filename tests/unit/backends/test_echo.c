@@ -6,18 +6,18 @@
 static void echo_gives_the_last_user_message_back_word_by_word(void **state)
 {
     (void)state;
-    static const struct kernel_message messages[] = {
+    static const struct ek_message messages[] = {
         {{"user", 4}, {"first", 5}},
         {{"user", 4}, {" one two  three", 15}},
         {{"assistant", 9}, {"no", 2}},
     };
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type, "{}", "");
+    kernel_case_open(&c, &echo_kernel, "{}", "");
 
     kernel_case_ask_all(&c, messages, 3);
 
     test_assert_str(buf_str(&c.text), STR(" one |two  |three|"));
-    assert_int_equal(c.result.finish, KERNEL_STOP);
+    assert_int_equal(c.status, EK_OK);
     assert_int_equal(c.pause_count, 0);
     kernel_case_close(&c);
 }
@@ -26,7 +26,7 @@ static void echo_gives_a_fixed_text_in_pieces_with_delays(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type,
+    kernel_case_open(&c, &echo_kernel,
                      "{text: a b c d e, pieces: 2, delay_ms: 70, token_delay_ms: 5}", "");
 
     kernel_case_ask(&c, "x");
@@ -43,28 +43,28 @@ static void echo_plays_its_faults_in_order_and_keeps_the_last(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type,
-                     "faults: [429@retry=2, \"500\", cut@2, stall@5s, ok, cut@0]", "");
+    kernel_case_open(&c, &echo_kernel, "faults: [429@retry=2, \"500\", cut@2, stall@5s, ok, cut@0]",
+                     "");
 
     kernel_case_ask(&c, "a b c");
-    assert_int_equal(c.result.finish, KERNEL_FAILED);
-    assert_int_equal(c.result.http_status, 429);
-    assert_int_equal(c.result.retry_after_s, 2);
+    assert_int_equal(c.status, EK_FAILED);
+    assert_int_equal(c.error.http_status, 429);
+    assert_int_equal(c.error.retry_after_s, 2);
     kernel_case_ask(&c, "a b c");
-    assert_int_equal(c.result.http_status, 500);
-    assert_int_equal(c.result.retry_after_s, -1);
+    assert_int_equal(c.error.http_status, 500);
+    assert_int_equal(c.error.retry_after_s, -1);
     kernel_case_ask(&c, "a b c");
-    assert_int_equal(c.result.finish, KERNEL_CUT);
+    assert_int_equal(c.result.finish, EK_FINISH_CUT);
     test_assert_str(buf_str(&c.text), STR("a |b |"));
     kernel_case_ask(&c, "a b c");
-    assert_int_equal(c.result.finish, KERNEL_STOP);
+    assert_int_equal(c.status, EK_OK);
     assert_int_equal(c.pauses[0], 5000);
     kernel_case_ask(&c, "a b c");
-    assert_int_equal(c.result.finish, KERNEL_STOP);
+    assert_int_equal(c.status, EK_OK);
     assert_int_equal(c.pause_count, 0);
     for (int i = 0; i < 3; i++) {
         kernel_case_ask(&c, "a b c");
-        assert_int_equal(c.result.finish, KERNEL_CUT);
+        assert_int_equal(c.result.finish, EK_FINISH_CUT);
         assert_int_equal(c.text.len, 0);
     }
     kernel_case_close(&c);
@@ -74,12 +74,12 @@ static void echo_stops_when_the_sink_is_closed(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type, "{}", "");
+    kernel_case_open(&c, &echo_kernel, "{}", "");
     c.pieces_max = 2;
 
     kernel_case_ask(&c, "a b c d");
 
-    assert_int_equal(c.result.finish, KERNEL_CANCELLED);
+    assert_int_equal(c.status, EK_CANCELLED);
     test_assert_str(buf_str(&c.text), STR("a |b |"));
     kernel_case_close(&c);
 }
@@ -146,7 +146,7 @@ static void wrong_script_is_reported_where_it_stands(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type, "text: a\nfaults:\n  - ok\n  - cut@x\n", "");
+    kernel_case_open(&c, &echo_kernel, "text: a\nfaults:\n  - ok\n  - cut@x\n", "");
 
     assert_int_equal(c.st, ST_INVALID);
     test_assert_str(
@@ -160,7 +160,7 @@ static void unknown_option_is_reported(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &echo_kernel_type, "piece: 3", "");
+    kernel_case_open(&c, &echo_kernel, "piece: 3", "");
 
     assert_int_equal(c.st, ST_INVALID);
     assert_true(c.diags.errors > 0);

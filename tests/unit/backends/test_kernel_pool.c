@@ -21,16 +21,15 @@ enum behaviour {
     SAY_TEXT,      /* the fixed text, word by word is not needed */
     SAY_QUESTION,  /* the last user message in pieces of 3 bytes */
     SAY_MUCH,      /* `count` pieces of 8 kB, numbered */
-    SAY_FOR_EVER,  /* until the sink says ST_CLOSED */
+    SAY_FOR_EVER,  /* until the sink says stop */
     WAIT_FOR_GATE, /* nothing until the test opens the gate, then the text */
     PAUSE_LONG,    /* the text, then a pause of an hour */
-    BREAK_OFF,     /* the text, then KERNEL_CUT */
+    BREAK_OFF,     /* the text, then EK_FINISH_CUT */
     REFUSE,        /* 429 with Retry-After 7 */
     REFUSE_LATE,   /* the text, then 500 */
 };
 
 struct actor {
-    struct kernel base;
     enum behaviour behaviour;
     const char *text;
     size_t count;
@@ -78,10 +77,10 @@ static void wait_at_gate(struct actor *a)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-static enum status say(struct actor *a, const struct kernel_sink *sink, struct str text)
+static enum ek_status say(struct actor *a, const struct ek_sink *sink, struct str text)
 {
-    enum status st = sink->text(sink->ctx, text);
-    if (st == ST_OK) {
+    enum ek_status st = kernel_say(sink, text);
+    if (st == EK_OK) {
         note(a, &a->pieces);
     } else {
         (void)pthread_mutex_lock(&a->lock);
@@ -91,21 +90,21 @@ static enum status say(struct actor *a, const struct kernel_sink *sink, struct s
     return st;
 }
 
-static enum status say_in_parts(struct actor *a, const struct kernel_sink *sink, struct str text)
+static enum ek_status say_in_parts(struct actor *a, const struct ek_sink *sink, struct str text)
 {
-    enum status st = ST_OK;
-    while (text.len > 0 && st == ST_OK) {
+    enum ek_status st = EK_OK;
+    while (text.len > 0 && st == EK_OK) {
         st = say(a, sink, str_slice(text, 0, 3));
         text = str_slice(text, 3, text.len);
     }
     return st;
 }
 
-static enum status say_much(struct actor *a, const struct kernel_sink *sink)
+static enum ek_status say_much(struct actor *a, const struct ek_sink *sink)
 {
     char piece[8192];
-    enum status st = ST_OK;
-    for (size_t i = 0; i < a->count && st == ST_OK; i++) {
+    enum ek_status st = EK_OK;
+    for (size_t i = 0; i < a->count && st == EK_OK; i++) {
         memset(piece, 'x', sizeof piece);
         (void)snprintf(piece, sizeof piece, "%06zu", i);
         piece[6] = ':';
@@ -114,55 +113,50 @@ static enum status say_much(struct actor *a, const struct kernel_sink *sink)
     return st;
 }
 
-static void actor_generate(struct kernel *kernel, const struct kernel_prompt *prompt,
-                           const struct kernel_sink *sink, struct kernel_result *ret_result)
+static enum ek_status actor_generate(struct ek_instance *instance, const struct ek_request *request,
+                                     const struct ek_sink *sink, struct ek_result *ret_result,
+                                     struct ek_error *ret_error)
 {
-    struct actor *a = (struct actor *)kernel;
-    enum status st = ST_OK;
+    struct actor *a = (struct actor *)instance;
+    enum ek_status st = EK_OK;
     struct str text = str_from(a->text);
     note(a, &a->started);
     switch (a->behaviour) {
     case WAIT_FOR_GATE:
         wait_at_gate(a);
-        st = say(a, sink, text);
-        break;
+        return say(a, sink, text);
     case SAY_QUESTION:
-        st = say_in_parts(a, sink, kernel_last_question(prompt));
-        break;
+        return say_in_parts(a, sink, kernel_last_question(request));
     case SAY_MUCH:
-        st = say_much(a, sink);
-        break;
+        return say_much(a, sink);
     case SAY_FOR_EVER:
-        while (st == ST_OK) {
+        while (st == EK_OK) {
             st = say(a, sink, text);
         }
-        break;
+        assert_true(ek_is_cancelled(request) || request->max_tokens > 0);
+        return st;
     case PAUSE_LONG:
         st = say(a, sink, text);
-        st = st == ST_OK ? sink->pause(sink->ctx, 3600 * 1000) : st;
-        break;
+        return st == EK_OK && sink->pause(sink->ctx, 3600 * 1000) != 0 ? EK_CANCELLED : st;
     case REFUSE:
-        kernel_fail(ret_result, 429, "slow \"down\"");
-        ret_result->retry_after_s = 7;
-        return;
+        ret_error->http_status = 429;
+        ret_error->retry_after_s = 7;
+        return kernel_fail(ret_error, EK_BUSY, "slow \"down\"");
     case REFUSE_LATE:
         (void)say(a, sink, text);
-        kernel_fail(ret_result, 500, "broke");
-        return;
-    case SAY_TEXT:
+        return kernel_fail(ret_error, EK_FAILED, "broke");
     case BREAK_OFF:
-        st = say(a, sink, text);
-        break;
+        ret_result->finish = EK_FINISH_CUT;
+        return say(a, sink, text);
+    case SAY_TEXT:
+        return say(a, sink, text);
     }
-    kernel_finish(ret_result, st);
-    if (a->behaviour == BREAK_OFF) {
-        ret_result->finish = KERNEL_CUT;
-    }
+    return EK_FAILED;
 }
 
-static void actor_destroy(struct kernel *kernel)
+static void actor_destroy(struct ek_instance *instance)
 {
-    struct actor *a = (struct actor *)kernel;
+    struct actor *a = (struct actor *)instance;
     if (a->was_destroyed != NULL) {
         *a->was_destroyed = true;
     }
@@ -171,9 +165,17 @@ static void actor_destroy(struct kernel *kernel)
     mem_free(a);
 }
 
-static const struct kernel_type actor_type = {
-    .name = "actor",
-    .sentence = "for tests",
+static const struct ek_info *actor_info(void)
+{
+    static const struct ek_info facts = {.size = sizeof facts,
+                                         .capabilities = EK_CAP_GENERATE | EK_CAP_PARALLEL};
+    return &facts;
+}
+
+static const struct ek_kernel actor_abi = {
+    .size = sizeof actor_abi,
+    .abi_major = EK_ABI_MAJOR,
+    .info = actor_info,
     .destroy = actor_destroy,
     .generate = actor_generate,
 };
@@ -182,7 +184,6 @@ static struct actor *actor_create(enum behaviour behaviour, const char *text)
 {
     struct actor *a = mem_zalloc(1, sizeof *a);
     assert_non_null(a);
-    kernel_init(&a->base, &actor_type);
     a->behaviour = behaviour;
     a->text = text;
     (void)pthread_mutex_init(&a->lock, NULL);
@@ -207,6 +208,7 @@ struct stage {
     struct loop *loop;
     struct kernel_pool *pool;
     struct actor *actor;
+    struct kernel *kernel; /* around the actor */
     struct kernel_call_options options;
     struct call *call;
     size_t wakes;
@@ -223,7 +225,9 @@ static void open_stage(struct stage *s, enum behaviour behaviour, const char *te
     s->loop = loop_create(&s->clock.base);
     s->pool = kernel_pool_create(1, 1);
     s->actor = actor_create(behaviour, text);
-    s->options = (struct kernel_call_options){.kernel = &s->actor->base, .model = STR("m\"1")};
+    s->kernel = kernel_wrap(&actor_abi, (struct ek_instance *)s->actor);
+    assert_non_null(s->kernel);
+    s->options = (struct kernel_call_options){.kernel = s->kernel, .model = STR("m\"1")};
     assert_non_null(s->loop);
     assert_non_null(s->pool);
 }
@@ -234,7 +238,7 @@ static void close_stage(struct stage *s)
     kernel_pool_destroy(s->pool);
     (void)loop_turn(s->loop, 0);
     loop_destroy(s->loop);
-    kernel_unref(&s->actor->base);
+    kernel_unref(s->kernel);
 }
 
 static enum status start(struct stage *s, struct str body, struct call **ret_call)
@@ -545,12 +549,12 @@ static void call_may_be_destroyed_while_its_kernel_runs(void **state)
     char body[] = ASK_STREAM("x");
     assert_int_equal(start(&s, str_from(body), &s.call), ST_OK);
     await(s.actor, &s.actor->started, 1);
-    kernel_ref(&s.actor->base); /* keeps the gate for the test */
+    kernel_ref(s.kernel); /* keeps the gate for the test */
 
     call_destroy(s.call);
     s.call = NULL;
     memset(body, 0, sizeof body);
-    kernel_unref(&s.actor->base); /* the configuration lets go */
+    kernel_unref(s.kernel); /* the configuration lets go */
     open_gate(s.actor);
     kernel_pool_destroy(s.pool);
     s.pool = NULL;

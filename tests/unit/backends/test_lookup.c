@@ -11,11 +11,11 @@ static void lookup_answers_with_the_passage_its_title_and_source(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &lookup_kernel_type, GARDEN, "");
+    kernel_case_open(&c, &lookup_kernel, GARDEN, "");
 
     kernel_case_ask(&c, "How often should I water my tomatoes?");
 
-    assert_int_equal(c.result.finish, KERNEL_STOP);
+    assert_int_equal(c.status, EK_OK);
     test_assert_str(
         buf_str(&c.text),
         STR("Water tomatoes early in the morning, at the root and not over the leaves. Two "
@@ -30,7 +30,7 @@ static void lookup_gives_as_many_passages_as_it_is_told(void **state)
     (void)state;
     struct kernel_case c;
     kernel_case_open(
-        &c, &lookup_kernel_type,
+        &c, &lookup_kernel,
         "{folder: tests/unit/backends/data/passages, title: G, passages: 3, min_share: "
         "0.1}",
         "");
@@ -52,13 +52,13 @@ static void lookup_says_that_it_found_nothing(void **state)
         "What is the capital of France?", "submarine", "", "thanks!", "how are you?",
     };
     struct kernel_case c;
-    kernel_case_open(&c, &lookup_kernel_type, GARDEN, "");
+    kernel_case_open(&c, &lookup_kernel, GARDEN, "");
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
         kernel_case_ask(&c, questions[i]);
         if (!str_starts_with(buf_str(&c.text), STR("I found nothing on that in \"|Garden|\""))) {
             fail_msg("\"%s\" gave \"%.*s\"", questions[i], STR_ARG(buf_str(&c.text)));
         }
-        assert_int_equal(c.result.finish, KERNEL_STOP);
+        assert_int_equal(c.status, EK_OK);
     }
     kernel_case_close(&c);
 }
@@ -66,17 +66,17 @@ static void lookup_says_that_it_found_nothing(void **state)
 static void short_follow_up_leans_on_the_question_before(void **state)
 {
     (void)state;
-    static const struct kernel_message messages[] = {
+    static const struct ek_message messages[] = {
         {{"user", 4}, {"How do I feed my goldfish?", 26}},
         {{"assistant", 9}, {"...", 3}},
         {{"user", 4}, {"And in winter?", 14}},
     };
-    static const struct kernel_message thanks[] = {
+    static const struct ek_message thanks[] = {
         {{"user", 4}, {"How do I feed my goldfish?", 26}},
         {{"user", 4}, {"Ok, thanks!", 11}},
     };
     struct kernel_case c;
-    kernel_case_open(&c, &lookup_kernel_type, GARDEN, "");
+    kernel_case_open(&c, &lookup_kernel, GARDEN, "");
 
     kernel_case_ask_all(&c, messages, 3);
     assert_true(str_find(buf_str(&c.text), STR("leaflet 7")) < c.text.len);
@@ -90,7 +90,7 @@ static void folder_is_taken_from_the_root(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &lookup_kernel_type, "{folder: data/passages, title: Garden}",
+    kernel_case_open(&c, &lookup_kernel, "{folder: data/passages, title: Garden}",
                      "tests/unit/backends");
 
     assert_int_equal(c.st, ST_OK);
@@ -101,7 +101,7 @@ static void missing_folder_is_reported_where_it_is_named(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &lookup_kernel_type, "title: x\nfolder: tests/no-such-folder\n", "");
+    kernel_case_open(&c, &lookup_kernel, "title: x\nfolder: tests/no-such-folder\n", "");
 
     assert_int_equal(c.st, ST_INVALID);
     test_assert_str(kernel_case_diag(&c),
@@ -119,7 +119,7 @@ static size_t count_right(const char *options, const struct question *questions,
 {
     struct kernel_case c;
     size_t right = 0;
-    kernel_case_open(&c, &lookup_kernel_type, options, "");
+    kernel_case_open(&c, &lookup_kernel, options, "");
     assert_int_equal(c.st, ST_OK);
     for (size_t i = 0; i < count; i++) {
         kernel_case_ask(&c, questions[i].text);

@@ -8,13 +8,13 @@ static void refuse_says_why(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &refuse_kernel_type, "message: not here", "");
+    kernel_case_open(&c, &refuse_kernel, "message: not here", "");
 
     kernel_case_ask(&c, "anything");
 
     test_assert_str(buf_str(&c.text), STR("not here|"));
-    assert_int_equal(c.result.finish, KERNEL_STOP);
-    assert_true(c.kernel->type->is_refusal);
+    assert_int_equal(c.status, EK_OK);
+    assert_int_equal(kernel_capabilities(c.kernel) & EK_CAP_REFUSAL, EK_CAP_REFUSAL);
     kernel_case_close(&c);
 }
 
@@ -22,14 +22,14 @@ static void refuse_with_a_code_is_an_error(void **state)
 {
     (void)state;
     struct kernel_case c;
-    kernel_case_open(&c, &refuse_kernel_type, "{message: not here, code: legal_advice}", "");
+    kernel_case_open(&c, &refuse_kernel, "{message: not here, code: legal_advice}", "");
 
     kernel_case_ask(&c, "anything");
 
-    assert_int_equal(c.result.finish, KERNEL_FAILED);
-    assert_int_equal(c.result.http_status, 400);
-    assert_string_equal(c.result.message, "not here");
-    assert_string_equal(c.result.code, "legal_advice");
+    assert_int_equal(c.status, EK_BAD_REQUEST);
+    assert_int_equal(c.error.http_status, 0);
+    assert_string_equal(c.error.message, "not here");
+    assert_string_equal(c.error.code, "legal_advice");
     kernel_case_close(&c);
 }
 
@@ -45,7 +45,7 @@ static void refuse_wants_a_message_and_a_plain_code(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct kernel_case c;
-        kernel_case_open(&c, &refuse_kernel_type, bad[i], "");
+        kernel_case_open(&c, &refuse_kernel, bad[i], "");
         assert_int_equal(c.st, ST_INVALID);
         assert_null(c.kernel);
         kernel_case_close(&c);
@@ -60,7 +60,7 @@ static void a_long_message_has_no_code(void **state)
     memcpy(options, "{message: ", 10);
     memcpy(options + 300, ", code: c}", 11);
     struct kernel_case c;
-    kernel_case_open(&c, &refuse_kernel_type, options, "");
+    kernel_case_open(&c, &refuse_kernel, options, "");
 
     assert_int_equal(c.st, ST_INVALID);
     kernel_case_close(&c);
