@@ -45,6 +45,7 @@ struct call { /* read-only to callers; embedded first in the private structs of 
     bool is_event_stream;    /* Content-Type is text/event-stream */
     struct str content_type; /* lives as long as the call */
     int64_t retry_after_s;   /* -1: none */
+    const char *why;         /* more on a failure, for the log; NULL: `outcome` says it all */
     struct buf in;           /* bytes received and not yet consumed; bounded */
     int64_t started_us;
     int64_t first_byte_us; /* of the body; 0 before */

@@ -121,6 +121,21 @@ static void on_late(struct call_watch *watch, enum call_outcome outcome)
     rc->call.request.wake(rc->call.request.owner);
 }
 
+/* Failures whose cause an operator cannot guess. Their text names hosts and what is wrong with a
+ * certificate, nothing that was sent. */
+static bool is_about_tls(CURLcode code)
+{
+    static const CURLcode codes[] = {CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION,
+                                     CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+                                     CURLE_SSL_CACERT_BADFILE};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (code == codes[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum call_outcome outcome_of(const struct remote_call *rc, CURLcode code)
 {
     if (rc->has_bad_head) {
@@ -129,14 +144,15 @@ static enum call_outcome outcome_of(const struct remote_call *rc, CURLcode code)
     if (rc->is_too_big) {
         return CALL_TOO_BIG;
     }
+    if (is_about_tls(code)) {
+        return CALL_CONNECT_FAILED;
+    }
     switch ((int)code) {
     case CURLE_OK:
         return rc->call.state == CALL_STREAMING ? CALL_OK : CALL_BAD_REPLY;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
         return CALL_CONNECT_FAILED;
     case CURLE_OPERATION_TIMEDOUT:
         return CALL_CONNECT_TIMEOUT; /* the only time-out that libcurl keeps for us */
@@ -155,6 +171,9 @@ static enum call_outcome outcome_of(const struct remote_call *rc, CURLcode code)
 void remote_call_finished(struct remote_call *rc, CURLcode code)
 {
     leave_multi(rc);
+    if (is_about_tls(code)) {
+        rc->call.why = rc->why[0] != '\0' ? rc->why : curl_easy_strerror(code);
+    }
     finish(rc, outcome_of(rc, code));
     rc->call.request.wake(rc->call.request.owner);
 }
@@ -189,6 +208,39 @@ static void destroy(struct call *call)
 
 static const struct call_kind remote_kind = {consumed, cancel, destroy};
 
+static struct curl_blob blob_of(struct str pem)
+{
+    union {
+        const char *in;
+        void *out;
+    } bytes = {.in = pem.ptr}; /* libcurl reads only, but its struct is not const */
+
+    return (struct curl_blob){bytes.out, pem.len, CURL_BLOB_NOCOPY}; /* the pool keeps it */
+}
+
+/* Verification is libcurl's default; written down, for it must never be anything else. */
+static void set_tls(const struct remote_call *rc)
+{
+    CURL *easy = rc->easy;
+    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    (void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (rc->pool->connect_to != NULL) {
+        (void)curl_easy_setopt(easy, CURLOPT_CONNECT_TO, rc->pool->connect_to);
+    }
+    if (rc->pool->authorities != NULL) {
+        struct curl_blob ca = blob_of(cert_chain_pem(rc->pool->authorities));
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
+        (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* or the system's are believed, too */
+    }
+    if (rc->pool->pair != NULL) {
+        struct curl_blob chain = blob_of(cert_chain_pem(rc->pool->pair));
+        struct curl_blob key = blob_of(cert_key_pem(rc->pool->pair));
+        (void)curl_easy_setopt(easy, CURLOPT_SSLCERT_BLOB, &chain);
+        (void)curl_easy_setopt(easy, CURLOPT_SSLKEY_BLOB, &key);
+    }
+}
+
 static void set_options(struct remote_call *rc)
 {
     CURL *easy = rc->easy;
@@ -211,6 +263,8 @@ static void set_options(struct remote_call *rc)
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, rc->transport);
     (void)curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transport_close_socket);
     (void)curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, rc->transport);
+    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, rc->why);
+    set_tls(rc);
 }
 
 struct remote_call *remote_call_create(struct transport *t, struct remote_pool *pool)
@@ -242,6 +296,8 @@ static void reset(struct remote_call *rc, const struct call_request *request)
     call->content_type = STR("");
     call->retry_after_s = -1;
     call->first_byte_us = 0;
+    call->why = NULL;
+    rc->why[0] = '\0';
     call->request = *request;
     call->started_us = clock_now_us(loop_clock(transport_loop(rc->transport)));
     if (call->in.max == 0 || call->in.max != (size_t)request->expert->reply_bytes) {

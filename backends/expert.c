@@ -197,6 +197,11 @@ static const struct key rows[] = {
      .offset = offsetof(struct expert, key),
      .sentence = "API key that is sent to the expert as a bearer token",
      .example = "${MED_API_KEY}"},
+    {.name = "tls",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct expert, tls),
+     .sentence = "whom to believe behind an https url, and who we are",
+     .block = &expert_tls_keys},
     {.name = "title",
      .type = KEY_TEXT,
      .offset = offsetof(struct expert, title),
@@ -358,6 +363,13 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
     if (e->locality == EXPERT_LOCALITY_UNSET) {
         e->locality = has_kernel ? EXPERT_LOCAL : EXPERT_REMOTE;
     }
+    if (expert_tls_is_set(&e->tls) && !str_starts_with(e->url, STR("https://"))) {
+        complain(reader, file, e, "has a tls block, which needs a url with https://");
+    }
+    enum status st = expert_tls_load(&e->tls, e->id.name, reader, file, e->id.pos);
+    if (st == ST_NO_MEMORY) {
+        return st;
+    }
     read_capabilities(e, reader, file);
     if (reader->diags->errors != errors) {
         return ST_INVALID;
@@ -372,6 +384,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
 
 void expert_fini(struct expert *e)
 {
+    expert_tls_fini(&e->tls);
     if (e->kernel != NULL) {
         kernel_unref(e->kernel);
         e->kernel = NULL;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "backends/edits.h"
+#include "backends/expert_tls.h"
 #include "base/keys.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -69,6 +70,7 @@ struct expert {
     int dialect;      /* index: openai */
     struct str model; /* what the upstream calls it; empty: the expert's name */
     struct str key;
+    struct expert_tls tls;
     int locality; /* enum expert_locality */
     struct expert_price price;
     int64_t context_tokens; /* 0: not known */
@@ -97,7 +99,7 @@ extern const struct keys expert_keys;
 MUST_CHECK enum status expert_build(struct expert *e, size_t index, struct key_reader *reader,
                                     struct str file);
 
-/* Destroys the kernel, if any. The rest lives in the arena. */
+/* Destroys the kernel and lets go of certificates, if any. The rest lives in the arena. */
 void expert_fini(struct expert *e);
 
 bool expert_is_local(const struct expert *e);

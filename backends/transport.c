@@ -251,6 +251,9 @@ void transport_unref_pool(struct remote_pool *pool)
     if (pool->refs == 0) {
         curl_url_cleanup(pool->url);
         curl_slist_free_all(pool->headers);
+        curl_slist_free_all(pool->connect_to);
+        cert_unref(pool->authorities);
+        cert_unref(pool->pair);
         mem_free(pool);
     }
 }
@@ -297,14 +300,47 @@ void transport_forget_idle(struct transport *t)
     }
 }
 
-static enum status add_header(struct remote_pool *pool, const char *line)
+static enum status add_line(struct curl_slist **list, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(pool->headers, line);
+    struct curl_slist *longer = curl_slist_append(*list, line);
     if (longer == NULL) {
         return ST_NO_MEMORY;
     }
-    pool->headers = longer;
+    *list = longer;
     return ST_OK;
+}
+
+static enum status add_header(struct remote_pool *pool, const char *line)
+{
+    return add_line(&pool->headers, line);
+}
+
+/* The certificate must have another name than the url's host: the url gets that name, for libcurl
+ * checks what stands there, and is told where to connect and what to say as Host. */
+static enum status rename_server(struct remote_pool *pool, struct str name)
+{
+    char *host = NULL;
+    char *port = NULL;
+    struct buf lines; /* three, each with a NUL behind it: buf_printf takes it as any byte */
+    buf_init(&lines, 8192);
+    enum status st = ST_NO_MEMORY;
+    if (curl_url_get(pool->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(pool->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        buf_printf(&lines, "Host: %s:%s%c%.*s:%s:%s:%s%c%.*s%c", host, port, '\0', STR_ARG(name),
+                   port, host, port, '\0', STR_ARG(name), '\0') == ST_OK) {
+        const char *host_line = lines.data;
+        const char *target = host_line + strlen(host_line) + 1;
+        const char *new_host = target + strlen(target) + 1;
+        if (add_line(&pool->headers, host_line) == ST_OK &&
+            add_line(&pool->connect_to, target) == ST_OK &&
+            curl_url_set(pool->url, CURLUPART_HOST, new_host, 0) == CURLUE_OK) {
+            st = ST_OK;
+        }
+    }
+    curl_free(host);
+    curl_free(port);
+    buf_fini(&lines);
+    return st;
 }
 
 static enum status fill_pool(struct remote_pool *pool, const struct expert *expert)
@@ -333,6 +369,14 @@ static enum status fill_pool(struct remote_pool *pool, const struct expert *expe
             goto out;
         }
     }
+    if (expert->tls.server_name.len > 0) {
+        st = rename_server(pool, expert->tls.server_name);
+        if (st != ST_OK) {
+            goto out;
+        }
+    }
+    pool->authorities = cert_ref(expert->tls.authorities);
+    pool->pair = cert_ref(expert->tls.pair);
     pool->serial = expert->serial;
     st = ST_OK;
 

@@ -17,6 +17,9 @@ struct remote_pool {
     uint64_t serial; /* of the expert it was made for */
     CURLU *url;
     struct curl_slist *headers;
+    struct curl_slist *connect_to; /* NULL: where the url says */
+    struct cert *authorities;      /* NULL: the system's */
+    struct cert *pair;             /* NULL: we show none */
     struct remote_call *idle;
     size_t idle_count;
 };
@@ -34,6 +37,7 @@ struct remote_call {
     bool is_added; /* in the multi handle */
     bool has_bad_head;
     bool is_too_big;
+    char why[CURL_ERROR_SIZE];
 };
 
 /* transport.c, for call_remote.c */

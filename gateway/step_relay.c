@@ -65,6 +65,10 @@ static bool try_next(struct exchange *x, enum call_outcome outcome, int http_sta
 
 static enum step_result fail(struct exchange *x, enum call_outcome outcome)
 {
+    if (x->call->why != NULL) {
+        log_write(LOG_WARN, "relay", "%s expert %.*s: %s: %s", x->id, STR_ARG(x->expert->id.name),
+                  call_outcome_text(outcome), x->call->why);
+    }
     if (try_next(x, outcome, x->call->http_status)) {
         return STEP_MORE;
     }
