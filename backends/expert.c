@@ -258,6 +258,7 @@ static const struct key rows[] = {
      .fallback = "8MiB",
      .sentence = "largest answer that is accepted, streams included"},
     EDITS_ROWS(struct expert),
+    CACHING_ROW(struct expert),
 };
 
 const struct keys expert_keys = {"expert", sizeof(struct expert), rows,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/caching.h"
 #include "backends/edits.h"
 #include "backends/expert_tls.h"
 #include "base/keys.h"
@@ -81,6 +82,7 @@ struct expert {
     int64_t reply_bytes;
     struct str title;   /* for people: what it is good at */
     struct edits edits; /* of the bodies that it gets */
+    struct caching caching;
 
     /* set by expert_build */
     size_t index;          /* among the experts of its snapshot */

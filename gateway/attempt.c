@@ -55,22 +55,16 @@ static int64_t cost_at_most(const struct exchange *x)
     return expert_cost_nano_usd(x->expert, &tokens);
 }
 
-enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
+/* An attempt at x->expert, with its names and its time. NULL: no memory. */
+static struct attempt *create(struct exchange *x)
 {
     const struct key_array *budgets = &x->snapshot->conf.budgets;
     struct attempt *a = mem_zalloc(1, sizeof *a + budgets->count * sizeof a->holds[0]);
-    ASSERT(x->attempt == NULL);
     if (a == NULL) {
-        return ST_NO_MEMORY;
+        return NULL;
     }
     struct str category = x->decision.category_name;
     struct budget_who who = exchange_who(x, x->expert->id.name, category);
-    *ret_budget =
-        budgets_reserve(budgets, &who, cost_at_most(x), clock_wall_s(), a->holds, &a->hold_count);
-    if (*ret_budget != NULL) {
-        mem_free(a);
-        return ST_TOO_BIG;
-    }
     memcpy(a->request_id, x->id, sizeof a->request_id);
     a->worker = x->worker;
     a->snapshot = snapshot_ref(x->snapshot);
@@ -84,6 +78,23 @@ enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
         .category = x->decision.category == NULL ? STR("") : category,
         .started_ms = clock_wall_ms(),
     };
+    return a;
+}
+
+enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
+{
+    struct budget_who who = exchange_who(x, x->expert->id.name, x->decision.category_name);
+    struct attempt *a = create(x);
+    ASSERT(x->attempt == NULL);
+    if (a == NULL) {
+        return ST_NO_MEMORY;
+    }
+    *ret_budget = budgets_reserve(&x->snapshot->conf.budgets, &who, cost_at_most(x), clock_wall_s(),
+                                  a->holds, &a->hold_count);
+    if (*ret_budget != NULL) {
+        destroy(a);
+        return ST_TOO_BIG;
+    }
     x->attempt = a;
     return ST_OK;
 }
@@ -242,6 +253,19 @@ void attempt_settle(struct exchange *x, enum call_outcome outcome)
         .is_estimated = a->row.is_estimated,
     };
     metrics_charge(w->counters, &bill);
+    store(x, a);
+}
+
+void attempt_record_cached(struct exchange *x)
+{
+    struct attempt *a = create(x);
+    if (a == NULL) {
+        metrics_count_row(x->worker->counters, METRICS_ROW_LOST);
+        return;
+    }
+    a->row.attempt = 1; /* nobody is asked */
+    a->row.outcome = STR("cached");
+    a->row.ended_ms = a->row.started_ms;
     store(x, a);
 }
 

@@ -17,6 +17,9 @@ struct attempt;
  * ST_NO_MEMORY. */
 MUST_CHECK enum status attempt_open(struct exchange *x, const struct budget **ret_budget);
 
+/* Records that the answer of x->expert came from the cache: nothing was used, nothing is due. */
+void attempt_record_cached(struct exchange *x);
+
 /* Settles the open attempt; no-op where none is open. `outcome` is how it ended; x->call is still
  * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->usage. */
 void attempt_settle(struct exchange *x, enum call_outcome outcome);

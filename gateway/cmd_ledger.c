@@ -143,6 +143,15 @@ static enum status write_cells(struct buf *line, enum form form, const struct ce
     return st == ST_OK ? buf_append(line, form == FORM_JSONL ? STR("}\n") : STR("\n")) : st;
 }
 
+/* Who says what was used. */
+static struct str source_of(const struct ledger_row *row)
+{
+    if (str_eq(row->outcome, STR("cached"))) {
+        return row->outcome;
+    }
+    return row->is_estimated ? STR("estimated") : STR("reported");
+}
+
 struct printer {
     enum form form;
     bool has_head; /* of FORM_CSV */
@@ -186,7 +195,7 @@ static enum status print_row(void *ctx, const struct ledger_row *row)
         {"cached_tokens", CELL_INT, STR(""), row->cached_tokens},
         {"completion_tokens", CELL_INT, STR(""), row->completion_tokens},
         {"reasoning_tokens", CELL_INT, STR(""), row->reasoning_tokens},
-        {"usage_source", CELL_TEXT, row->is_estimated ? STR("estimated") : STR("reported"), 0},
+        {"usage_source", CELL_TEXT, source_of(row), 0},
         {"suspect", CELL_BOOL, STR(""), row->is_suspect},
         {"cost_nano_usd", CELL_COST, STR(""), row->cost_nano_usd},
         {"outcome", CELL_TEXT, row->outcome, 0},

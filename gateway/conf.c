@@ -167,6 +167,29 @@ static const struct keys server_keys = {"server", sizeof(struct conf_server), se
                                         sizeof server_rows / sizeof server_rows[0],
                                         "How the gateway listens and what it allows."};
 
+static const struct key cache_rows[] = {
+    {.name = "max_bytes",
+     .type = KEY_BYTES,
+     .offset = offsetof(struct conf_cache, max_bytes),
+     .min = 65536,
+     .max = 68719476736,
+     .fallback = "64MiB",
+     .sentence = "memory for answers, of all tenants together, in eight equal parts; the one that "
+                 "was used longest ago leaves first, one that is larger than a part is not kept"},
+    {.name = "wait_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_cache, wait_ms),
+     .min = 1,
+     .max = 3600000,
+     .fallback = "60000",
+     .sentence = "how long a request waits for the same one that is being answered before it asks "
+                 "for itself"},
+};
+
+static const struct keys cache_keys = {"cache", sizeof(struct conf_cache), cache_rows,
+                                       sizeof cache_rows / sizeof cache_rows[0],
+                                       "Answers that are kept."};
+
 static void complain_address(struct key_reader *reader, const struct yaml_node *node)
 {
     diags_add(
@@ -227,7 +250,7 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        OWN_ROWS = 5,
+        OWN_ROWS = 6,
         ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
@@ -262,6 +285,11 @@ const struct keys *conf_keys(void)
                                .offset = offsetof(struct conf, privacy),
                                .sentence = "what leaves the house and what is written down",
                                .block = &privacy_keys};
+        rows[5] = (struct key){.name = "cache",
+                               .type = KEY_BLOCK,
+                               .offset = offsetof(struct conf, cache),
+                               .sentence = "the answers that categories and experts keep",
+                               .block = &cache_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
             rows[OWN_ROWS + i] = routes_rows[i];
             rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);

@@ -51,10 +51,16 @@ struct conf_server {
     int64_t kernel_queue;
 };
 
+struct conf_cache {
+    int64_t max_bytes;
+    int64_t wait_ms;
+};
+
 struct conf {
     struct conf_server server;
     struct state_settings state;
     struct privacy privacy;
+    struct conf_cache cache;
     struct key_array budgets; /* of struct budget */
     struct tenants tenants;
     struct routes routes;

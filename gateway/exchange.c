@@ -9,6 +9,7 @@
  *    |- EX_PARSE    body -> byte ranges of model, stream, messages          step_parse.c, chat_request.c
  *    |- EX_ADMIT    the tenant's limits                                     step_admit.c, quota.c
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
+ *    |- EX_LOOKUP   was it answered before? Only where answers are kept     step_lookup.c, lookup.c, cache.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
  *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
  *    |- EX_ANSWER   the rows are on disk -> the answer, or its end          step_answer.c, attempt.c
@@ -29,6 +30,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/attempt.h"
+#include "gateway/lookup.h"
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
 
@@ -52,12 +54,13 @@ static const struct step_row {
     [EX_PARSE] = {"parse", step_parse, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_ADMIT] = {"admit", step_admit, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,
-                   TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+                   TO(EX_LOOKUP) | TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_LOOKUP] = {"lookup", step_lookup, TO(EX_DISPATCH) | TO(EX_ANSWER) | TO(EX_FINISH)},
     [EX_DISPATCH] = {"dispatch", step_dispatch,
                      TO(EX_DISPATCH) | TO(EX_RELAY) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RELAY] = {"relay", step_relay,
                   TO(EX_DISPATCH) | TO(EX_ANSWER) | TO(EX_REFUSE) | TO(EX_FINISH)},
-    [EX_ANSWER] = {"answer", step_answer, TO(EX_FINISH)},
+    [EX_ANSWER] = {"answer", step_answer, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_FEEDBACK] = {"feedback", step_feedback, TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PAGE] = {"page", step_page, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_REFUSE] = {"refuse", step_refuse, TO(EX_FINISH)},
@@ -116,6 +119,7 @@ static void destroy(struct exchange *x)
     if (x->has_relay) {
         relay_fini(&x->relay);
     }
+    lookup_forget(x);
     redaction_forget(x);
     buf_fini(&x->page);
     x->worker->exchanges--;
@@ -146,7 +150,7 @@ void exchange_run(struct exchange *x)
     enum step_result result = STEP_MORE;
     x->is_runnable = false;
     while (result == STEP_MORE) {
-        if (x->is_gone && x->step < EX_FINISH) {
+        if (x->is_gone && x->step < EX_FINISH && !lookup_outlives_client(x)) {
             leave(x);
         }
         result = step_table[x->step].run(x);
@@ -231,7 +235,9 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     (void)snprintf(text + 16, 16, "%zu", x->attempts);
     exchange_add_header(reply, "x-expertd-attempts", text + 16);
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
-    if (!x->is_stream && x->attempts > 0 && !x->is_cost_unknown) {
+    exchange_add_header(reply, "x-expertd-cache", lookup_text(x));
+    bool is_answered = x->attempts > 0 || lookup_has_answer(x);
+    if (!x->is_stream && is_answered && !x->is_cost_unknown) {
         (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
         exchange_add_header(reply, "x-expertd-cost-usd", text + 32);
     }

@@ -24,6 +24,7 @@ struct attempt;
 struct budget_who;
 struct exchange;
 struct feedback_job;
+struct lookup;
 struct worker;
 
 enum exchange_step {
@@ -32,6 +33,7 @@ enum exchange_step {
     EX_PARSE,
     EX_ADMIT,
     EX_DECIDE,
+    EX_LOOKUP,
     EX_DISPATCH,
     EX_RELAY,
     EX_ANSWER,
@@ -91,6 +93,7 @@ struct exchange {
     uint64_t session;               /* key of the conversation and who has it; 0: none */
     struct decision decision;
     const struct expert *expert; /* of the current or last attempt */
+    struct lookup *lookup;       /* in the cache of answers; NULL: nothing is looked up */
     struct call *call;
     size_t attempts;
     struct attempt *attempt;       /* open: its expert is asked; NULL: none */
@@ -153,6 +156,7 @@ enum step_result step_receive(struct exchange *x);
 enum step_result step_parse(struct exchange *x);
 enum step_result step_admit(struct exchange *x);
 enum step_result step_decide(struct exchange *x);
+enum step_result step_lookup(struct exchange *x);
 enum step_result step_dispatch(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
 enum step_result step_answer(struct exchange *x);

@@ -46,6 +46,7 @@ enum charge { /* what is counted of attempts */
 enum {
     CHARGES = CHARGE_UNPRICED + 1,
     ROW_RESULTS = METRICS_ROW_LATE + 1,
+    CACHE_RESULTS = METRICS_CACHE_SHARED + 1,
 };
 
 struct row { /* counts of one category */
@@ -61,6 +62,7 @@ struct metrics_shard {
     struct histogram histograms[HISTOGRAMS];
     atomic_uint_fast64_t ledger_rows[ROW_RESULTS];
     atomic_uint_fast64_t languages[METRICS_SLOTS];
+    atomic_uint_fast64_t cache[CACHE_RESULTS];
     atomic_int_fast64_t exchanges;
     atomic_uint_fast64_t generation;
 };
@@ -200,6 +202,11 @@ void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill)
 void metrics_count_row(struct metrics_shard *s, enum metrics_row row)
 {
     add(&s->ledger_rows[row], 1);
+}
+
+void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found)
+{
+    add(&s->cache[found], 1);
 }
 
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us)
@@ -384,6 +391,23 @@ static enum status write_rows(const struct metrics *m, struct buf *out)
     return st;
 }
 
+static enum status write_cache(const struct metrics *m, struct buf *out)
+{
+    enum status st = buf_append(
+        out, STR("# HELP expertd_cache_requests_total Requests that looked for a kept answer, by "
+                 "what they found; shared: the answer of one that was being answered.\n"
+                 "# TYPE expertd_cache_requests_total counter\n"));
+    for (size_t r = 0; st == ST_OK && r < CACHE_RESULTS; r++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].cache[r]);
+        }
+        st = buf_printf(out, "expertd_cache_requests_total{result=\"%s\"} %" PRIu64 "\n",
+                        metrics_cache_text((enum metrics_cache)r), sum);
+    }
+    return st;
+}
+
 static enum status write_requests(const struct metrics *m, struct buf *out)
 {
     enum status st = buf_append(
@@ -491,10 +515,23 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
     if (st == ST_OK) {
         st = write_rows(m, out);
     }
+    if (st == ST_OK) {
+        st = write_cache(m, out);
+    }
     for (size_t i = 0; st == ST_OK && i < HISTOGRAMS; i++) {
         st = write_histogram(m, out, i);
     }
     return st == ST_OK ? write_totals(m, out) : st;
+}
+
+const char *metrics_cache_text(enum metrics_cache found)
+{
+    static const char *const texts[CACHE_RESULTS] = {
+        [METRICS_CACHE_MISS] = "miss",
+        [METRICS_CACHE_HIT] = "hit",
+        [METRICS_CACHE_SHARED] = "shared",
+    };
+    return texts[found];
 }
 
 const char *metrics_outcome_text(enum metrics_outcome outcome)

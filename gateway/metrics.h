@@ -33,6 +33,12 @@ enum metrics_row {      /* what became of a row of the ledger */
     METRICS_ROW_LATE,   /* the answer did not wait any longer */
 };
 
+enum metrics_cache { /* what looking for a kept answer found */
+    METRICS_CACHE_MISS,
+    METRICS_CACHE_HIT,
+    METRICS_CACHE_SHARED, /* of another request that was being answered */
+};
+
 enum metrics_histogram {
     METRICS_DURATION, /* from the head to the last byte handed over */
     METRICS_TTFT,     /* from the head to the first byte of the expert's answer */
@@ -80,6 +86,7 @@ void metrics_count(struct metrics_shard *s, const struct metrics_event *event);
 void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill);
 
 void metrics_count_row(struct metrics_shard *s, enum metrics_row row);
+void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found);
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us);
 
 /* Gauges, set by the worker that owns the shard. */
@@ -90,4 +97,5 @@ void metrics_count_reload(struct metrics *m, int failed);
 /* Appends the page. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status metrics_write(const struct metrics *m, struct buf *out);
 
+const char *metrics_cache_text(enum metrics_cache found);
 const char *metrics_outcome_text(enum metrics_outcome outcome);

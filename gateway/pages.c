@@ -4,6 +4,7 @@
 
 #include "base/json_write.h"
 #include "base/log.h"
+#include "gateway/cache.h"
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
 #include "gateway/learner.h"
@@ -242,6 +243,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     }
     if (st == ST_OK) {
         st = write_drift(x, out);
+    }
+    if (st == ST_OK) {
+        st = cache_write_metrics(w->cache, out);
     }
     if (st == ST_OK) {
         st = budgets_write_metrics(&x->snapshot->conf.budgets, clock_wall_s(), out);

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/cache.h"
 #include "gateway/learner.h"
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
@@ -51,6 +52,7 @@ struct process {
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
     struct quotas *quotas;
+    struct cache *cache;
     bool is_exposed; /* the listener of this start takes clients from other machines */
     bool is_admin_exposed;
     struct worker_thread **workers;
@@ -189,6 +191,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .learner = p->learner,
         .drift = p->drift,
         .sessions = p->sessions,
+        .cache = p->cache,
         .quotas = p->quotas,
     };
     setup.clients.fd = open_listener(&server->listen, *port, port);
@@ -327,10 +330,12 @@ static enum status start(struct process *p)
     p->sessions = sessions_create(SESSIONS);
     p->quotas = quotas_create();
     p->budgets = budgets_create();
+    p->cache = cache_create();
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL || p->quotas == NULL) {
+        p->sessions == NULL || p->quotas == NULL || p->cache == NULL) {
         return ST_NO_MEMORY;
     }
+    cache_limit(p->cache, (uint64_t)p->snapshot->conf.cache.max_bytes);
     p->is_exposed = !conf_is_loopback(&server->listen);
     p->is_admin_exposed = !conf_is_loopback(&server->admin);
     st = prepare(p, p->snapshot);
@@ -473,6 +478,7 @@ static void reload(struct process *p)
         log_write(LOG_WARN, "process",
                   "privacy.prompt_log.path changes at the next start, not by a reload");
     }
+    cache_limit(p->cache, (uint64_t)fresh->conf.cache.max_bytes);
     refresh_learner(p);
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
@@ -501,6 +507,7 @@ static void stop(struct process *p)
     budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
     quotas_destroy(p->quotas);
+    cache_destroy(p->cache);
 }
 
 static void wait_for_end(struct process *p, const sigset_t *signals)

@@ -1,13 +1,15 @@
 /* EX_ACCOUNT: counters, exactly once per exchange, refused ones too. What it cost was settled attempt by
  * attempt (attempt.c). */
 #include "gateway/exchange.h"
+#include "gateway/lookup.h"
 #include "gateway/sessions.h"
 #include "gateway/worker.h"
 
 /* Who answered is asked first next time. */
 static void remember(struct exchange *x)
 {
-    bool is_answer = x->outcome == METRICS_OK && x->expert != NULL && x->attempts > 0;
+    bool is_asked = x->attempts > 0 || lookup_has_answer(x);
+    bool is_answer = x->outcome == METRICS_OK && x->expert != NULL && is_asked;
     if (is_answer && x->decision.session != DECIDE_SESSION_NONE) {
         sessions_put(x->worker->sessions, x->session, sessions_name(x->expert->id.name),
                      loop_now_ms(x->worker->loop) / 1000);

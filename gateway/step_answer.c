@@ -3,7 +3,9 @@
 #include <inttypes.h>
 
 #include "gateway/attempt.h"
+#include "gateway/cache_answer.h"
 #include "gateway/exchange.h"
+#include "gateway/lookup.h"
 #include "gateway/worker.h"
 
 /* ---------------------------------------------------------------- documents */
@@ -22,10 +24,23 @@ static struct str restored(struct exchange *x)
     return st == ST_OK && is_changed ? buf_str(&x->page) : body;
 }
 
+/* The client left, the answer was for others. */
+static enum step_result end_for_nobody(struct exchange *x)
+{
+    x->outcome = METRICS_CANCELLED;
+    x->reason = "the client left";
+    exchange_go(x, EX_FINISH);
+    return STEP_MORE;
+}
+
 static enum step_result pass_document(struct exchange *x)
 {
     struct call *call = x->call;
     struct http_reply reply = {.status = call->http_status, .body = restored(x)};
+    lookup_publish(x, reply.body);
+    if (x->is_gone) {
+        return end_for_nobody(x);
+    }
     exchange_add_headers(x, &reply, call->content_type.len > 0 ? call->content_type.ptr : NULL);
     if (call->retry_after_s >= 0) {
         struct str seconds = arena_printf(x->arena, "%" PRId64, call->retry_after_s);
@@ -44,6 +59,10 @@ static enum step_result pass_document(struct exchange *x)
 enum status step_answer_write(void *exchange, struct str bytes)
 {
     struct exchange *x = exchange;
+    lookup_capture(x, bytes);
+    if (x->is_gone) { /* others wait for this answer */
+        return ST_OK;
+    }
     if (!x->is_replied) {
         struct http_reply reply = {.status = 200};
         x->is_replied = true;
@@ -104,6 +123,10 @@ static enum step_result end_stream(struct exchange *x)
             x->reason = call_outcome_text(CALL_NO_MEMORY);
             return break_stream(x);
         }
+        lookup_publish(x, STR(""));
+        if (x->is_gone) {
+            return end_for_nobody(x);
+        }
         write_trailer(x);
         x->is_answered = true;
     }
@@ -116,10 +139,46 @@ static enum step_result end_stream(struct exchange *x)
     return STEP_MORE;
 }
 
+/* ---------------------------------------------------------------- kept answers */
+
+/* Each way is given, whichever way the answer came. */
+static enum step_result pass_kept(struct exchange *x)
+{
+    struct http_reply reply = {.status = 200, .body = lookup_answer(x)};
+    x->is_stream = x->chat.is_stream;
+    buf_reset(&x->page);
+    if (x->is_stream &&
+        cache_answer_write_stream(reply.body, x->chat.wants_usage, &x->page) != ST_OK) {
+        return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
+    }
+    exchange_add_headers(x, &reply, x->is_stream ? "text/event-stream" : "application/json");
+    x->http_status = reply.status;
+    x->is_replied = true;
+    x->is_answered = true;
+    if (!x->is_stream) {
+        http_reply(x->http, &reply);
+    } else {
+        exchange_add_header(&reply, "Cache-Control", "no-cache");
+        http_stream_start(x->http, &reply);
+        if (http_stream_write(x->http, buf_str(&x->page)) == ST_OK) {
+            http_stream_end(x->http);
+        } else {
+            x->outcome = METRICS_TRUNCATED;
+            x->reason = call_outcome_text(CALL_NO_MEMORY);
+            http_stream_break(x->http);
+        }
+    }
+    exchange_go(x, EX_FINISH);
+    return STEP_MORE;
+}
+
 enum step_result step_answer(struct exchange *x)
 {
     if (attempt_must_wait(x)) {
         return STEP_WAIT; /* the writer wakes, a timer at the latest */
+    }
+    if (lookup_has_answer(x)) {
+        return pass_kept(x);
     }
     if (!x->has_relay) {
         return pass_document(x);

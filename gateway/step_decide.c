@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/lookup.h"
 #include "gateway/recent.h"
 #include "gateway/sessions.h"
 #include "gateway/wishes.h"
@@ -176,6 +177,6 @@ enum step_result step_decide(struct exchange *x)
     watch(x);
     remember(x);
     x->expert = plan_first(&x->decision.plan);
-    exchange_go(x, EX_DISPATCH);
+    exchange_go(x, lookup_is_wanted(x) ? EX_LOOKUP : EX_DISPATCH);
     return STEP_MORE;
 }

@@ -146,7 +146,7 @@ static enum step_result relay_stream(struct exchange *x)
         x->has_relay = true;
         x->is_stream = true;
     }
-    if (http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES) {
+    if (!x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES) {
         return STEP_WAIT; /* on_writable wakes; the server's idle deadline at the latest */
     }
     enum status st = relay_run(&x->relay, buf_str(&call->in), step_answer_write, x, &consumed);

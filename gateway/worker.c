@@ -123,6 +123,7 @@ static bool has_work(const struct worker *w)
 static bool is_finished(const struct worker *w)
 {
     return w->is_draining && w->exchanges == 0 && w->state_jobs == 0 &&
+           w->cache_seats == 0 &&
            http_server_is_empty(w->server) && (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
@@ -166,7 +167,8 @@ static void *run(void *arg)
         }
         turn(w, ABORT_WAIT_MS);
     }
-    while (w->state_jobs > 0) { /* their completions come through this loop */
+    /* Their completions come through this loop. */
+    while (w->state_jobs > 0 || (w->cache_seats > 0 && w->exchanges == 0)) {
         turn(w, ABORT_WAIT_MS);
     }
     flush_log(w);
@@ -287,6 +289,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->drift = setup->drift;
     w->learner = setup->learner;
     w->sessions = setup->sessions;
+    w->cache = setup->cache;
     w->quotas = setup->quotas;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);

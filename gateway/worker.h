@@ -14,6 +14,7 @@
 #include "gateway/snapshot.h"
 #include "router/decide.h"
 
+struct cache;
 struct exchange;
 struct drift;
 struct learner;
@@ -37,6 +38,7 @@ struct worker {
     struct metrics_shard *counters; /* this worker's */
     struct drift *drift;            /* the process's; each worker has a shard */
     struct sessions *sessions;      /* the process's */
+    struct cache *cache;            /* the process's */
     const struct quotas *quotas;    /* the process's */
     struct access_log *access_log;  /* the process's */
     struct access_log *prompt_log;  /* the process's; NULL: prompts are not logged */
@@ -48,8 +50,9 @@ struct worker {
     struct decide_scratch scratch;
     struct exchange *runnable_first;
     struct exchange *runnable_last;
-    size_t exchanges;  /* alive */
-    size_t state_jobs; /* handed over, not done */
+    size_t exchanges;   /* alive */
+    size_t state_jobs;  /* handed over, not done */
+    size_t cache_seats; /* of this worker's requests */
     struct buf log_lines;
     struct loop_timer log_timer;
     uint64_t id_state; /* of the generator of request ids */
@@ -66,6 +69,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct metrics *metrics;
     struct drift *drift;
     struct sessions *sessions;
+    struct cache *cache;
     const struct quotas *quotas;
     struct access_log *access_log;
     struct access_log *prompt_log; /* NULL: prompts are not logged */

@@ -258,6 +258,7 @@ static const struct key category_rows[] = {
          "not given here, and takes the prompts that this one is not sure about",
      .example = "medical"},
     EDITS_ROWS(struct category),
+    CACHING_ROW(struct category),
 };
 
 static const struct keys category_keys = {"category", sizeof(struct category), category_rows,

@@ -35,6 +35,7 @@ struct category {
     const struct category *parent; /* built; NULL: none */
     struct str model;              /* the name that clients use: category/NAME */
     struct edits edits;            /* of the bodies that its experts get */
+    struct caching caching;
     size_t index;                  /* among the categories */
 };
 
