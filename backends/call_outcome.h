@@ -15,5 +15,13 @@ enum call_outcome {
     CALL_CANCELLED, /* by call_cancel */
 };
 
+/* What kind of error an expert's document is (reply_error.h). */
+enum reply_error {
+    REPLY_ERROR_OTHER,
+    REPLY_ERROR_CONTEXT, /* the prompt is too long */
+    REPLY_ERROR_FILTER,  /* a content filter refuses */
+    REPLY_ERROR_QUOTA,   /* the money is used up: no wait helps */
+};
+
 /* Lower-case words for logs and headers: "ok", "connect_failed", ... */
 const char *call_outcome_text(enum call_outcome outcome);

@@ -11,7 +11,7 @@
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_LOOKUP   was it answered before? Only where answers are kept     step_lookup.c, lookup.c, cache.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
- *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, relay.c
+ *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, failover.c
  *    |- EX_ANSWER   the rows are on disk -> the answer, or its end          step_answer.c, attempt.c
  *    |- EX_FEEDBACK what people say of a decision -> the state file         step_feedback.c, feedback.c
  *    |- EX_PAGE     documents of our own: models, route, health, metrics    step_page.c, pages.c
@@ -115,6 +115,7 @@ static void destroy(struct exchange *x)
 {
     exchange_drop_call(x);
     attempt_forget(x);
+    failover_forget(x);
     step_feedback_forget(x);
     if (x->has_relay) {
         relay_fini(&x->relay);
@@ -234,6 +235,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
     (void)snprintf(text + 16, 16, "%zu", x->attempts);
     exchange_add_header(reply, "x-expertd-attempts", text + 16);
+    exchange_add_header(reply, "x-expertd-attempt-log", failover_text(x));
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
     exchange_add_header(reply, "x-expertd-cache", lookup_text(x));
     bool is_answered = x->attempts > 0 || lookup_has_answer(x);

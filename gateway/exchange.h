@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "gateway/chat_edit.h"
 #include "gateway/chat_request.h"
+#include "gateway/failover.h"
 #include "gateway/http_server.h"
 #include "gateway/metrics.h"
 #include "gateway/problem.h"
@@ -96,6 +97,7 @@ struct exchange {
     struct lookup *lookup;       /* in the cache of answers; NULL: nothing is looked up */
     struct call *call;
     size_t attempts;
+    struct failover failover;
     struct attempt *attempt;       /* open: its expert is asked; NULL: none */
     struct attempt *storing;       /* settled, on their way to the disk */
     struct loop_timer store_timer; /* ends the wait for them */

@@ -60,6 +60,8 @@
       "The expert's answer breaks the rules of HTTP or JSON.")                                       \
     X(NO_MEMORY, 503, "api_error", "out_of_memory", "The gateway is short of memory.")               \
     X(QUEUE_FULL, 503, "api_error", "overloaded", "Too many requests wait for this expert.")         \
+    X(UNAVAILABLE, 503, "api_error", "experts_unavailable",                                          \
+      "None of the experts for this request takes requests now.")                                    \
     X(STATE_OFF, 503, "api_error", "state_off",                                                      \
       "This gateway stores nothing: its configuration has no state block.")                          \
     X(STATE_BUSY, 503, "api_error", "state_busy", "Too much waits for the disk already.")            \

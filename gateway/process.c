@@ -28,6 +28,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
+#include "policies/retry_budget.h"
 #include "router/drift.h"
 
 enum {
@@ -51,6 +52,7 @@ struct process {
     struct drift *drift;
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
+    struct retry_budget retries;
     struct quotas *quotas;
     struct cache *cache;
     bool is_exposed; /* the listener of this start takes clients from other machines */
@@ -192,6 +194,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .drift = p->drift,
         .sessions = p->sessions,
         .cache = p->cache,
+        .retries = &p->retries,
         .quotas = p->quotas,
     };
     setup.clients.fd = open_listener(&server->listen, *port, port);
@@ -328,6 +331,7 @@ static enum status start(struct process *p)
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
+    retry_budget_init(&p->retries, clock_now_ms(clock_system()));
     p->quotas = quotas_create();
     p->budgets = budgets_create();
     p->cache = cache_create();

@@ -176,7 +176,9 @@ enum step_result step_decide(struct exchange *x)
     }
     watch(x);
     remember(x);
-    x->expert = plan_first(&x->decision.plan);
+    if (!failover_begin(x)) {
+        return exchange_refuse(x, PROBLEM_UNAVAILABLE, STR(""), STR(""));
+    }
     exchange_go(x, lookup_is_wanted(x) ? EX_LOOKUP : EX_DISPATCH);
     return STEP_MORE;
 }

@@ -19,16 +19,13 @@ static enum status start_call(struct exchange *x, struct str body)
     return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->call);
 }
 
-/* The next expert of the plan after one that takes no more, or `otherwise`. */
-static enum step_result go_on(struct exchange *x, int http_status, enum problem otherwise,
-                              struct str message)
+/* The next expert of the plan after one that could not be asked, or `otherwise`. */
+static enum step_result go_on(struct exchange *x, const struct plan_outcome *outcome,
+                              const char *word, enum problem otherwise, struct str message)
 {
-    struct plan_outcome full = {CALL_OK, http_status, false};
-    const struct expert *next = plan_next(&x->decision.plan, &full);
-    if (next == NULL) {
+    if (!failover_next(x, outcome, word)) {
         return exchange_refuse(x, otherwise, message, STR(""));
     }
-    x->expert = next;
     exchange_go(x, EX_DISPATCH);
     return STEP_MORE;
 }
@@ -47,7 +44,8 @@ static enum step_result refuse_budget(struct exchange *x, const struct budget *b
         x->arena, "Budget \"%.*s\" (%.2f USD per %s) cannot pay this request%s%s.",
         STR_ARG(b->name), (double)b->usd / 1e9, budget_per_text((enum budget_per)b->per),
         until[0] == '\0' ? "" : "; it begins anew at ", until);
-    return go_on(x, 429, PROBLEM_QUOTA, message);
+    const struct plan_outcome outcome = {CALL_OK, 429, REPLY_ERROR_QUOTA, false, -1};
+    return go_on(x, &outcome, "budget", PROBLEM_QUOTA, message);
 }
 
 /* The guarantees once more, by the same predicate, whatever made the plan: none that holds lets a
@@ -76,6 +74,9 @@ static enum status edit(struct exchange *x, struct str *body)
 
 enum step_result step_dispatch(struct exchange *x)
 {
+    if (failover_must_wait(x)) {
+        return STEP_WAIT; /* its timer wakes, before the exchange's deadline */
+    }
     if (is_barred(x)) {
         return exchange_refuse(x, PROBLEM_INTERNAL,
                                STR("A guarantee forbids the expert that was chosen."), STR(""));
@@ -111,8 +112,9 @@ enum step_result step_dispatch(struct exchange *x)
         exchange_go(x, EX_RELAY);
         return STEP_MORE;
     }
+    const struct plan_outcome full = {CALL_OK, 503, REPLY_ERROR_OTHER, false, -1};
     attempt_settle(x, CALL_NO_MEMORY);
     x->retry_after_s = 1;
-    return st == ST_TOO_BIG ? go_on(x, 503, PROBLEM_QUEUE_FULL, STR(""))
+    return st == ST_TOO_BIG ? go_on(x, &full, "queue_full", PROBLEM_QUEUE_FULL, STR(""))
                             : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
 }

@@ -39,7 +39,7 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
         st = x->is_cost_unknown ? buf_append(line, STR("null"))
                                 : buf_printf(line, "%" PRId64, x->cost_nano_usd);
     }
-    return st;
+    return st == ST_OK ? failover_write(x, line) : st;
 }
 
 /* "heads":{"difficulty":0.7100,...}: names come from the weights. */

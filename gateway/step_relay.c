@@ -39,17 +39,14 @@ static struct str sentence(struct exchange *x, enum problem problem)
                         STR_ARG(x->expert->id.name), x->attempts);
 }
 
-/* Goes on with the next expert of the plan. False: there is none, this outcome is the answer. */
+/* Goes on with the next attempt of the plan. False: there is none, this outcome is the answer. */
 static bool try_next(struct exchange *x, enum call_outcome outcome, int http_status)
 {
-    struct plan_outcome what = {outcome, http_status, x->is_replied};
-    const struct expert *next = plan_next(&x->decision.plan, &what);
-    if (next == NULL) {
+    struct plan_outcome what = {outcome, http_status, REPLY_ERROR_OTHER, x->is_replied,
+                                x->call->retry_after_s};
+    if (!failover_next(x, &what, NULL)) {
         return false;
     }
-    log_write(LOG_INFO, "relay", "%s expert %.*s: %s, status %d; next: %.*s", x->id,
-              STR_ARG(x->expert->id.name), call_outcome_text(outcome), http_status,
-              STR_ARG(next->id.name));
     attempt_settle(x, outcome);
     exchange_drop_call(x);
     x->usage = (struct usage){0};
@@ -58,7 +55,6 @@ static bool try_next(struct exchange *x, enum call_outcome outcome, int http_sta
         x->has_relay = false;
         x->is_stream = false;
     }
-    x->expert = next;
     exchange_go(x, EX_DISPATCH);
     return true;
 }

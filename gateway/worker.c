@@ -290,6 +290,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->learner = setup->learner;
     w->sessions = setup->sessions;
     w->cache = setup->cache;
+    w->retries = setup->retries;
     w->quotas = setup->quotas;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);

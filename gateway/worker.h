@@ -21,6 +21,7 @@ struct learner;
 struct kernel_pool;
 struct sessions;
 struct recent;
+struct retry_budget;
 struct quotas;
 struct state;
 struct state_job;
@@ -39,6 +40,7 @@ struct worker {
     struct drift *drift;            /* the process's; each worker has a shard */
     struct sessions *sessions;      /* the process's */
     struct cache *cache;            /* the process's */
+    struct retry_budget *retries;   /* the process's */
     const struct quotas *quotas;    /* the process's */
     struct access_log *access_log;  /* the process's */
     struct access_log *prompt_log;  /* the process's; NULL: prompts are not logged */
@@ -70,6 +72,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct drift *drift;
     struct sessions *sessions;
     struct cache *cache;
+    struct retry_budget *retries;
     const struct quotas *quotas;
     struct access_log *access_log;
     struct access_log *prompt_log; /* NULL: prompts are not logged */

@@ -501,7 +501,7 @@ static void hold(const struct routes *routes, const struct permit *permit, struc
 static enum status make_plan(const struct routes *routes, struct decision *d, size_t in,
                              struct arena *arena)
 {
-    enum status st = plan_init(&d->plan, arena, in, (size_t)routes->policies.attempts);
+    enum status st = plan_init(&d->plan, arena, in, &routes->policies.plan);
     if (st != ST_OK) {
         return st;
     }

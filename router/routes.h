@@ -14,6 +14,7 @@
 #include "router/custom.h"
 #include "router/guarantees.h"
 #include "router/language.h"
+#include "router/plan_settings.h"
 #include "router/rules.h"
 #include "router/thresholds.h"
 
@@ -91,7 +92,7 @@ struct router_settings {
 };
 
 struct policy_settings {
-    int64_t attempts;
+    struct plan_settings plan;
     double cost_weight;
 };
 

@@ -234,7 +234,7 @@ def test_when_the_leader_fails_the_next_one_asks():
             return False  # cut before a byte
         return send_reply(conn, completion("fine"))
 
-    with Place(handle=handle) as place:
+    with Place(handle=handle, extra="policies: {retries: 0}\n") as place:
         place.open.clear()
         replies = []
         threads = [threading.Thread(target=lambda: replies.append(place.ask())) for _ in range(10)]

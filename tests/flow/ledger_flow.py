@@ -232,7 +232,7 @@ def test_a_stall_and_a_client_that_leaves_are_billed_for_what_came():
 
 
 def test_errors_cost_nothing_and_are_there():
-    with Place() as p:
+    with Place(extra="policies: {retries: 0}\n") as p:
         for name, status in (("status-400", 400), ("status-404", 404), ("status-500", 500)):
             reply = p.ask(name)
             assert reply.status == status, (name, reply.status)

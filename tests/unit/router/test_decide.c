@@ -250,15 +250,17 @@ static void without_categories_auto_is_not_found(void **state)
 static void the_plan_tries_as_many_as_the_policies_say(void **state)
 {
     struct fixture *f = *state;
-    f->sample.routes.policies.attempts = 2;
+    f->sample.routes.policies.plan.attempts = 2;
 
     assert_int_equal(ask(f, "slow", "hi"), ST_OK);
 
-    struct plan_outcome refused = {CALL_CONNECT_FAILED, 0, false};
-    assert_non_null(plan_first(&f->decision.plan));
-    assert_non_null(plan_next(&f->decision.plan, &refused));
-    assert_null(plan_next(&f->decision.plan, &refused));
-    f->sample.routes.policies.attempts = 3;
+    static const struct plan_outcome refused = {CALL_CONNECT_FAILED, 0, REPLY_ERROR_OTHER, false,
+                                                -1};
+    static const struct plan_facts facts = {.deadline_ms = 1000, .may_repeat = true};
+    assert_int_equal(plan_first(&f->decision.plan, &facts).verb, PLAN_TRY);
+    assert_int_equal(plan_next(&f->decision.plan, &refused, &facts).verb, PLAN_TRY);
+    assert_int_equal(plan_next(&f->decision.plan, &refused, &facts).verb, PLAN_STOP);
+    f->sample.routes.policies.plan.attempts = 3;
 }
 
 static void the_same_prompt_gives_the_same_decision(void **state)

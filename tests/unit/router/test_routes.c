@@ -67,7 +67,7 @@ static void experts_alone_are_enough(void **state)
     load_ok(&s, EXPERTS);
 
     assert_null(s.routes.general);
-    assert_int_equal(s.routes.policies.attempts, 3);
+    assert_int_equal(s.routes.policies.plan.attempts, 3);
     routes_sample_fini(&s);
 }
 
