@@ -42,7 +42,12 @@ struct yaml_node {
 MUST_CHECK enum status yaml_parse(struct str text, struct str file, struct arena *arena,
                                   struct diags *diags, struct yaml_node **ret_root);
 
-/* Reads a file from disk; ST_IO with a diagnostic when it cannot be read. */
+/* The text of a file, into the arena; of one that is too big, enough for yaml_parse to refuse it. ST_IO
+ * with a diagnostic when it cannot be read. */
+MUST_CHECK enum status yaml_read(const char *path, struct arena *arena, struct diags *diags,
+                                 struct str *ret_text);
+
+/* Reads and parses a file from disk. */
 MUST_CHECK enum status yaml_load(const char *path, struct arena *arena, struct diags *diags,
                                  struct yaml_node **ret_root);
 

@@ -42,8 +42,8 @@ static void report_io(struct diags *diags, struct str file, int error)
               strerror_r(error, text, sizeof text));
 }
 
-enum status yaml_load(const char *path, struct arena *arena, struct diags *diags,
-                      struct yaml_node **ret_root)
+enum status yaml_read(const char *path, struct arena *arena, struct diags *diags,
+                      struct str *ret_text)
 {
     struct str name = arena_copy(arena, str_from(path));
     if (name.ptr == NULL) {
@@ -60,10 +60,20 @@ enum status yaml_load(const char *path, struct arena *arena, struct diags *diags
     int error = errno;
     (void)fclose(file); /* nothing was written */
     if (st == ST_OK) {
-        st = yaml_parse(buf_str(&bytes), name, arena, diags, ret_root);
+        *ret_text = arena_copy(arena, buf_str(&bytes));
+        st = ret_text->ptr == NULL ? ST_NO_MEMORY : ST_OK;
     } else if (st == ST_IO) {
         report_io(diags, name, error);
     }
     buf_fini(&bytes);
     return st;
+}
+
+enum status yaml_load(const char *path, struct arena *arena, struct diags *diags,
+                      struct yaml_node **ret_root)
+{
+    struct str text;
+    struct str name = arena_copy(arena, str_from(path));
+    enum status st = name.ptr == NULL ? ST_NO_MEMORY : yaml_read(path, arena, diags, &text);
+    return st == ST_OK ? yaml_parse(text, name, arena, diags, ret_root) : st;
 }

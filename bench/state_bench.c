@@ -43,7 +43,11 @@ static void on_done(struct state_job *job)
 
 static struct state *open_state(const char *path)
 {
-    struct state_settings settings = {str_from(path), STATE_COMMIT, 50, QUEUE, 65536};
+    struct state_settings settings = {.path = str_from(path),
+                                      .durability = STATE_COMMIT,
+                                      .interval_ms = 50,
+                                      .queue = QUEUE,
+                                      .recent_bytes = 65536};
     struct state *s = NULL;
     char why[DB_WHY_BYTES];
     if (state_open(&settings, &s, why) != ST_OK) {

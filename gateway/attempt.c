@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/budgets.h"
+#include "gateway/chain.h"
 #include "gateway/exchange.h"
 #include "gateway/ledger.h"
+#include "gateway/receipt.h"
 #include "gateway/state.h"
 #include "gateway/worker.h"
 
@@ -180,7 +182,11 @@ static const char *outcome_text(const struct exchange *x, enum call_outcome outc
 
 static enum status write_row(struct state_job *job, struct db *db)
 {
-    return ledger_write(db, &CONTAINER_OF(job, struct attempt, job)->row);
+    const struct attempt *a = CONTAINER_OF(job, struct attempt, job);
+    enum status st = ledger_write(db, &a->row);
+    return st == ST_OK ? chain_keep(db, CHAIN_LEDGER, a->snapshot->conf.state.keep.ledger_days,
+                                    a->row.ended_ms)
+                       : st;
 }
 
 static void unlink_row(struct exchange *x, const struct attempt *a)
@@ -200,7 +206,7 @@ static void on_stored(struct state_job *job)
                       job->st == ST_OK ? METRICS_ROW_STORED : METRICS_ROW_LOST);
     if (a->exchange != NULL) {
         unlink_row(a->exchange, a);
-        if (a->exchange->storing == NULL) {
+        if (a->exchange->storing == NULL && !receipt_is_on_its_way(a->exchange)) {
             loop_timer_cancel(a->worker->loop, &a->exchange->store_timer);
             exchange_wake(a->exchange);
         }
@@ -288,13 +294,16 @@ static void on_late(struct loop_timer *timer)
     log_write(LOG_ERROR, "ledger", "%s: the disk takes longer than %d ms; the answer goes on",
               x->id, (int)STORE_WAIT_MS);
     attempt_forget(x);
+    receipt_forget(x);
     exchange_wake(x);
 }
 
 bool attempt_must_wait(struct exchange *x)
 {
     struct worker *w = x->worker;
-    if (x->storing == NULL || state_durability(w->state) != STATE_COMMIT) {
+    receipt_send(x);
+    bool is_waited_for = x->storing != NULL || receipt_is_on_its_way(x);
+    if (!is_waited_for || state_durability(w->state) != STATE_COMMIT) {
         return false;
     }
     if (heap_contains(&x->store_timer.node)) {

@@ -24,7 +24,8 @@ void attempt_record_cached(struct exchange *x);
  * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->usage. */
 void attempt_settle(struct exchange *x, enum call_outcome outcome);
 
-/* Whether rows of this exchange are promised to be on disk before the answer ends, and are not yet.
+/* Whether rows of this exchange, its receipt included, are promised to be on disk before the answer
+ * ends, and are not yet.
  * Then the exchange is woken when they are, after a few seconds at the latest: an answer is late for a
  * disk that hangs, not lost. */
 bool attempt_must_wait(struct exchange *x);

@@ -13,5 +13,8 @@ int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);
 int cmd_optimize(int argc, char **argv);
 
+/* expertd route --replay ID: a decision derived again from its receipt. Returns the exit status. */
+int cmd_route_replay(const struct snapshot *s, const char *request_id);
+
 /* expertd check --explain: who answers what. */
 void cmd_check_explain(const struct snapshot *s);

@@ -1,4 +1,4 @@
-/* expertd ledger: reads what was spent from the state file. Beside a running server it only reads. */
+/* expertd ledger: reads what was spent, and the receipts of decisions, from the state file. Beside a running server it only reads. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/json_write.h"
+#include "gateway/chain.h"
 #include "gateway/cmd.h"
 #include "gateway/ledger.h"
+#include "gateway/receipts.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
 
@@ -16,6 +18,7 @@ enum {
     PATH_BYTES = 4096,
     LINE_MAX_BYTES = 64 * 1024,
     NANO = 1000000000,
+    ANCHORS_MAX = 8,
 };
 
 enum form {
@@ -29,26 +32,34 @@ struct request { /* what the command line asks for */
     struct ledger_filter filter;
     bool sums;
     enum ledger_by by;
+    bool receipts; /* instead of the ledger */
     bool verifies;
+    const char *anchors[ANCHORS_MAX];
+    size_t anchor_count;
     enum form form;
 };
 
 static void help(FILE *out)
 {
-    (void)fputs("usage: expertd ledger --config FILE [options]\n"
-                "\n"
-                "What was spent: a row for every attempt at an expert, from the state file.\n"
-                "\n"
-                "  -c, --config FILE    configuration (YAML or JSON)\n"
-                "      --tenant NAME    rows of this tenant; so with --key, --expert, --category\n"
-                "      --since WHEN     rows that ended then or later: 2026-11-22 or\n"
-                "                       2026-11-22T10:00:00Z\n"
-                "      --until WHEN     rows that ended before\n"
-                "      --by WHAT        sums by tenant, key, expert, category or day\n"
-                "      --jsonl, --csv   as JSON, an object a line; as comma-separated values\n"
-                "      --verify         is the ledger whole? Digests, ids, sums; 1 if not\n"
-                "  -h, --help           this text\n",
-                out);
+    (void)fputs(
+        "usage: expertd ledger --config FILE [options]\n"
+        "\n"
+        "What was spent: a row for every attempt at an expert, from the state file.\n"
+        "\n"
+        "  -c, --config FILE    configuration (YAML or JSON)\n"
+        "      --tenant NAME    rows of this tenant; so with --key, --expert, --category\n"
+        "      --since WHEN     rows that ended then or later: 2026-11-22 or\n"
+        "                       2026-11-22T10:00:00Z\n"
+        "      --until WHEN     rows that ended before\n"
+        "      --by WHAT        sums by tenant, key, expert, category or day\n"
+        "      --jsonl, --csv   as JSON, an object a line; as comma-separated values\n"
+        "      --receipts       the receipts of decisions instead, all of them\n"
+        "      --verify         are ledger and receipts whole? Digests, ids, sums; prints an\n"
+        "                       anchor of each; 1 if not. Also: expertd ledger verify\n"
+        "      --anchor TEXT    with --verify: the row of an anchor that was printed before\n"
+        "                       must still be there; may be given several times\n"
+        "  -h, --help           this text\n",
+        out);
 }
 
 /* ---------------------------------------------------------------- rows */
@@ -58,6 +69,8 @@ enum cell_type {
     CELL_INT,
     CELL_COST, /* a number, or nothing where it is not known */
     CELL_BOOL,
+    CELL_JSON, /* text that is JSON already */
+    CELL_HEX,
 };
 
 struct cell {
@@ -74,6 +87,12 @@ static enum status write_json_cell(struct buf *line, const struct cell *c)
     }
     if (c->type == CELL_BOOL) {
         return buf_append(line, c->number != 0 ? STR("true") : STR("false"));
+    }
+    if (c->type == CELL_JSON) {
+        return buf_append(line, c->text.len == 0 ? STR("null") : c->text);
+    }
+    if (c->type == CELL_HEX) {
+        return buf_printf(line, "\"%016" PRIx64 "\"", (uint64_t)c->number);
     }
     bool is_unknown = c->type == CELL_COST && c->number == LEDGER_COST_UNKNOWN;
     return is_unknown ? buf_append(line, STR("null")) : buf_printf(line, "%" PRId64, c->number);
@@ -99,8 +118,11 @@ static enum status write_csv_text(struct buf *line, struct str text)
 
 static enum status write_csv_cell(struct buf *line, const struct cell *c)
 {
-    if (c->type == CELL_TEXT) {
+    if (c->type == CELL_TEXT || c->type == CELL_JSON) {
         return write_csv_text(line, c->text);
+    }
+    if (c->type == CELL_HEX) {
+        return buf_printf(line, "%016" PRIx64, (uint64_t)c->number);
     }
     bool is_unknown = c->type == CELL_COST && c->number == LEDGER_COST_UNKNOWN;
     return is_unknown ? ST_OK : buf_printf(line, "%" PRId64, c->number);
@@ -243,27 +265,104 @@ static enum status print_sum(void *ctx, struct str name, const struct ledger_sum
 
 /* ---------------------------------------------------------------- command */
 
-static enum status verify(struct db *db, bool *ret_is_whole)
+/* One chain: whole, with the row of the anchor if one of its kind was given. Prints what is wrong, or
+ * the anchor to keep. */
+static enum status verify_chain(struct db *db, enum chain chain, const struct request *r,
+                                bool *ret_is_whole)
 {
     char why[LEDGER_WHY_BYTES] = "";
+    char anchor[CHAIN_ANCHOR_BYTES];
+    struct chain_link last;
     int64_t rows = 0;
-    enum status st = ledger_verify(db, &rows, why);
+    enum status st =
+        chain == CHAIN_LEDGER ? ledger_verify(db, &rows, why) : receipts_verify(db, &rows, why);
+    for (size_t i = 0; st == ST_OK && i < r->anchor_count; i++) {
+        st = chain_check_anchor(db, chain, str_from(r->anchors[i]), why);
+        st = st == ST_NOT_FOUND ? ST_OK : st;
+    }
+    if (st == ST_OK) {
+        st = chain_last(db, chain, &last);
+    }
     *ret_is_whole = st == ST_OK;
     if (st == ST_OK) {
-        (void)printf("%" PRId64 " rows: whole\n", rows);
+        chain_write_anchor(chain, &last, anchor);
+        (void)printf("%s: %" PRId64 " rows: whole; anchor %s\n", chain_name(chain), rows, anchor);
     } else if (st == ST_INVALID) {
-        (void)printf("the ledger was changed: %s\n", why);
+        (void)printf("%s: changed: %s\n", chain_name(chain), why);
         st = ST_OK;
     }
     return st;
+}
+
+static bool is_anchor(const char *text)
+{
+    static const enum chain chains[] = {CHAIN_LEDGER, CHAIN_RECEIPTS};
+
+    for (size_t i = 0; i < sizeof chains / sizeof chains[0]; i++) {
+        size_t len = strlen(chain_name(chains[i]));
+        if (strncmp(text, chain_name(chains[i]), len) == 0 && text[len] == ':') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status verify(const struct request *r, struct db *db, bool *ret_is_whole)
+{
+    bool is_ledger_whole = false;
+    bool are_receipts_whole = false;
+    enum status st = verify_chain(db, CHAIN_LEDGER, r, &is_ledger_whole);
+    if (st == ST_OK) {
+        st = verify_chain(db, CHAIN_RECEIPTS, r, &are_receipts_whole);
+    }
+    *ret_is_whole = is_ledger_whole && are_receipts_whole;
+    return st;
+}
+
+/* ---------------------------------------------------------------- receipts */
+
+static enum status print_receipt(void *ctx, const struct receipt_row *row)
+{
+    struct printer *p = ctx;
+    char made[CLOCK_TEXT_SIZE];
+    char conf[DIGEST_TEXT_BYTES];
+    char features[DIGEST_TEXT_BYTES];
+    clock_text(row->made_ms, made);
+    digest_write(&row->conf, conf);
+    digest_write(&row->features, features);
+    const struct cell all[] = {
+        {"id", CELL_INT, STR(""), row->id},
+        {"request_id", CELL_TEXT, row->request_id, 0},
+        {"made_at", CELL_TEXT, str_from(made), 0},
+        {"outcome", CELL_TEXT, row->outcome, 0},
+        {"expert", CELL_TEXT, row->expert, 0},
+        {"attempts", CELL_INT, STR(""), row->attempts},
+        {"prompt_tokens", CELL_INT, STR(""), row->prompt_tokens},
+        {"completion_tokens", CELL_INT, STR(""), row->completion_tokens},
+        {"cost_nano_usd", CELL_COST, STR(""), row->cost_nano_usd},
+        {"conf", CELL_TEXT, str_from(conf), 0},
+        {"weights", CELL_HEX, STR(""), (int64_t)row->weights},
+        {"features", CELL_TEXT, str_from(features), 0},
+        {"replayable", CELL_BOOL, STR(""), row->signals.len > 0},
+        {"decision", CELL_JSON, row->decision, 0},
+    };
+    const struct cell line[] = {all[2], all[1], all[4], all[8], all[3]};
+    return p->form == FORM_TEXT ? print_cells(p, line, sizeof line / sizeof line[0])
+                                : print_cells(p, all, sizeof all / sizeof all[0]);
 }
 
 static enum status print_all(const struct request *r, struct db *db)
 {
     struct sum_printer p = {{r->form, false, {0}}, r->sums ? by_names[r->by] : ""};
     buf_init(&p.printer.line, LINE_MAX_BYTES);
-    enum status st = r->sums ? ledger_sum_by(db, &r->filter, r->by, print_sum, &p)
-                             : ledger_each(db, &r->filter, print_row, &p.printer);
+    enum status st = ST_OK;
+    if (r->receipts) {
+        st = receipts_each(db, print_receipt, &p.printer);
+    } else if (r->sums) {
+        st = ledger_sum_by(db, &r->filter, r->by, print_sum, &p);
+    } else {
+        st = ledger_each(db, &r->filter, print_row, &p.printer);
+    }
     buf_fini(&p.printer.line);
     return st;
 }
@@ -286,7 +385,7 @@ static int run(const struct request *r, const struct snapshot *s)
         (void)fprintf(stderr, "expertd ledger: cannot use the state file \"%s\": %s\n", path, why);
         return 1;
     }
-    enum status st = r->verifies ? verify(db, &is_whole) : print_all(r, db);
+    enum status st = r->verifies ? verify(r, db, &is_whole) : print_all(r, db);
     if (st != ST_OK) {
         (void)fprintf(stderr, "expertd ledger: %s: %s\n", status_text(st), db_why(db));
     }
@@ -341,7 +440,22 @@ enum option_code { /* of options without a letter */
     OPT_JSONL,
     OPT_CSV,
     OPT_VERIFY,
+    OPT_RECEIPTS,
+    OPT_ANCHOR,
 };
+
+static bool take_anchor(struct request *r)
+{
+    if (!is_anchor(optarg) || r->anchor_count == ANCHORS_MAX) {
+        (void)fprintf(stderr,
+                      "expertd ledger: \"%s\" is no anchor, or one too many: write "
+                      "ledger:ID:sha256:DIGITS or receipts:ID:sha256:DIGITS\n",
+                      optarg);
+        return false;
+    }
+    r->anchors[r->anchor_count++] = optarg;
+    return true;
+}
 
 /* False: wrong usage. */
 static bool take_option(int code, struct request *r)
@@ -377,6 +491,11 @@ static bool take_option(int code, struct request *r)
     case OPT_VERIFY:
         r->verifies = true;
         return true;
+    case OPT_RECEIPTS:
+        r->receipts = true;
+        return true;
+    case OPT_ANCHOR:
+        return take_anchor(r);
     default: /* the codes of getopt for what it does not know */
         help(stderr);
         return false;
@@ -397,6 +516,8 @@ int cmd_ledger(int argc, char **argv)
         {"jsonl", no_argument, NULL, OPT_JSONL},
         {"csv", no_argument, NULL, OPT_CSV},
         {"verify", no_argument, NULL, OPT_VERIFY},
+        {"receipts", no_argument, NULL, OPT_RECEIPTS},
+        {"anchor", required_argument, NULL, OPT_ANCHOR},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -413,6 +534,10 @@ int cmd_ledger(int argc, char **argv)
         if (!take_option(c, &r)) {
             return 2;
         }
+    }
+    if (optind + 1 == argc && strcmp(argv[optind], "verify") == 0) {
+        r.verifies = true;
+        optind++;
     }
     if (r.config == NULL || optind != argc) {
         help(stderr);

@@ -16,6 +16,7 @@ enum {
 struct route_options {
     const char *conf_path;
     const char *model;
+    const char *replay; /* id of a request, or NULL */
     bool is_json;
 };
 
@@ -29,6 +30,9 @@ static void help(FILE *out)
                 "  -c, --config FILE  configuration (YAML or JSON)\n"
                 "  -m, --model NAME   what the client asks for (default: auto)\n"
                 "  -j, --json         print JSON, as POST /v1/route does\n"
+                "  -r, --replay ID    derive the decision of that request again, from its receipt\n"
+                "                     (state.receipts: replayable), and compare; 1 where the same\n"
+                "                     configuration decides otherwise\n"
                 "  -h, --help         this text\n"
                 "\n"
                 "Without PROMPT it is read from standard input.\n",
@@ -176,6 +180,13 @@ static int run(const struct route_options *options, const char *prompt)
     struct buf text;
     buf_init(&text, PROMPT_MAX_BYTES);
     int failed = 1;
+    if (options->replay != NULL) {
+        if (snapshot_load(options->conf_path, stderr, &s) == ST_OK) {
+            failed = cmd_route_replay(s, options->replay);
+        }
+        snapshot_unref(s);
+        return failed;
+    }
     enum status st = prompt == NULL ? read_stdin(&text) : buf_append(&text, str_from(prompt));
     if (st != ST_OK) {
         (void)fputs("expertd route: the prompt is too long\n", stderr);
@@ -190,21 +201,21 @@ static int run(const struct route_options *options, const char *prompt)
 int cmd_route(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"model", required_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"model", required_argument, NULL, 'm'},
+        {"replay", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
 
-    struct route_options options = {NULL, "auto", false};
+    struct route_options options = {NULL, "auto", NULL, false};
     optind = 1;
-    for (int c = getopt_long(argc, argv, "c:m:jh", long_options, NULL); c != -1;
-         c = getopt_long(argc, argv, "c:m:jh", long_options, NULL)) {
+    for (int c = getopt_long(argc, argv, "c:m:r:jh", long_options, NULL); c != -1;
+         c = getopt_long(argc, argv, "c:m:r:jh", long_options, NULL)) {
         if (c == 'c') {
             options.conf_path = optarg;
         } else if (c == 'm') {
             options.model = optarg;
+        } else if (c == 'r') {
+            options.replay = optarg;
         } else if (c == 'j') {
             options.is_json = true;
         } else {

@@ -31,6 +31,7 @@
 #include "base/mem.h"
 #include "gateway/attempt.h"
 #include "gateway/lookup.h"
+#include "gateway/receipt.h"
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
 
@@ -116,6 +117,7 @@ static void destroy(struct exchange *x)
     exchange_drop_call(x);
     attempt_forget(x);
     failover_forget(x);
+    receipt_forget(x);
     step_feedback_forget(x);
     if (x->has_relay) {
         relay_fini(&x->relay);

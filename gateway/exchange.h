@@ -22,6 +22,7 @@
 #include "router/decide.h"
 
 struct attempt;
+struct receipt;
 struct budget_who;
 struct exchange;
 struct feedback_job;
@@ -100,6 +101,7 @@ struct exchange {
     struct failover failover;
     struct attempt *attempt;       /* open: its expert is asked; NULL: none */
     struct attempt *storing;       /* settled, on their way to the disk */
+    struct receipt *receipt;       /* begun, or on its way to the disk; NULL: there is none */
     struct loop_timer store_timer; /* ends the wait for them */
     struct redact_vault *vault;    /* what was replaced for this attempt; NULL: nothing was asked */
     struct restore restore;        /* its vault is NULL where there is nothing to restore */

@@ -378,3 +378,24 @@ enum status explain_write(struct buf *out, const struct routes *routes,
     }
     return st == ST_OK ? buf_append_char(out, '}') : st;
 }
+
+enum status explain_write_decision(struct buf *out, const struct decision *d)
+{
+    enum status st = buf_append_char(out, '{');
+    if (st == ST_OK) {
+        st = text_member(out, "category", d->category_name, true);
+    }
+    if (st == ST_OK) {
+        st = real_member(out, "confidence", rounded(d->confidence), false);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "source", str_from(decide_source_text(d->source)), false);
+    }
+    if (st == ST_OK) {
+        st = text_member(out, "rule", d->rule == NULL ? STR("") : d->rule->name, false);
+    }
+    if (st == ST_OK) {
+        st = write_candidates(out, d);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}

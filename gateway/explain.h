@@ -15,3 +15,7 @@ enum {
 MUST_CHECK enum status explain_write(struct buf *out, const struct routes *routes,
                                      struct decide_scratch *scratch, const struct prompt *prompt,
                                      const struct decision *decision);
+
+/* Appends what was decided, without what the prompt looked like: {"category","confidence","source",
+ * "rule","candidates":[...],"plan":[...]}. ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_CHECK enum status explain_write_decision(struct buf *out, const struct decision *d);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "gateway/chain.h"
 
 enum {
     MS_PER_HOUR = 3600 * 1000,
@@ -13,57 +14,20 @@ enum {
 
 /* ---------------------------------------------------------------- the chain */
 
-enum {
-    TEXTS = 6,
-    NUMBERS = 11,
-    NUMBER_BYTES = 8,
-    CHAINED_BYTES = DIGEST_BYTES + TEXTS * DIGEST_BYTES + NUMBERS * NUMBER_BYTES,
-};
-
-/* The digest over the one before, the digests of the texts, and the numbers, highest byte first: parts
- * of fixed size, so that no two rows have the same bytes. */
+/* Never changes: it is what digests are over. */
 static void digest_row(const struct ledger_row *row, const struct digest *before,
                        struct digest *ret_digest)
 {
-    const struct str texts[TEXTS] = {row->request_id, row->tenant,   row->key_id,
-                                     row->expert,     row->category, row->outcome};
-    const int64_t numbers[NUMBERS] = {row->id,
-                                      row->attempt,
-                                      row->prompt_tokens,
-                                      row->cached_tokens,
-                                      row->completion_tokens,
-                                      row->reasoning_tokens,
-                                      row->is_estimated,
-                                      row->is_suspect,
-                                      row->cost_nano_usd,
-                                      row->started_ms,
-                                      row->ended_ms};
-    struct digest parts[1 + TEXTS] = {*before};
-    char bytes[CHAINED_BYTES];
-    for (size_t i = 0; i < TEXTS; i++) {
-        digest_of(texts[i], &parts[1 + i]);
-    }
-    memcpy(bytes, parts, sizeof parts);
-    for (size_t i = 0; i < NUMBERS * NUMBER_BYTES; i++) {
-        uint64_t number = (uint64_t)numbers[i / NUMBER_BYTES];
-        bytes[sizeof parts + i] = (char)(uint8_t)(number >> (56 - 8 * (i % NUMBER_BYTES)));
-    }
-    digest_of((struct str){bytes, sizeof bytes}, ret_digest);
-}
-
-/* The id and the digest of the last row; 0 and zeros before the first. */
-static enum status read_last(struct db *db, int64_t *ret_id, struct digest *ret_digest)
-{
-    struct db_query *q = db_query(db, "SELECT id, digest FROM ledger ORDER BY id DESC LIMIT 1");
-    memset(ret_digest, 0, sizeof *ret_digest);
-    *ret_id = 0;
-    if (db_next(q) == ST_OK) {
-        struct str digest = db_blob(q, 1);
-        *ret_id = db_int(q, 0);
-        memcpy(ret_digest->bytes, digest.ptr,
-               digest.len < DIGEST_BYTES ? digest.len : DIGEST_BYTES);
-    }
-    return db_end(q);
+    const struct chain_fields fields = {
+        .texts = {row->request_id, row->tenant, row->key_id, row->expert, row->category,
+                  row->outcome},
+        .text_count = 6,
+        .numbers = {row->id, row->attempt, row->prompt_tokens, row->cached_tokens,
+                    row->completion_tokens, row->reasoning_tokens, row->is_estimated,
+                    row->is_suspect, row->cost_nano_usd, row->started_ms, row->ended_ms},
+        .number_count = 11,
+    };
+    chain_digest(&fields, before, ret_digest);
 }
 
 /* ---------------------------------------------------------------- writing */
@@ -132,15 +96,14 @@ static enum status add_to_hour(struct db *db, const struct ledger_row *row)
 enum status ledger_write(struct db *db, const struct ledger_row *row)
 {
     struct ledger_row numbered = *row;
-    struct digest before;
+    struct chain_link last;
     struct digest digest;
-    int64_t last = 0;
-    enum status st = read_last(db, &last, &before);
+    enum status st = chain_last(db, CHAIN_LEDGER, &last);
     if (st != ST_OK) {
         return st;
     }
-    numbered.id = last + 1;
-    digest_row(&numbered, &before, &digest);
+    numbered.id = last.id + 1;
+    digest_row(&numbered, &last.digest, &digest);
     st = insert(db, &numbered, &digest);
     return st == ST_OK ? add_to_hour(db, &numbered) : st;
 }
@@ -281,17 +244,18 @@ static const char *judge(const struct ledger_row *row, int64_t id, struct str di
     return NULL;
 }
 
-static enum status verify_rows(struct db *db, int64_t *ret_rows, char ret_why[LEDGER_WHY_BYTES])
+static enum status verify_rows(struct db *db, const struct chain_start *start, int64_t *ret_rows,
+                               char ret_why[LEDGER_WHY_BYTES])
 {
     struct db_query *q = db_query(db, "SELECT " COLUMNS " FROM ledger ORDER BY id");
-    struct digest last = {{0}};
+    struct digest last = start->link.digest;
     const char *wrong = NULL;
     int64_t rows = 0;
     while (wrong == NULL && db_next(q) == ST_OK) {
         struct ledger_row row = row_of(q);
         struct digest want;
         digest_row(&row, &last, &want);
-        wrong = judge(&row, rows + 1, db_blob(q, COLUMN_DIGEST), &want);
+        wrong = judge(&row, start->link.id + rows + 1, db_blob(q, COLUMN_DIGEST), &want);
         if (wrong != NULL) {
             (void)snprintf(ret_why, LEDGER_WHY_BYTES,
                            "row %" PRId64 " (%.*s attempt %" PRId64 "): %s", row.id,
@@ -306,16 +270,18 @@ static enum status verify_rows(struct db *db, int64_t *ret_rows, char ret_why[LE
 }
 
 /* Rows that say the same as the hours leave nothing of one side over. */
-static enum status verify_hours(struct db *db, char ret_why[LEDGER_WHY_BYTES])
+static enum status verify_hours(struct db *db, const struct chain_start *start,
+                                char ret_why[LEDGER_WHY_BYTES])
 {
     struct db_query *q = db_query(
         db, "SELECT h FROM (SELECT ended_ms / 3600000 AS h, tenant AS t, key_id AS k, expert AS e, "
             "category AS c, count(*) AS n, sum(prompt_tokens) AS p, sum(cached_tokens) AS a, "
             "sum(completion_tokens) AS o, sum(reasoning_tokens) AS r, "
             "coalesce(sum(cost_nano_usd), 0) AS m, sum(cost_nano_usd IS NULL) AS u FROM ledger "
-            "GROUP BY 1, 2, 3, 4, 5 "
-            "UNION ALL SELECT * FROM ledger_hours) "
+            "WHERE ended_ms >= ?1 GROUP BY 1, 2, 3, 4, 5 "
+            "UNION ALL SELECT * FROM ledger_hours WHERE hour >= ?1 / 3600000) "
             "GROUP BY h, t, k, e, c, n, p, a, o, r, m, u HAVING count(*) <> 2 ORDER BY h LIMIT 1");
+    db_bind_int(q, 1, start->until_ms);
     bool is_off = db_next(q) == ST_OK;
     if (is_off) {
         (void)snprintf(ret_why, LEDGER_WHY_BYTES,
@@ -329,9 +295,13 @@ static enum status verify_hours(struct db *db, char ret_why[LEDGER_WHY_BYTES])
 
 enum status ledger_verify(struct db *db, int64_t *ret_rows, char ret_why[LEDGER_WHY_BYTES])
 {
-    enum status st = verify_rows(db, ret_rows, ret_why);
+    struct chain_start start;
+    enum status st = chain_read_start(db, CHAIN_LEDGER, &start);
     if (st == ST_OK) {
-        st = verify_hours(db, ret_why);
+        st = verify_rows(db, &start, ret_rows, ret_why);
+    }
+    if (st == ST_OK) {
+        st = verify_hours(db, &start, ret_why);
     }
     if (st != ST_OK && st != ST_INVALID) {
         (void)snprintf(ret_why, LEDGER_WHY_BYTES, "%s", db_why(db));

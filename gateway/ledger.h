@@ -1,6 +1,7 @@
 /* The ledger: a row per attempt in the state file, chained by digests so that a row that was changed,
  * removed or put in between shows, and sums by hour beside them. Rows are written on the writer's
- * thread (attempt.h) and never changed. Blocks on the disk. */
+ * thread (attempt.h) and never changed; old ones may be removed from the beginning (chain.h), their
+ * sums by hour stay. Blocks on the disk. */
 #pragma once
 
 #include <stdbool.h>

@@ -70,14 +70,16 @@ static void copy_text(char *to, size_t size, struct str text)
     to[len] = '\0';
 }
 
-void recent_describe(const struct decision *d, uint64_t weights, struct decide_scratch *scratch,
+void recent_describe(const struct routes *routes, const struct prompt *prompt,
+                     const struct decision *d, struct decide_scratch *scratch,
                      struct recent_decision *ret)
 {
+    signals_take(routes, prompt, d, &ret->signals);
     copy_text(ret->category, sizeof ret->category, d->category_name);
     copy_text(ret->expert, sizeof ret->expert,
               d->plan.count > 0 ? d->plan.experts[0]->id.name : STR(""));
     ret->confidence = d->confidence;
-    ret->weights = weights;
+    ret->weights = ret->signals.weights;
     ret->label_count = 0;
     ret->hash_count = 0;
     if (d->is_classified) {

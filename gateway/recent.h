@@ -1,5 +1,6 @@
-/* The decisions of the last requests, so that feedback can name one by its request id: what was
- * decided and the hashes of the features it was decided on. No text. Bounded: the oldest goes first.
+/* The decisions of the last requests, so that feedback can name one by its request id and a changed
+ * configuration can be tried on them: what was decided, from which signals, and the hashes of the
+ * features it was decided on. No text. Bounded: the oldest goes first.
  * A shard per worker; its lock is held for one copy and is contended only by feedback. */
 #pragma once
 
@@ -9,6 +10,7 @@
 
 #include "base/str.h"
 #include "router/decide.h"
+#include "router/signals.h"
 
 enum {
     RECENT_ID_BYTES = 24,
@@ -24,6 +26,7 @@ struct recent_decision {
     uint32_t label_count;           /* 0: the classifier was not asked */
     uint64_t weights;               /* its checksum */
     float p[CLASSIFIER_LABELS_MAX]; /* its probabilities, without what feedback taught */
+    struct signals signals;         /* to decide it again */
     uint32_t hash_count;
     uint32_t hashes[RECENT_HASHES_MAX];
 };
@@ -34,9 +37,9 @@ struct recent;
 struct recent *recent_create(size_t shards, size_t bytes);
 void recent_destroy(struct recent *r); /* NULL allowed */
 
-/* Notes what was decided, all but the id. The texts of the prompt must still be there; weights:
- * the classifier's checksum. */
-void recent_describe(const struct decision *d, uint64_t weights, struct decide_scratch *scratch,
+/* Notes what was decided of a prompt, all but the id. Its texts must still be there. */
+void recent_describe(const struct routes *routes, const struct prompt *prompt,
+                     const struct decision *d, struct decide_scratch *scratch,
                      struct recent_decision *ret);
 
 /* Keeps it. By the worker of that shard. */

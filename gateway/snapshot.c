@@ -32,12 +32,14 @@ static void destroy(struct snapshot_box *box)
     mem_free(box);
 }
 
-static enum status build(struct snapshot_box *box, const char *path, struct diags *diags)
+static enum status build(struct snapshot_box *box, struct str text, struct str file,
+                         struct diags *diags)
 {
     struct yaml_node *root = NULL;
     struct conf *conf = &box->snapshot.conf;
     struct key_reader reader = {box->arena, diags, STR(".")};
-    enum status st = yaml_load(path, box->arena, diags, &root);
+    digest_of(text, &box->snapshot.digest);
+    enum status st = yaml_parse(text, file, box->arena, diags, &root);
     if (st == ST_OK) {
         st = keys_decode(conf_keys(), &reader, root, conf);
     }
@@ -65,11 +67,8 @@ static enum status build(struct snapshot_box *box, const char *path, struct diag
     return st;
 }
 
-enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot)
+static enum status create(struct snapshot_box **ret_box)
 {
-    /* Written by the one thread that loads. */
-    static uint64_t generations;
-
     struct snapshot_box *box = mem_zalloc(1, sizeof *box);
     if (box == NULL) {
         return ST_NO_MEMORY;
@@ -80,15 +79,53 @@ enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_sna
         mem_free(box);
         return ST_NO_MEMORY;
     }
+    *ret_box = box;
+    return ST_OK;
+}
+
+enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot)
+{
+    /* Written by the one thread that loads. */
+    static uint64_t generations;
+
+    struct snapshot_box *box = NULL;
     struct diags diags;
+    struct str text;
+    enum status st = create(&box);
+    if (st != ST_OK) {
+        return st;
+    }
     diags_init(&diags, box->arena);
-    enum status st = build(box, path, &diags);
+    st = yaml_read(path, box->arena, &diags, &text);
+    if (st == ST_OK) {
+        st = build(box, text, str_from(path), &diags);
+    }
     diags_print(&diags, out);
     if (st != ST_OK) {
         destroy(box);
         return st;
     }
     box->snapshot.generation = ++generations;
+    *ret_snapshot = &box->snapshot;
+    return ST_OK;
+}
+
+enum status snapshot_try(struct str text, struct str file, FILE *out,
+                         struct snapshot **ret_snapshot)
+{
+    struct snapshot_box *box = NULL;
+    struct diags diags;
+    enum status st = create(&box);
+    if (st != ST_OK) {
+        return st;
+    }
+    diags_init(&diags, box->arena);
+    st = build(box, text, file, &diags);
+    diags_print(&diags, out);
+    if (st != ST_OK) {
+        destroy(box);
+        return st;
+    }
     *ret_snapshot = &box->snapshot;
     return ST_OK;
 }

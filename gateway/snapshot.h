@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/digest.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "gateway/conf.h"
@@ -13,6 +14,7 @@
 struct snapshot {
     struct conf conf;
     uint64_t generation;           /* counts loads in this process, from 1 */
+    struct digest digest;          /* of the file as it is written, not of what ${} stand for */
     unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
     unsigned char *expert_slots;   /* by expert index */
     unsigned char *language_slots; /* by index of the language; NULL without tables */
@@ -21,6 +23,10 @@ struct snapshot {
 /* Reads, validates, builds and tests a file. Mistakes and warnings are printed to `out` as
  * file:line:column: message. ST_INVALID, ST_IO, ST_NO_MEMORY. The caller holds the one reference. */
 MUST_CHECK enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot);
+
+/* The same for a text that is not to be served, only to be tried: it counts as no load. Any thread, once snapshot_load has succeeded. As snapshot_load. */
+MUST_CHECK enum status snapshot_try(struct str text, struct str file, FILE *out,
+                                    struct snapshot **ret_snapshot);
 
 /* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);

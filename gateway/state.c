@@ -23,6 +23,31 @@ enum {
 
 static const char *const durabilities[] = {"commit", "interval", NULL};
 
+static const char *const receipt_levels[] = {"off", "decision", "replayable", NULL};
+
+static const struct key keep_rows[] = {
+    {.name = "receipts_days",
+     .type = KEY_INT,
+     .offset = offsetof(struct state_keep, receipts_days),
+     .min = 0,
+     .max = 36500,
+     .unit = "days",
+     .fallback = "30",
+     .sentence = "receipts that are older are removed from the beginning of their chain; 0: none"},
+    {.name = "ledger_days",
+     .type = KEY_INT,
+     .offset = offsetof(struct state_keep, ledger_days),
+     .min = 0,
+     .max = 36500,
+     .unit = "days",
+     .fallback = "0",
+     .sentence = "the same for rows of the ledger; sums by hour, which budgets read, stay"},
+};
+
+static const struct keys keep_keys = {"keep", sizeof(struct state_keep), keep_rows,
+                                      sizeof keep_rows / sizeof keep_rows[0],
+                                      "How long rows stay in the state file."};
+
 static const struct key state_rows[] = {
     {.name = "path",
      .type = KEY_PATH,
@@ -58,8 +83,20 @@ static const struct key state_rows[] = {
      .min = 65536,
      .max = 1073741824,
      .fallback = "8MiB",
-     .sentence = "memory for recent decisions (about 3 kB each), which feedback can name by their "
-                 "request id"},
+     .sentence = "memory for recent decisions (about 4 kB each), which feedback can name by their "
+                 "request id and a preview tries a changed configuration on"},
+    {.name = "receipts",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct state_settings, receipts),
+     .fallback = "off",
+     .choices = receipt_levels,
+     .sentence = "decision: a chained record of every decision, with a digest of the prompt's "
+                 "features; replayable: also the signals it was made from, without text"},
+    {.name = "keep",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct state_settings, keep),
+     .sentence = "how long rows stay",
+     .block = &keep_keys},
 };
 
 const struct keys state_keys = {"state", sizeof(struct state_settings), state_rows,

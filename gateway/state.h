@@ -27,12 +27,19 @@ enum state_durability {
     STATE_INTERVAL,
 };
 
+struct state_keep { /* how long rows stay; 0: for ever */
+    int64_t receipts_days;
+    int64_t ledger_days;
+};
+
 struct state_settings { /* the YAML block `state` */
     struct str path;    /* empty: nothing is stored */
     int durability;     /* enum state_durability */
     int64_t interval_ms;
     int64_t queue;        /* jobs that may wait */
     int64_t recent_bytes; /* memory for recent decisions, see recent.h */
+    int receipts;         /* enum receipt_level, see receipts.h */
+    struct state_keep keep;
 };
 
 extern const struct keys state_keys;

@@ -66,4 +66,29 @@ const char *const state_schema[STATE_SCHEMA_VERSION] = {
     "  unpriced INTEGER NOT NULL," /* attempts without a cost */
     "  PRIMARY KEY (hour, tenant, key_id, expert, category)"
     ") WITHOUT ROWID;",
+    /* 3: receipts of decisions; where chains begin that lost old rows */
+    "CREATE TABLE receipts ("
+    "  id INTEGER PRIMARY KEY," /* counts from 1 without gaps */
+    "  request_id TEXT NOT NULL,"
+    "  made_ms INTEGER NOT NULL," /* since 1970 */
+    "  conf BLOB NOT NULL,"       /* SHA-256 of the configuration file */
+    "  weights INTEGER NOT NULL," /* checksum of the classifier's weights; 0: none */
+    "  features BLOB NOT NULL,"   /* SHA-256 of the prompt's features and signals */
+    "  signals BLOB NOT NULL,"    /* router/signals.h; x'': not kept */
+    "  decision TEXT NOT NULL,"   /* JSON: category, source, candidates with verdicts, plan */
+    "  expert TEXT NOT NULL,"     /* who answered; \"\": nobody */
+    "  outcome TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL," /* rows of the ledger with this request_id */
+    "  prompt_tokens INTEGER NOT NULL,"
+    "  completion_tokens INTEGER NOT NULL,"
+    "  cost_nano_usd INTEGER NOT NULL," /* -1: not known */
+    "  digest BLOB NOT NULL"            /* SHA-256 over the digest before and this row */
+    ");"
+    "CREATE INDEX receipts_request ON receipts (request_id);"
+    "CREATE TABLE chain_starts ("
+    "  chain TEXT PRIMARY KEY,"
+    "  id INTEGER NOT NULL,"      /* of the last row that was removed */
+    "  digest BLOB NOT NULL,"     /* its digest: what the first row left is chained to */
+    "  until_ms INTEGER NOT NULL" /* removed rows ended before; a whole hour */
+    ") WITHOUT ROWID;",
 };

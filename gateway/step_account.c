@@ -2,6 +2,7 @@
  * attempt (attempt.c). */
 #include "gateway/exchange.h"
 #include "gateway/lookup.h"
+#include "gateway/receipt.h"
 #include "gateway/sessions.h"
 #include "gateway/worker.h"
 
@@ -41,6 +42,7 @@ enum step_result step_account(struct exchange *x)
 {
     struct worker *w = x->worker;
     const struct snapshot *s = x->snapshot;
+    receipt_send(x); /* of a client that left; others have theirs */
     remember(x);
     settle(x);
     struct metrics_event event = {

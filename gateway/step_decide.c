@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/lookup.h"
+#include "gateway/receipt.h"
 #include "gateway/recent.h"
 #include "gateway/sessions.h"
 #include "gateway/wishes.h"
@@ -81,15 +82,19 @@ static void watch(const struct exchange *x)
     }
 }
 
-/* For feedback that names the request. */
-static void remember(const struct exchange *x)
+/* For feedback that names the request, for the preview of a change, and for the receipt. */
+static void remember(struct exchange *x)
 {
-    struct recent_decision decision;
-    if (x->worker->recent != NULL) {
-        recent_describe(&x->decision, exchange_weights(x), &x->worker->scratch, &decision);
-        memcpy(decision.id, x->id, sizeof decision.id);
-        recent_put(x->worker->recent, x->worker->index, &decision);
+    const struct routes *routes = &x->snapshot->conf.routes;
+    struct recent_decision local;
+    if (x->worker->recent == NULL) {
+        return;
     }
+    struct recent_decision *decision = receipt_begin(x);
+    decision = decision == NULL ? &local : decision;
+    recent_describe(routes, &x->chat.prompt, &x->decision, &x->worker->scratch, decision);
+    memcpy(decision->id, x->id, sizeof decision->id);
+    recent_put(x->worker->recent, x->worker->index, decision);
 }
 
 static int64_t now_s(const struct exchange *x)
@@ -171,11 +176,11 @@ enum step_result step_decide(struct exchange *x)
         exchange_go(x, EX_PAGE);
         return STEP_MORE;
     }
+    remember(x);
     if (st == ST_INVALID) {
         return refuse_candidates(x);
     }
     watch(x);
-    remember(x);
     if (!failover_begin(x)) {
         return exchange_refuse(x, PROBLEM_UNAVAILABLE, STR(""), STR(""));
     }

@@ -134,7 +134,7 @@ static enum step_result decide_now(struct exchange *x, const struct feedback *f,
                                    "request_id."),
                                STR("prompt"));
     }
-    recent_describe(&decision, exchange_weights(x), &x->worker->scratch, ret);
+    recent_describe(&x->snapshot->conf.routes, &prompt, &decision, &x->worker->scratch, ret);
     memcpy(ret->id, x->id, sizeof ret->id);
     return STEP_DONE;
 }

@@ -37,7 +37,11 @@ static int set_up(void **state)
     (void)snprintf(f->folder, sizeof f->folder, "/tmp/expertd-state-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     (void)snprintf(f->path, sizeof f->path, "%s/a.db", f->folder);
-    f->settings = (struct state_settings){str_from(f->path), STATE_COMMIT, 50, 100000, 65536};
+    f->settings = (struct state_settings){.path = str_from(f->path),
+                                          .durability = STATE_COMMIT,
+                                          .interval_ms = 50,
+                                          .queue = 100000,
+                                          .recent_bytes = 65536};
     *state = f;
     return 0;
 }

@@ -1,0 +1,184 @@
+/* expertd route --replay: derives a decision again from its receipt, and compares. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "gateway/cmd.h"
+#include "gateway/explain.h"
+#include "gateway/receipts.h"
+#include "gateway/replay.h"
+#include "gateway/snapshot.h"
+#include "gateway/state.h"
+
+enum {
+    ARENA_BLOCK_BYTES = 16 * 1024,
+    ARENA_MAX_BYTES = 16 * 1024 * 1024,
+    TEXT_MAX_BYTES = 1024 * 1024,
+    PATH_BYTES = 4096,
+};
+
+struct replay { /* what a receipt said, copied out of the query */
+    const struct snapshot *snapshot;
+    bool is_same_conf;
+    bool is_same_weights;
+    bool is_whole; /* the bytes of its signals are */
+    struct signals signals;
+    struct buf was; /* the decision, without the words of reasons, which name budgets */
+};
+
+/* Of a decision as explain_write_decision writes it. */
+static enum status copy_without_reasons(struct buf *out, struct str text)
+{
+    static const struct str reason = STR_INIT(",\"reason\":\"");
+    enum status st = ST_OK;
+    size_t at = 0;
+    while (st == ST_OK && at < text.len) {
+        if (!str_starts_with(str_slice(text, at, text.len), reason)) {
+            st = buf_append_char(out, text.ptr[at++]);
+            continue;
+        }
+        at += reason.len;
+        while (at < text.len && text.ptr[at] != '"') {
+            at += text.ptr[at] == '\\' ? 2 : 1;
+        }
+        at++;
+    }
+    return st;
+}
+
+static enum status take(void *ctx, const struct receipt_row *row)
+{
+    struct replay *r = ctx;
+    const struct classifier *c = r->snapshot->conf.routes.classifier;
+    char made[CLOCK_TEXT_SIZE];
+    char conf[DIGEST_TEXT_BYTES];
+    clock_text(row->made_ms, made);
+    digest_write(&row->conf, conf);
+    (void)printf("receipt        %" PRId64 ": %.*s, %s, %.*s by \"%.*s\"\n", row->id,
+                 STR_ARG(row->request_id), made, STR_ARG(row->outcome), STR_ARG(row->expert));
+    r->is_same_conf = digest_eq(&row->conf, &r->snapshot->digest);
+    r->is_same_weights = row->weights == (c == NULL ? 0 : classifier_checksum(c));
+    (void)printf("configuration  %s (%s)\n", r->is_same_conf ? "the same" : "another one than then",
+                 conf);
+    (void)printf("weights        %s (%016" PRIx64 ")\n",
+                 r->is_same_weights ? "the same" : "others than then", row->weights);
+    r->is_whole = signals_read(row->signals, &r->signals) == ST_OK;
+    return copy_without_reasons(&r->was, row->decision);
+}
+
+/* The piece of a decision from *at on, up to the next candidate or the plan. Moves *at. */
+static struct str next_piece(struct str text, size_t *at)
+{
+    static const struct str starts[] = {STR_INIT("{\"expert\":"), STR_INIT("],\"plan\":")};
+    size_t from = *at;
+    size_t to = from < text.len ? from + 1 : text.len;
+    while (to < text.len && !str_starts_with(str_slice(text, to, text.len), starts[0]) &&
+           !str_starts_with(str_slice(text, to, text.len), starts[1])) {
+        to++;
+    }
+    *at = to;
+    return str_slice(text, from, to);
+}
+
+/* Prints was and now, piece by piece; whether they are the same. */
+static bool compare(struct str was, struct str now)
+{
+    size_t was_at = 0;
+    size_t now_at = 0;
+    while (was_at < was.len || now_at < now.len) {
+        struct str before = next_piece(was, &was_at);
+        struct str after = next_piece(now, &now_at);
+        bool is_same = str_eq(before, after);
+        if (before.len > 0) {
+            (void)printf("%s %.*s\n", is_same ? " " : "-", STR_ARG(before));
+        }
+        if (!is_same && after.len > 0) {
+            (void)printf("+ %.*s\n", STR_ARG(after));
+        }
+    }
+    return str_eq(was, now);
+}
+
+static enum status derive(const struct replay *r, struct buf *now, bool *ret_is_guess)
+{
+    struct decide_scratch scratch;
+    struct decision decision;
+    struct buf text;
+    buf_init(&text, TEXT_MAX_BYTES);
+    struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    enum status st = decide_scratch_init(&scratch);
+    st = st == ST_OK && arena == NULL ? ST_NO_MEMORY : st;
+    if (st == ST_OK) {
+        st = replay_decide(r->snapshot, &r->signals, &scratch, arena, &decision);
+    }
+    if (st == ST_OK || st == ST_INVALID) { /* invalid: nobody could take it, which is a decision */
+        *ret_is_guess = decision.is_guess;
+        st = explain_write_decision(&text, &decision);
+    }
+    if (st == ST_OK) {
+        st = copy_without_reasons(now, buf_str(&text));
+    }
+    decide_scratch_fini(&scratch);
+    arena_destroy(arena);
+    buf_fini(&text);
+    return st;
+}
+
+static int judge(const struct replay *r)
+{
+    struct buf now;
+    bool is_guess = false;
+    if (!r->is_whole || r->was.len == 0) {
+        (void)fputs("expertd route: this receipt holds no signals to decide from again: it was "
+                    "made with state.receipts: decision\n",
+                    stderr);
+        return 1;
+    }
+    buf_init(&now, TEXT_MAX_BYTES);
+    enum status st = derive(r, &now, &is_guess);
+    if (st != ST_OK) {
+        buf_fini(&now);
+        (void)fprintf(stderr, "expertd route: %s\n",
+                      st == ST_NOT_FOUND ? "the model that was asked for is not in this "
+                                           "configuration"
+                                         : status_text(st));
+        return 1;
+    }
+    bool is_same = compare(buf_str(&r->was), buf_str(&now));
+    (void)printf("%s%s\n", is_same ? "the decision is the same" : "the decision is another one",
+                 is_guess ? "; a guess: the receipt does not tell all that this configuration asks"
+                          : "");
+    buf_fini(&now);
+    return is_same || !r->is_same_conf || !r->is_same_weights ? 0 : 1;
+}
+
+int cmd_route_replay(const struct snapshot *s, const char *request_id)
+{
+    char path[PATH_BYTES];
+    char why[DB_WHY_BYTES];
+    struct replay r = {.snapshot = s};
+    struct db *db = NULL;
+    struct str configured = s->conf.state.path;
+    buf_init(&r.was, TEXT_MAX_BYTES);
+    if (configured.len == 0 || configured.len >= sizeof path) {
+        (void)fputs("expertd route: the configuration has no state block: there are no receipts\n",
+                    stderr);
+        return 1;
+    }
+    memcpy(path, configured.ptr, configured.len);
+    path[configured.len] = '\0';
+    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
+        (void)fprintf(stderr, "expertd route: cannot use the state file \"%s\": %s\n", path, why);
+        return 1;
+    }
+    enum status st = receipts_find(db, str_from(request_id), take, &r);
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd route: %s\n",
+                      st == ST_NOT_FOUND ? "there is no receipt of that request" : db_why(db));
+    }
+    db_close(db);
+    int failed = st == ST_OK ? judge(&r) : 1;
+    buf_fini(&r.was);
+    return failed;
+}

@@ -1,0 +1,174 @@
+"""Receipts: a chained record of every decision, from which it can be derived again; a changed
+configuration is tried on what came lately."""
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import tempfile
+
+from expert import Expert, completion, send_reply
+from gateway import BINARY, ROOT, Gateway
+from wire import exchange
+
+MEDICAL = "What is the right dose of amoxicillin for a child with an ear infection?"
+ALICE = "Bearer sk-secret-alice"
+MODEL = os.path.join(ROOT, "conf", "models", "domains.edm")
+DIGEST = "sha256:d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b"
+
+
+def _handle(conn, head, body):
+    reply = json.loads(completion("fine"))
+    reply["usage"] = {"prompt_tokens": 7, "completion_tokens": 3}
+    return send_reply(conn, json.dumps(reply).encode())
+
+
+class Place:
+    def __init__(self, receipts="replayable", more=""):
+        self.folder = tempfile.TemporaryDirectory(prefix="expertd-receipts-")
+        self.path = os.path.join(self.folder.name, "expertd.db")
+        self.expert = Expert(_handle)
+        self.expert.__enter__()
+        self.conf = f"""
+server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2}}
+state: {{path: {self.path}, receipts: {receipts}}}
+tenants: [{{name: alice, keys: ["{DIGEST}"]}}]
+experts:
+  med: {{url: {self.expert.url}, price: {{input: 10, output: 10}}}}
+  small: {{url: {self.expert.url}, price: {{input: 1, output: 1}}, context: 9000}}
+  eyes: {{url: {self.expert.url}, price: {{input: 5, output: 5}}, capabilities: [vision]}}
+router: {{model: {MODEL}, threshold: 0.5}}
+categories:
+  medical: {{experts: [{{expert: med, score: 0.9}}, {{expert: small, score: 0.5}}]}}
+  general: {{experts: [{{expert: small, score: 0.6}}]}}
+rules: [{{name: poems, when: {{text: "(?i)poem"}}, category: general}}]
+budgets: [{{name: much, usd: 100, per: day, for: {{category: medical}}}}]
+guarantees:
+  - {{name: no-eyes, when: {{category: [medical]}}, only: {{experts: [med, small]}}}}
+{more}"""
+        self.gateway = Gateway(self.conf)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gateway.stop()
+        self.expert.__exit__(None, None, None)
+        self.folder.cleanup()
+
+    def ask(self, text, model="auto", **more):
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        reply = exchange(self.gateway.port, "POST", "/v1/chat/completions",
+                         [("Authorization", ALICE)], json.dumps(body).encode())
+        reply.body()
+        return reply
+
+    def rows(self):
+        with sqlite3.connect(self.path) as db:
+            db.row_factory = sqlite3.Row
+            return db.execute("SELECT * FROM receipts ORDER BY id").fetchall()
+
+    def change(self, sql):
+        with sqlite3.connect(self.path) as db:
+            db.execute(sql)
+
+    def run(self, command, *words, conf=None):
+        path = os.path.join(self.folder.name, "conf.yaml")
+        with open(path, "w") as f:
+            f.write(self.conf if conf is None else conf)
+        return subprocess.run([BINARY, *command.split(), "-c", path, *words], capture_output=True,
+                              text=True, timeout=60)
+
+
+def test_every_decision_has_a_receipt_before_its_answer():
+    with Place() as p:
+        told = [p.ask(MEDICAL), p.ask("write a poem"), p.ask("hi", model="small"),
+                p.ask("look", model="med", messages=[{"role": "user", "content": [
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}])]
+        rows = p.rows()
+        assert [r["request_id"] for r in rows] == [r.head.get("x-request-id") for r in told]
+        decisions = [json.loads(r["decision"]) for r in rows]
+        assert [d["category"] for d in decisions] == ["medical", "general", "", ""], decisions
+        assert [d["rule"] for d in decisions] == ["", "poems", "", ""], decisions
+        assert [r["expert"] for r in rows[:3]] == ["med", "small", "small"], [*map(tuple, rows)]
+        assert rows[0]["cost_nano_usd"] == 10 * 10_000 and rows[0]["attempts"] == 1, tuple(rows[0])
+        assert {c["expert"] for c in decisions[0]["candidates"]} == {"med", "small"}, decisions[0]
+        with open(p.path, "rb") as f:
+            assert b"amoxicillin" not in f.read()
+
+
+def test_a_decision_is_derived_again_from_its_receipt():
+    with Place() as p:
+        for text, model in ((MEDICAL, "auto"), ("write a poem", "auto"), ("hello", "auto"),
+                            ("hi", "small"), ("qqqqq zzzz", "auto"), ("x", "category/medical")):
+            request = p.ask(text, model).head.get("x-request-id")
+            done = p.run("route", "--replay", request)
+            assert done.returncode == 0, (text, done)
+            assert "the decision is the same\n" in done.stdout, (text, done.stdout)
+            assert "configuration  the same" in done.stdout, done.stdout
+
+
+def test_another_configuration_shows_what_it_would_change():
+    with Place() as p:
+        request = p.ask(MEDICAL).head.get("x-request-id")
+        other = p.conf.replace("expert: med, score: 0.9", "expert: med, score: 0.3")
+        done = p.run("route", "--replay", request, conf=other)
+        assert done.returncode == 0 and "configuration  another one" in done.stdout, done
+        assert "the decision is another one" in done.stdout, done.stdout
+        assert re.search(r'^\+ .*"plan":\["small","med"\]', done.stdout, re.M), done.stdout
+
+
+def test_without_signals_nothing_can_be_derived():
+    with Place("decision") as p:
+        request = p.ask(MEDICAL).head.get("x-request-id")
+        assert len(p.rows()[0]["signals"]) == 0 and len(p.rows()[0]["features"]) == 32
+        done = p.run("route", "--replay", request)
+        assert done.returncode == 1 and "state.receipts: decision" in done.stderr, done
+        assert p.run("route", "--replay", "req_none").returncode == 1
+
+
+def test_off_means_that_nothing_is_written():
+    with Place("off") as p:
+        p.ask(MEDICAL)
+        assert p.rows() == []
+
+
+def test_whoever_changes_a_receipt_is_found_out():
+    for sql in ("UPDATE receipts SET expert = 'small' WHERE id = 2",
+                "UPDATE receipts SET signals = x'00' WHERE id = 1",
+                "UPDATE receipts SET decision = '{}' WHERE id = 3",
+                "UPDATE receipts SET cost_nano_usd = 0 WHERE id = 2",
+                "DELETE FROM receipts WHERE id = 2", "DELETE FROM receipts WHERE id = 1"):
+        with Place() as p:
+            for _ in range(3):
+                p.ask(MEDICAL)
+            good = p.run("ledger", "--verify")
+            assert good.returncode == 0 and "receipts: 3 rows: whole" in good.stdout, good
+            p.change(sql)
+            done = p.run("ledger", "--verify")
+            assert done.returncode == 1 and "receipts: changed: receipt " in done.stdout, (sql, done)
+
+
+def test_an_anchor_misses_rows_that_were_cut_off_at_the_end():
+    with Place() as p:
+        for _ in range(3):
+            p.ask(MEDICAL)
+        printed = p.run("ledger verify").stdout
+        anchors = re.findall(r"anchor (\S+)", printed)
+        assert [a.split(":")[:2] for a in anchors] == [["ledger", "3"], ["receipts", "3"]], printed
+        words = [w for a in anchors for w in ("--anchor", a)]
+        p.ask(MEDICAL)
+        assert p.run("ledger", "--verify", *words).returncode == 0
+        p.change("DELETE FROM receipts WHERE id >= 3")
+        assert p.run("ledger", "--verify").returncode == 0, "nothing else can tell"
+        done = p.run("ledger", "--verify", *words)
+        assert done.returncode == 1 and "removed at the end" in done.stdout, done
+        assert p.run("ledger", "--verify", "--anchor", "nonsense").returncode == 2
+
+
+def test_a_client_that_left_and_a_refusal_have_their_receipts():
+    with Place() as p:
+        refused = p.ask("hi", max_tokens=9000, model="small")
+        assert refused.status == 400, refused.status
+        row, = p.rows()
+        assert (row["expert"], row["outcome"]) == ("", "context_length_exceeded"), tuple(row)
