@@ -172,11 +172,16 @@ const char *edits_mode_text(enum edits_mode mode)
     return modes[mode];
 }
 
-bool edits_any(const struct edits *e)
+bool edits_any_param(const struct edits *e)
 {
-    bool any = e->prompt.text.len > 0;
+    bool any = false;
     for (size_t i = 0; i < EDITS_PARAMS; i++) {
         any = any || e->params.defaults[i].is_set || e->params.caps[i].is_set;
     }
     return any;
+}
+
+bool edits_any(const struct edits *e)
+{
+    return e->prompt.text.len > 0 || edits_any_param(e);
 }

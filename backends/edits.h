@@ -71,5 +71,8 @@ extern const char *const edits_efforts[];
 const char *edits_param_text(enum edits_param param); /* as in a body: "max_tokens" */
 const char *edits_mode_text(enum edits_mode mode);
 
+/* Whether a parameter is configured. */
+bool edits_any_param(const struct edits *e);
+
 /* Whether anything is configured. */
 bool edits_any(const struct edits *e);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "gateway/ledger.h"
@@ -35,8 +36,9 @@ struct budgets {
 
 /* ---------------------------------------------------------------- keys */
 
-static const char *const pers[] = {"request", "hour", "day", "month", "total", NULL};
 static const char *const on_exceeds[] = {"refuse", "degrade", NULL};
+
+static const double SOFT = 0.8; /* as the table below says */
 
 static const struct key for_rows[] = {
     {.name = "tenant",
@@ -79,7 +81,7 @@ static const struct key budget_rows[] = {
     {.name = "per",
      .type = KEY_CHOICE,
      .offset = offsetof(struct budget, per),
-     .choices = pers,
+     .choices = budget_pers,
      .fallback = "month",
      .sentence = "in which time: each request by itself, or hours, days and months of UTC"},
     {.name = "for",
@@ -113,17 +115,6 @@ static void complain(struct key_reader *reader, struct str file, const struct bu
               STR_ARG(b->name), what, STR_ARG(name));
 }
 
-static bool has_tenant(const struct tenants *tenants, struct str name)
-{
-    const struct tenant *list = tenants->list.items;
-    for (size_t i = 0; i < tenants->list.count; i++) {
-        if (str_eq(list[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_key(const struct tenants *tenants, struct str id)
 {
     const struct tenant *list = tenants->list.items;
@@ -135,6 +126,40 @@ static bool has_key(const struct tenants *tenants, struct str id)
         }
     }
     return false;
+}
+
+enum status budgets_add_tenants(struct key_array *list, const struct tenants *tenants,
+                                struct key_reader *reader)
+{
+    const struct tenant *all = tenants->list.items;
+    size_t more = 0;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        more += all[i].budget.is_set;
+    }
+    if (more == 0) {
+        return ST_OK;
+    }
+    struct budget *items = arena_alloc(reader->arena, (list->count + more) * sizeof *items);
+    if (items == NULL) {
+        return ST_NO_MEMORY;
+    }
+    if (list->count > 0) {
+        memcpy(items, list->items, list->count * sizeof *items);
+    }
+    size_t count = list->count;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        const struct tenant *t = &all[i];
+        if (t->budget.is_set) {
+            items[count++] = (struct budget){.id.pos = t->id.pos,
+                                             .name = t->name,
+                                             .usd = t->budget.usd,
+                                             .per = t->budget.per,
+                                             .scope.tenant = t->name,
+                                             .soft = SOFT};
+        }
+    }
+    *list = (struct key_array){items, count};
+    return ST_OK;
 }
 
 enum status budgets_check(const struct key_array *list, const struct routes *routes,
@@ -154,7 +179,7 @@ enum status budgets_check(const struct key_array *list, const struct routes *rou
                 complain(reader, file, b, "stands there twice:", b->name);
             }
         }
-        if (scope->tenant.len > 0 && !has_tenant(tenants, scope->tenant)) {
+        if (scope->tenant.len > 0 && !tenants_have(tenants, scope->tenant)) {
             complain(reader, file, b, "is for a tenant that does not exist:", scope->tenant);
         }
         if (scope->key.len > 0 && !has_key(tenants, scope->key)) {
@@ -375,6 +400,33 @@ const struct budget *budgets_warning(const struct key_array *list, const struct 
         }
     }
     return least;
+}
+
+bool budgets_have(const struct key_array *list, struct str name)
+{
+    const struct budget *budgets = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        if (str_eq(budgets[i].name, name) && budgets[i].per != BUDGET_REQUEST) {
+            return true;
+        }
+    }
+    return false;
+}
+
+double budgets_pressure(const struct key_array *list, struct str name, const struct budget_who *who,
+                        double start, int64_t now_s)
+{
+    const struct budget *budgets = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct budget *b = &budgets[i];
+        bool is_theirs = fits(b->scope.tenant, who->tenant) && fits(b->scope.key, who->key_id);
+        if (str_eq(b->name, name) && is_theirs && b->account != NULL) {
+            struct budget_limit limit = limit_of(b);
+            return budget_pressure(&limit, b->account->per, used_now(b->account, now_s), start,
+                                   now_s);
+        }
+    }
+    return 0.0;
 }
 
 /* ---------------------------------------------------------------- metrics */

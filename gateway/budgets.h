@@ -44,6 +44,10 @@ struct budget { /* one entry of the list */
 
 extern const struct keys budget_keys;
 
+/* Adds what tenants have as their own `budget`, under their names. ST_NO_MEMORY. */
+MUST_CHECK enum status budgets_add_tenants(struct key_array *list, const struct tenants *tenants,
+                                           struct key_reader *reader);
+
 /* Second pass: names are there and unique, what `for` names exists. Mistakes go to reader->diags:
  * ST_INVALID. */
 MUST_CHECK enum status budgets_check(const struct key_array *list, const struct routes *routes,
@@ -89,6 +93,12 @@ void budgets_settle(const struct budget_hold *holds, size_t count, int64_t cost_
 /* The budget past its soft mark that has least left, or NULL. */
 const struct budget *budgets_warning(const struct key_array *list, const struct budget_who *who,
                                      int64_t now_s, int64_t *ret_left_nano_usd);
+
+/* How far the budget of this name is ahead of its plan (budget_pressure); 0 where it is not this tenant's
+ * or key's, or of each request by itself. */
+bool budgets_have(const struct key_array *list, struct str name); /* one with a window */
+double budgets_pressure(const struct key_array *list, struct str name, const struct budget_who *who,
+                        double start, int64_t now_s);
 
 /* Appends gauges: limit, remaining, reserved. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status budgets_write_metrics(const struct key_array *list, int64_t now_s,

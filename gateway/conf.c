@@ -304,6 +304,26 @@ bool conf_is_loopback(const struct conf_address *address)
                             : str_starts_with(address->host, STR("127."));
 }
 
+static enum status check_budgets(const struct conf *conf, struct key_reader *reader,
+                                 const struct yaml_node *root)
+{
+    const struct str wanted = conf->routes.policies.degrade.budget;
+    size_t errors = reader->diags->errors;
+    if (conf->budgets.count > 0 && conf->state.path.len == 0) {
+        const struct yaml_node *budgets = yaml_get(root, STR("budgets"));
+        budgets = budgets == NULL ? yaml_get(root, STR("tenants")) : budgets;
+        diags_add(reader->diags, DIAG_ERROR, root->file, budgets->pos,
+                  "\"budgets\" needs a \"state\" block: what was spent must be kept");
+    }
+    if (wanted.len > 0 && !budgets_have(&conf->budgets, wanted)) {
+        const struct yaml_node *policies = yaml_get(root, STR("policies"));
+        diags_add(reader->diags, DIAG_ERROR, root->file, yaml_get(policies, STR("degrade"))->pos,
+                  "policies.degrade needs a budget \"%.*s\" with a window of time",
+                  STR_ARG(wanted));
+    }
+    return reader->diags->errors == errors ? ST_OK : ST_INVALID;
+}
+
 enum status conf_check(const struct conf *conf, struct key_reader *reader,
                        const struct yaml_node *root)
 {
@@ -328,11 +348,7 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
                   "\"router.online\" needs a \"state\" block: what is learned must be kept");
         st = ST_INVALID;
     }
-    if (conf->budgets.count > 0 && conf->state.path.len == 0) {
-        diags_add(reader->diags, DIAG_ERROR, root->file, yaml_get(root, STR("budgets"))->pos,
-                  "\"budgets\" needs a \"state\" block: what was spent must be kept");
-        st = ST_INVALID;
-    }
+    st = check_budgets(conf, reader, root) == ST_OK ? st : ST_INVALID;
     for (size_t i = 0; i < 2; i++) {
         const struct yaml_node *node = yaml_get(server, listeners[i].key);
         struct pos pos = node == NULL ? root->pos : node->pos;

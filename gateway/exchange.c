@@ -245,6 +245,10 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
         (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
         exchange_add_header(reply, "x-expertd-cost-usd", text + 32);
     }
+    if (x->chat.prompt.pressure > 0.0) {
+        struct str degraded = arena_printf(x->arena, "budget; lambda=%.6g", d->cost_weight);
+        exchange_add_header(reply, "x-expertd-degraded", degraded.ptr);
+    }
     (void)snprintf(text + 64, 32, "%" PRId64, x->dispatched_us - x->received_us);
     exchange_add_header(reply, "x-expertd-overhead-us", text + 64);
     add_budget(x, reply);

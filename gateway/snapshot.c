@@ -44,6 +44,9 @@ static enum status build(struct snapshot_box *box, struct str text, struct str f
         st = keys_decode(conf_keys(), &reader, root, conf);
     }
     if (st == ST_OK) {
+        st = budgets_add_tenants(&conf->budgets, &conf->tenants, &reader);
+    }
+    if (st == ST_OK) {
         st = conf_check(conf, &reader, root);
     }
     if (st == ST_OK) {

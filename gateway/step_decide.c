@@ -152,6 +152,18 @@ static enum status permit(struct exchange *x, struct chat_error *ret_error)
                         &x->snapshot->conf.routes, x->arena, &x->chat.prompt, ret_error);
 }
 
+/* What policies.degrade makes of its budget. */
+static void feel_pressure(struct exchange *x)
+{
+    const struct conf *conf = &x->snapshot->conf;
+    const struct degrade_settings *degrade = &conf->routes.policies.degrade;
+    if (degrade->budget.len > 0) {
+        struct budget_who who = exchange_who(x, STR(""), STR(""));
+        x->chat.prompt.pressure =
+            budgets_pressure(&conf->budgets, degrade->budget, &who, degrade->start, clock_wall_s());
+    }
+}
+
 enum step_result step_decide(struct exchange *x)
 {
     struct chat_error error = {PROBLEM_NO_MEMORY, STR(""), STR("")};
@@ -162,6 +174,7 @@ enum step_result step_decide(struct exchange *x)
                    : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
     }
     recall(x);
+    feel_pressure(x);
     struct rule_facts facts = {&x->chat.prompt, header, x,
                                x->snapshot->conf.budgets.count > 0 ? purse : NULL};
     enum status st =

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/glob.h"
+#include "policies/budget.h"
 
 enum {
     NAME_MAX_BYTES = 64,
@@ -15,6 +16,9 @@ enum {
 static enum status decode_day(struct key_reader *reader, const struct yaml_node *node, void *field);
 static enum status decode_keys(struct key_reader *reader, const struct yaml_node *node,
                                void *field);
+
+static enum status decode_budget(struct key_reader *reader, const struct yaml_node *node,
+                                 void *field);
 
 static const struct key key_rows[] = {
     {.name = "sha256",
@@ -71,6 +75,26 @@ static const struct keys rate_keys = {"rate", sizeof(struct quota_rate), rate_ro
                                       sizeof rate_rows / sizeof rate_rows[0],
                                       "How much a tenant may ask."};
 
+static const struct key tenant_budget_rows[] = {
+    {.name = "usd",
+     .type = KEY_PRICE,
+     .offset = offsetof(struct tenant_budget, usd),
+     .max = 1000000000,
+     .unit = "USD",
+     .is_required = true,
+     .sentence = "how much; 0 refuses every call that costs",
+     .example = "25"},
+    {.name = "per",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct tenant_budget, per),
+     .choices = budget_pers,
+     .fallback = "month",
+     .sentence = "in which time, as in \"budgets\""},
+};
+
+static const struct keys tenant_budget_keys = {"tenant budget", sizeof(struct tenant_budget),
+                                               tenant_budget_rows, 2, "What a tenant may spend."};
+
 static const struct key rows[] = {
     {.name = "name",
      .type = KEY_TEXT,
@@ -91,6 +115,15 @@ static const struct key rows[] = {
      .offset = offsetof(struct tenant, rate),
      .sentence = "how much the tenant may ask",
      .block = &rate_keys},
+    {.name = "budget",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct tenant, budget),
+     .sentence = "how much the tenant may spend: the same as one of \"budgets\" with its name, "
+                 "for this tenant",
+     .example = "{usd: 25, per: month}",
+     .decode = decode_budget,
+     .block = &tenant_budget_keys,
+     .custom_type = "object"},
     {.name = "allow",
      .type = KEY_TEXT_LIST,
      .offset = offsetof(struct tenant, allow),
@@ -151,6 +184,15 @@ static enum status decode_day(struct key_reader *reader, const struct yaml_node 
                   "\"expires\" must be a day, as in 2027-01-01");
     }
     return ST_OK;
+}
+
+static enum status decode_budget(struct key_reader *reader, const struct yaml_node *node,
+                                 void *field)
+{
+    struct tenant_budget *budget = field;
+    enum status st = keys_decode(&tenant_budget_keys, reader, node, budget);
+    budget->is_set = true;
+    return st == ST_NO_MEMORY ? st : ST_OK; /* mistakes are counted in the diagnostics */
 }
 
 static enum status decode_key(struct key_reader *reader, const struct yaml_node *node,
@@ -347,7 +389,7 @@ static enum status check_all(struct checker *c, struct tenants *tenants)
     return st;
 }
 
-static bool has_tenant(const struct tenants *tenants, struct str name)
+bool tenants_have(const struct tenants *tenants, struct str name)
 {
     const struct tenant *list = tenants->list.items;
     for (size_t i = 0; i < tenants->list.count; i++) {
@@ -366,7 +408,7 @@ static void check_guarantees(const struct tenants *tenants, const struct routes 
     for (size_t i = 0; i < routes->guarantees.count; i++) {
         const struct key_texts *names = &list[i].when.tenant;
         for (size_t k = 0; k < names->count; k++) {
-            if (!has_tenant(tenants, names->items[k])) {
+            if (!tenants_have(tenants, names->items[k])) {
                 diags_add(reader->diags, DIAG_ERROR, file, list[i].id.pos,
                           "guarantee \"%.*s\": unknown tenant \"%.*s\"", STR_ARG(list[i].name),
                           STR_ARG(names->items[k]));

@@ -35,11 +35,18 @@ struct tenant_keys {
     size_t count;
 };
 
+struct tenant_budget { /* a short way of writing one of `budgets` */
+    bool is_set;
+    int64_t usd; /* nano-USD */
+    int per;     /* enum budget_per */
+};
+
 struct tenant {
     struct key_id id;
     struct str name;
     struct tenant_keys keys;
     struct quota_rate rate;
+    struct tenant_budget budget;
     struct key_texts allow; /* as written */
     struct key_texts header_names;
     struct permit permit;
@@ -58,6 +65,7 @@ extern const struct keys tenant_keys;
  * Mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
 MUST_CHECK enum status tenants_build(struct tenants *tenants, const struct routes *routes,
                                      struct key_reader *reader, struct str file);
+bool tenants_have(const struct tenants *tenants, struct str name);
 void tenants_fini(struct tenants *tenants);
 
 /* Whose key this is. ST_NOT_FOUND: nobody's; ST_TIMEOUT: it has expired. */

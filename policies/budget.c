@@ -73,13 +73,30 @@ enum budget_verdict budget_judge(const struct budget_limit *limit, int64_t used,
     return is_soft ? BUDGET_WARNS : BUDGET_FITS;
 }
 
+double budget_pressure(const struct budget_limit *limit, enum budget_per per, int64_t used,
+                       double start, int64_t now_s)
+{
+    struct budget_window window = budget_window(per, now_s);
+    double planned = start;
+    if (window.end_s != INT64_MAX) {
+        double elapsed = (double)(now_s - window.start_s) / (double)(window.end_s - window.start_s);
+        planned = elapsed > planned ? elapsed : planned;
+    }
+    if (used >= limit->nano_usd) {
+        return 1.0;
+    }
+    double spent = (double)used / (double)limit->nano_usd;
+    return spent <= planned ? 0.0 : (spent - planned) / (1.0 - planned);
+}
+
+const char *const budget_pers[] = {
+    [BUDGET_REQUEST] = "request", [BUDGET_HOUR] = "hour",   [BUDGET_DAY] = "day",
+    [BUDGET_MONTH] = "month",     [BUDGET_TOTAL] = "total", NULL,
+};
+
 const char *budget_per_text(enum budget_per per)
 {
-    static const char *const texts[] = {
-        [BUDGET_REQUEST] = "request", [BUDGET_HOUR] = "hour",   [BUDGET_DAY] = "day",
-        [BUDGET_MONTH] = "month",     [BUDGET_TOTAL] = "total",
-    };
-    return texts[per];
+    return budget_pers[per];
 }
 
 /* ---------------------------------------------------------------- the policy */

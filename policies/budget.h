@@ -39,4 +39,10 @@ enum budget_verdict budget_judge(const struct budget_limit *limit, int64_t used,
 /* What is left, never negative. */
 int64_t budget_left(const struct budget_limit *limit, int64_t used);
 
+/* How far spending is ahead of its plan, 0 to 1. The plan is the elapsed share of the window, at least
+ * `start` (below 1); from there the pressure rises evenly to 1, where all is spent. */
+double budget_pressure(const struct budget_limit *limit, enum budget_per per, int64_t used,
+                       double start, int64_t now_s);
+
+extern const char *const budget_pers[]; /* in the order of the enum, NULL-terminated */
 const char *budget_per_text(enum budget_per per);

@@ -34,14 +34,16 @@ struct policy_candidate {
     const struct str *languages; /* codes that it declares */
     size_t language_count;       /* 0: all languages */
     int64_t context_tokens;      /* 0: not known */
+    int64_t added_tokens;        /* of what the gateway adds to the prompt for it */
     int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
     bool has_price;              /* the cost is known; an explicit 0 is */
     struct policy_purse purse;
     struct str barred_by;   /* the guarantee that forbids it, or "" */
+    double split_percent;   /* > 0: the category's split has drawn it, for so many of 100 */
     bool is_known;          /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
-    char reason[POLICY_REASON_BYTES]; /* why it was dropped, or "" */
+    char reason[POLICY_REASON_BYTES]; /* why it was dropped, or drawn, or "" */
 };
 
 struct policy_request {
@@ -76,6 +78,7 @@ extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;
 extern const struct policy policy_max_price;
 extern const struct policy policy_session;
+extern const struct policy policy_split;
 
 /* All policies in order of use, NULL-terminated. */
 extern const struct policy *const policy_table[];

@@ -331,10 +331,20 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     fall_back(routes, d, p);
 }
 
-static struct policy_candidate facts_of(const struct expert *e, double score,
-                                        const struct policy_request *request)
+/* Tokens of the operator's texts that join the prompt on its way. */
+static int64_t added_tokens(const struct decision *d, const struct expert *e)
 {
-    const struct expert_tokens tokens = {request->prompt_tokens, 0, request->completion_tokens, 0};
+    size_t bytes = e->edits.prompt.text.len;
+    bytes += d->category == NULL ? 0 : d->category->edits.prompt.text.len;
+    return (int64_t)((bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN);
+}
+
+static struct policy_candidate facts_of(const struct decision *d, const struct expert *e,
+                                        double score, const struct policy_request *request)
+{
+    int64_t added = added_tokens(d, e);
+    const struct expert_tokens tokens = {request->prompt_tokens + added, 0,
+                                         request->completion_tokens, 0};
     int64_t cost = expert_cost_nano_usd(e, &tokens);
     return (struct policy_candidate){
         .name = e->id.name,
@@ -343,6 +353,7 @@ static struct policy_candidate facts_of(const struct expert *e, double score,
         .languages = e->languages.items,
         .language_count = e->languages.count,
         .context_tokens = e->context_tokens,
+        .added_tokens = added,
         .cost_nano_usd = cost == EXPERT_COST_UNKNOWN ? 0 : cost,
         .has_price = cost != EXPERT_COST_UNKNOWN,
     };
@@ -365,9 +376,39 @@ static enum status add_category_experts(struct decision *d, const struct policy_
         return st;
     }
     for (size_t i = 0; i < d->candidate_count; i++) {
-        d->candidates[i] = facts_of(list[i].expert, list[i].score, request);
+        d->candidates[i] = facts_of(d, list[i].expert, list[i].score, request);
     }
     return ST_OK;
+}
+
+/* One of 100 in hundredths, the same for the same tenant and conversation; where that has no name, for
+ * the same prompt. */
+static double draw(const struct prompt *prompt, const struct category *category)
+{
+    static const uint64_t STEPS = 10000;
+    static const uint64_t MIX = 0x9e3779b97f4a7c15U; /* 2^64 over the golden ratio: spreads bits */
+    uint64_t key = prompt->session.key;
+    if (key == 0 && prompt->signals == NULL) {
+        key = str_hash(prompt_last_text(prompt));
+    }
+    key = (key ^ str_hash(prompt->tenant)) * MIX;
+    key = (key ^ key >> 32 ^ str_hash(category->id.name)) * MIX;
+    return (double)((key >> 32) % STEPS) / 100.0;
+}
+
+/* Marks the expert that the category's split draws for this request, if it draws one. */
+static void mark_drawn(const struct prompt *prompt, struct decision *d)
+{
+    const struct category_split *splits = d->category->splits.items;
+    double at = d->category->splits.count == 0 ? 0.0 : draw(prompt, d->category);
+    for (size_t i = 0; i < d->category->splits.count; i++) {
+        for (size_t k = 0; k < d->candidate_count && at >= 0.0 && at < splits[i].percent; k++) {
+            if (str_eq(d->candidates[k].name, splits[i].name)) {
+                d->candidates[k].split_percent = splits[i].percent;
+            }
+        }
+        at -= splits[i].percent;
+    }
 }
 
 /* Marks the expert that answered before. While a tool call of its own is open it takes part in any
@@ -387,7 +428,7 @@ static void mark_known(const struct routes *routes, const struct prompt_session 
         }
     }
     if (session->is_tool_open) {
-        d->candidates[d->candidate_count] = facts_of(known, 0.0, request);
+        d->candidates[d->candidate_count] = facts_of(d, known, 0.0, request);
         d->candidates[d->candidate_count++].is_known = true;
     }
 }
@@ -403,7 +444,7 @@ static enum status add_listed_experts(struct decision *d, const struct expert *c
         return st;
     }
     for (size_t i = 0; i < count; i++) {
-        d->candidates[i] = facts_of(experts[i], 1.0 - (double)i * 0.001, request);
+        d->candidates[i] = facts_of(d, experts[i], 1.0 - (double)i * 0.001, request);
     }
     return ST_OK;
 }
@@ -414,6 +455,9 @@ static enum status add_candidates(const struct routes *routes, const struct prom
 {
     if (d->category != NULL) {
         enum status st = add_category_experts(d, request, arena);
+        if (st == ST_OK) {
+            mark_drawn(prompt, d);
+        }
         if (st == ST_OK && routes->router.session.affinity) {
             mark_known(routes, &prompt->session, d, request);
         }
@@ -603,7 +647,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .language = is_sure && d->source != DECIDE_EXPERT ? d->language.code : STR(""),
         .prompt_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt_answer_tokens(prompt),
-        .cost_weight = routes->policies.cost_weight,
+        .cost_weight =
+            routes->policies.cost_weight + routes->policies.degrade.weight * prompt->pressure,
         .switch_cost = routes->router.session.switch_cost,
         .is_tool_open = prompt->session.is_tool_open,
         .bans = prompt->permit.bans,
@@ -611,6 +656,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .has_max_price = prompt->permit.has_max_price,
         .max_price_nano_usd = prompt->permit.max_price_nano_usd,
     };
+    d->cost_weight = request.cost_weight;
     hold(routes, &prompt->permit, d, &request);
     kinds_find(routes, s, prompt, d);
     return plan_experts(routes, facts, &request, d, arena);

@@ -74,6 +74,7 @@ struct decision {
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */
     size_t candidate_count;
+    double cost_weight; /* with what policies.degrade has added */
     enum decide_session session;
     struct plan plan;
 };

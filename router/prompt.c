@@ -19,11 +19,7 @@ struct str prompt_last_text(const struct prompt *prompt)
 
 int64_t prompt_tokens_estimate(const struct prompt *prompt)
 {
-    enum {
-        BYTES_PER_TOKEN = 4
-    };
-
-    return (prompt->text_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+    return (prompt->text_bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN;
 }
 
 int64_t prompt_answer_tokens(const struct prompt *prompt)

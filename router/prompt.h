@@ -19,6 +19,10 @@ struct prompt_session {
     bool is_tool_open; /* a tool call waits for its result, or the result for the expert */
 };
 
+enum {
+    PROMPT_BYTES_PER_TOKEN = 4 /* of English text; others have fewer */
+};
+
 struct prompt {
     struct str model; /* as the client asked for it: auto, category/NAME, alias, expert */
     struct conversation talk;
@@ -28,6 +32,7 @@ struct prompt {
     unsigned needs;     /* bits of enum policy_need */
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */
+    double pressure;    /* of the budget of policies.degrade, 0 to 1; see policies/budget.h */
     bool is_stream;
     const struct signals
         *signals; /* the texts are gone, this is what they said; NULL: they are here */

@@ -218,6 +218,26 @@ static const struct keys category_expert_keys = {"category expert", sizeof(struc
                                                  category_expert_rows, 2,
                                                  "An expert of a category."};
 
+static const struct key category_split_rows[] = {
+    {.name = "expert",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct category_split, name),
+     .is_required = true,
+     .sentence = "name of one of the category's experts"},
+    {.name = "percent",
+     .type = KEY_REAL,
+     .offset = offsetof(struct category_split, percent),
+     .min = 0.01,
+     .max = 100,
+     .is_required = true,
+     .sentence = "for how many of a hundred requests",
+     .example = "5"},
+};
+
+static const struct keys category_split_keys = {"split", sizeof(struct category_split),
+                                                category_split_rows, 2,
+                                                "An expert that is tried on some requests."};
+
 static const struct key category_rows[] = {
     {.name = "experts",
      .type = KEY_LIST,
@@ -254,16 +274,50 @@ static const struct key category_rows[] = {
      .type = KEY_TEXT,
      .offset = offsetof(struct category, parent_name),
      .sentence =
-         "category that this one is a part of: gives the experts and the threshold that are "
-         "not given here, and takes the prompts that this one is not sure about",
+         "category that this one is a part of: gives the experts, the threshold, params, prompt "
+         "and cache that are not given here, and takes the prompts that this one is not sure about",
      .example = "medical"},
     EDITS_ROWS(struct category),
     CACHING_ROW(struct category),
+    {.name = "split",
+     .type = KEY_LIST,
+     .offset = offsetof(struct category, splits),
+     .sentence = "experts of the category that come first for some of its requests: the same ones "
+                 "for the same tenant and conversation",
+     .block = &category_split_keys},
 };
 
 static const struct keys category_keys = {"category", sizeof(struct category), category_rows,
                                           sizeof category_rows / sizeof category_rows[0],
                                           "A domain of prompts and the experts for it."};
+
+static const struct key degrade_rows[] = {
+    {.name = "budget",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct degrade_settings, budget),
+     .is_required = true,
+     .sentence = "name of the budget that is watched",
+     .example = "team"},
+    {.name = "start",
+     .type = KEY_REAL,
+     .offset = offsetof(struct degrade_settings, start),
+     .min = 0,
+     .max = 0.99,
+     .fallback = "0.5",
+     .sentence = "share of it that may be spent at any time; above, spending is held against the "
+                 "elapsed share of its window"},
+    {.name = "cost_weight",
+     .type = KEY_REAL,
+     .offset = offsetof(struct degrade_settings, weight),
+     .min = 0,
+     .max = 1000,
+     .fallback = "10",
+     .sentence = "what is added to policies.cost_weight when all is spent; before that, in "
+                 "proportion to how far spending is ahead"},
+};
+
+static const struct keys degrade_keys = {"degrade", sizeof(struct degrade_settings), degrade_rows,
+                                         3, "Cheaper experts before the money is gone."};
 
 static const struct key policy_rows[] = {
     {.name = "attempts",
@@ -346,6 +400,11 @@ static const struct key policy_rows[] = {
      .max = 1000,
      .fallback = "0",
      .sentence = "score that one US cent of estimated cost is worth; 0: quality alone decides"},
+    {.name = "degrade",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct policy_settings, degrade),
+     .sentence = "raises cost_weight as a budget is spent faster than its window goes by",
+     .block = &degrade_keys},
 };
 
 static const struct keys policy_keys = {"policies", sizeof(struct policy_settings), policy_rows,
@@ -617,6 +676,35 @@ static void resolve_categories(const struct build *b)
     }
 }
 
+/* A split draws among the category's own experts, so that all that is proven of those holds. */
+static void check_splits(const struct build *b)
+{
+    const struct category *categories = b->routes->categories.items;
+    for (size_t i = 0; i < b->routes->categories.count; i++) {
+        const struct category *c = &categories[i];
+        const struct category_split *splits = c->splits.items;
+        const struct category_expert *experts = c->experts.items;
+        double sum = 0.0;
+        for (size_t k = 0; k < c->splits.count; k++) {
+            size_t at = 0;
+            while (at < c->experts.count && !str_eq(experts[at].name, splits[k].name)) {
+                at++;
+            }
+            if (at == c->experts.count) {
+                diags_add(b->reader->diags, DIAG_ERROR, b->file, splits[k].id.pos,
+                          "\"%.*s\" is no expert of category \"%.*s\": a split draws among those",
+                          STR_ARG(splits[k].name), STR_ARG(c->id.name));
+            }
+            sum += splits[k].percent;
+        }
+        if (sum > 100.0) {
+            diags_add(b->reader->diags, DIAG_ERROR, b->file, splits[0].id.pos,
+                      "the split of category \"%.*s\" adds up to %g percent", STR_ARG(c->id.name),
+                      sum);
+        }
+    }
+}
+
 /* What a category does not say itself it has from its parent, which has none. */
 static void inherit(const struct build *b)
 {
@@ -645,6 +733,11 @@ static void inherit(const struct build *b)
                 STR_ARG(c->id.name));
         }
         c->experts = c->experts.count == 0 ? c->parent->experts : c->experts;
+        if (!edits_any_param(&c->edits)) {
+            c->edits.params = c->parent->edits.params;
+        }
+        c->edits.prompt = c->edits.prompt.text.len == 0 ? c->parent->edits.prompt : c->edits.prompt;
+        c->caching = c->caching.ttl_s == 0 ? c->parent->caching : c->caching;
         c->threshold = c->threshold > 0.0 ? c->threshold : c->parent->threshold;
     }
 }
@@ -987,6 +1080,7 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     resolve_aliases(&b);
     inherit(&b);
     resolve_categories(&b);
+    check_splits(&b);
     resolve_general(&b);
     resolve_settings(&b);
     st = build_rules(&b);

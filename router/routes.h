@@ -25,6 +25,12 @@ struct category_expert {
     const struct expert *expert;
 };
 
+struct category_split { /* of a category: for some of its requests this expert comes first */
+    struct key_id id;
+    struct str name; /* one of its experts */
+    double percent;
+};
+
 struct category {
     struct key_id id;
     struct key_array experts; /* of struct category_expert */
@@ -37,7 +43,8 @@ struct category {
     struct str model;              /* the name that clients use: category/NAME */
     struct edits edits;            /* of the bodies that its experts get */
     struct caching caching;
-    size_t index;                  /* among the categories */
+    struct key_array splits; /* of struct category_split */
+    size_t index;            /* among the categories */
 };
 
 struct alias {
@@ -91,9 +98,16 @@ struct router_settings {
     struct str code;         /* name of a category, or "" */
 };
 
+struct degrade_settings {
+    struct str budget; /* its name; "": none */
+    double start;
+    double weight;
+};
+
 struct policy_settings {
     struct plan_settings plan;
     double cost_weight;
+    struct degrade_settings degrade;
 };
 
 struct route_expectation {

@@ -141,6 +141,51 @@ static void a_tight_budget_puts_the_cheapest_first(void **state)
     assert_true(str_eq(list[2].name, STR("dear")));
 }
 
+static void pressure_rises_from_the_plan_to_the_end(void **state)
+{
+    enum {
+        DAY = 86400,
+    };
+
+    static const struct {
+        enum budget_per per;
+        int64_t used; /* of 1000 */
+        int64_t at_s; /* within the window */
+        double want;
+    } cases[] = {
+        {BUDGET_DAY, 500, 0, 0.0},           {BUDGET_DAY, 750, 0, 0.5},
+        {BUDGET_DAY, 750, DAY / 4 * 3, 0.0}, {BUDGET_DAY, 900, DAY / 5 * 4, 0.5},
+        {BUDGET_DAY, 1000, DAY - 1, 1.0},    {BUDGET_DAY, 2000, 0, 1.0},
+        {BUDGET_TOTAL, 750, DAY, 0.5},       {BUDGET_TOTAL, 0, DAY, 0.0},
+    };
+    const struct budget_limit limit = {1000, 0.8};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double got = budget_pressure(&limit, cases[i].per, cases[i].used, 0.5,
+                                     (int64_t)100 * DAY + cases[i].at_s);
+        if (got < cases[i].want - 1e-9 || got > cases[i].want + 1e-9) {
+            fail_msg("case %zu: %g", i, got);
+        }
+    }
+    const struct budget_limit nothing = {0, 0.8};
+    assert_true(budget_pressure(&nothing, BUDGET_DAY, 0, 0.5, 0) >= 1.0);
+}
+
+static void what_is_drawn_comes_first_unless_money_is_tight(void **state)
+{
+    const struct policy_request request = {0};
+    struct policy_candidate list[] = {candidate("old", 0.9, 10), candidate("new", 0.2, 900)};
+    (void)state;
+    list[1].split_percent = 5.0;
+    assert_int_equal(policy_apply_all(&request, list, 2), 2);
+    assert_true(str_eq(list[0].name, STR("new")));
+
+    list[0].purse.is_tight = true;
+    assert_int_equal(policy_apply_all(&request, list, 2), 2);
+    assert_true(str_eq(list[0].name, STR("old")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +195,8 @@ int main(void)
         cmocka_unit_test(what_a_budget_cannot_pay_is_dropped_with_the_reason),
         cmocka_unit_test(without_a_reset_none_is_named),
         cmocka_unit_test(a_tight_budget_puts_the_cheapest_first),
+        cmocka_unit_test(pressure_rises_from_the_plan_to_the_end),
+        cmocka_unit_test(what_is_drawn_comes_first_unless_money_is_tight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

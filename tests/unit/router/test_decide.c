@@ -69,10 +69,12 @@ static enum status ask(struct fixture *f, const char *model, const char *text)
     unsigned needs = f->prompt.needs;
     int64_t max_tokens = f->prompt.max_tokens;
     struct prompt_session session = f->prompt.session;
+    double pressure = f->prompt.pressure;
     prompt_from_text(&f->prompt, str_from(model), str_from(text));
     f->prompt.needs = needs;
     f->prompt.max_tokens = max_tokens;
     f->prompt.session = session;
+    f->prompt.pressure = pressure;
     struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
     return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
 }
@@ -219,6 +221,97 @@ static void cost_weighs_against_quality(void **state)
     assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
     test_assert_str(plan_text(f), STR("small,med"));
     f->sample.routes.policies.cost_weight = 0.0;
+}
+
+static void a_budget_under_pressure_raises_the_weight_of_cost(void **state)
+{
+    static const struct {
+        double pressure;
+        const char *plan;
+    } cases[] = {{0.0, "med,small"}, {0.3, "med,small"}, {0.5, "small,med"}, {1.0, "small,med"}};
+    struct fixture *f = *state;
+    f->sample.routes.policies.degrade.weight =
+        0.1; /* med costs 5.12 cents more, and is 0.2 better */
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->prompt.pressure = cases[i].pressure;
+        assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+        test_assert_str(plan_text(f), str_from(cases[i].plan));
+        assert_int_equal((int)(f->decision.cost_weight * 1e6 + 0.5),
+                         (int)(cases[i].pressure * 1e5 + 0.5));
+    }
+}
+
+/* The share of 10,000 conversations that `new` comes first for, in hundredths of a percent. */
+static int drawn(struct fixture *f, const char *tenant)
+{
+    int count = 0;
+    for (uint64_t i = 1; i <= 10000; i++) {
+        f->prompt.session.key = i * 7919;
+        prompt_from_text(&f->prompt, STR("category/general"), STR("hi"));
+        f->prompt.session.key = i * 7919;
+        f->prompt.tenant = str_from(tenant);
+        struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
+        arena_reset(f->arena);
+        assert_int_equal(decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision),
+                         ST_OK);
+        count += str_eq(f->decision.plan.experts[0]->id.name, STR("new"));
+    }
+    return count;
+}
+
+static void a_split_draws_its_share_and_always_the_same(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, "experts:\n"
+              "  old: {url: 'http://127.0.0.1:9/v1'}\n"
+              "  new: {url: 'http://127.0.0.1:9/v1'}\n"
+              "categories: {general: {experts: [{expert: old, score: 0.9}, {expert: new, score: "
+              "0.1}], split: [{expert: new, percent: 5}]}}\n");
+
+    int ann = drawn(&f, "ann");
+    int bob = drawn(&f, "bob");
+
+    assert_true(ann > 400 && ann < 600);
+    assert_true(bob > 400 && bob < 600);
+    assert_int_equal(drawn(&f, "ann"), ann);
+    stop(&f);
+}
+
+static void who_is_drawn_says_so(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, "experts:\n"
+              "  old: {url: 'http://127.0.0.1:9/v1'}\n"
+              "  new: {url: 'http://127.0.0.1:9/v1'}\n"
+              "categories: {general: {experts: [{expert: old, score: 0.9}, {expert: new, score: "
+              "0.1}], split: [{expert: new, percent: 100}]}}\n");
+
+    assert_int_equal(ask(&f, "category/general", "hi"), ST_OK);
+
+    test_assert_str(plan_text(&f), STR("new,old"));
+    assert_string_equal(f.decision.candidates[0].reason,
+                        "drawn: it comes first for 100 % of this category");
+    stop(&f);
+}
+
+static void the_operators_texts_need_room_too(void **state)
+{
+    struct fixture f = {0};
+    (void)state;
+    start(&f, "experts:\n"
+              "  e: {url: 'http://127.0.0.1:9/v1', context: 520, prompt: {text: 'Answer briefly, "
+              "and say where you know it from.'}}\n"
+              "  f: {url: 'http://127.0.0.1:9/v1', context: 520}\n"
+              "categories: {general: {experts: [{expert: e, score: 0.9}, {expert: f}]}}\n");
+
+    assert_int_equal(ask(&f, "category/general", "hi"), ST_OK); /* 1 + 512 for the answer + 12 */
+
+    test_assert_str(plan_text(&f), STR("f"));
+    assert_string_equal(f.decision.candidates[1].dropped_by, "context");
+    stop(&f);
 }
 
 static void without_a_classifier_auto_means_general(void **state)
@@ -523,6 +616,10 @@ int main(void)
         TEST(no_expert_left_is_refused_with_all_reasons),
         TEST(pinned_experts_are_held_to_the_policies),
         TEST(cost_weighs_against_quality),
+        TEST(a_budget_under_pressure_raises_the_weight_of_cost),
+        cmocka_unit_test(a_split_draws_its_share_and_always_the_same),
+        cmocka_unit_test(who_is_drawn_says_so),
+        cmocka_unit_test(the_operators_texts_need_room_too),
         cmocka_unit_test(without_a_classifier_auto_means_general),
         cmocka_unit_test(without_categories_auto_is_not_found),
         TEST(the_plan_tries_as_many_as_the_policies_say),

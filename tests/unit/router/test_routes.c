@@ -97,6 +97,12 @@ static void unknown_categories_are_reported(void **state)
          "6:3: there is no category \"misc\" (router.general)"},
         {EXPERTS "categories: {general: {experts: []}}\n",
          "4:14: category \"general\" has no experts"},
+        {EXPERTS "categories: {general: {experts: [{expert: small-8b}], split: [{expert: med-70b, "
+                 "percent: 5}]}}\n",
+         "\"med-70b\" is no expert of category \"general\": a split draws among those"},
+        {EXPERTS "categories: {general: {experts: [{expert: small-8b}], split: [{expert: small-8b, "
+                 "percent: 60}, {expert: small-8b, percent: 41}]}}\n",
+         "the split of category \"general\" adds up to 101 percent"},
         {EXPERTS "categories: {general: {}}\n", "category \"general\" has no experts"},
     };
     (void)state;
@@ -269,6 +275,27 @@ static void a_part_of_a_category_inherits(void **state)
     routes_sample_fini(&s);
 }
 
+static void parts_of_a_category_have_its_edits_unless_they_say_their_own(void **state)
+{
+    struct routes_sample s;
+    (void)state;
+    assert_int_equal(routes_sample_load(&s, EXPERTS MODEL
+                                        "categories:\n" GENERAL_ROW
+                                        "  medical: {experts: [{expert: small-8b}], prompt: "
+                                        "{text: careful}, cache: {ttl_s: 9}, params: "
+                                        "{caps: {max_tokens: 7}}}\n"
+                                        "  radiology: {parent: medical, examples: " RADIOLOGY
+                                        ", prompt: {text: brief}}\n"),
+                     ST_OK);
+
+    const struct category *part = routes_category(&s.routes, STR("radiology"));
+
+    test_assert_str(part->edits.prompt.text, STR("brief"));
+    assert_int_equal((int)part->edits.params.caps[EDITS_MAX_TOKENS].value, 7);
+    assert_int_equal(part->caching.ttl_s, 9);
+    routes_sample_fini(&s);
+}
+
 static void mistakes_with_examples_labels_and_parents_are_reported(void **state)
 {
     static const struct mistake cases[] = {
@@ -357,6 +384,7 @@ int main(void)
         cmocka_unit_test(categories_that_nothing_leads_to_are_warned_of),
         cmocka_unit_test(labels_rename_and_merge_categories),
         cmocka_unit_test(a_part_of_a_category_inherits),
+        cmocka_unit_test(parts_of_a_category_have_its_edits_unless_they_say_their_own),
         cmocka_unit_test(mistakes_with_examples_labels_and_parents_are_reported),
         cmocka_unit_test(a_test_that_fails_refuses_the_file),
         cmocka_unit_test(tests_that_hold_let_the_file_pass),
