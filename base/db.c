@@ -70,8 +70,7 @@ const char *db_why(struct db *db)
 
 /* ---------------------------------------------------------------- open, close */
 
-/* Makes the folders above the file. ST_IO: errno says why. */
-static enum status make_folders(const char *path)
+enum status db_make_folders(const char *path)
 {
     char folder[PATH_BYTES];
     if (strlen(path) >= sizeof folder) {
@@ -94,7 +93,7 @@ static enum status make_folders(const char *path)
 /* The file exists, for its owner alone, before SQLite sees it; its journals take over the mode. */
 static enum status make_file(const char *path)
 {
-    enum status st = make_folders(path);
+    enum status st = db_make_folders(path);
     int fd = st == ST_OK ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE) : -1;
     if (fd < 0) {
         return ST_IO;

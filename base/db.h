@@ -30,6 +30,9 @@ enum {
     DB_WHY_BYTES = 256,
 };
 
+/* Makes the folders above a file, for their owner alone. ST_IO: errno says why. */
+MUST_CHECK enum status db_make_folders(const char *path);
+
 /* Opens a file, recovers what a killed writer left, checks its integrity (files up to 32 MiB; larger
  * ones by db_check). ret_why gets a text for people, lower case, in every case of failure.
  * ST_IO: the disk, rights, or another process holds it; ST_INVALID: no database, or damaged;

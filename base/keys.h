@@ -54,11 +54,20 @@ struct key_array {
     size_t count;
 };
 
+struct key_path { /* a file that the configuration names; in the arena */
+    struct str path;
+    const struct key_path *next;
+};
+
 struct key_reader { /* what decoding needs; lent for the call */
     struct arena *arena;
     struct diags *diags;
     struct str root; /* folder that relative paths are taken from: where the server was started */
+    const struct key_path **paths; /* files are noted here, newest first; NULL: they are not */
 };
+
+/* Notes a file, where the reader wants it; values of KEY_PATH are noted by themselves. ST_NO_MEMORY. */
+MUST_CHECK enum status keys_note_path(const struct key_reader *reader, struct str path);
 
 struct key {
     const char *name;

@@ -330,12 +330,26 @@ static enum status decode_choice(const struct key *key, struct str text, int *fi
     return ST_INVALID;
 }
 
+enum status keys_note_path(const struct key_reader *reader, struct str path)
+{
+    if (reader->paths == NULL || path.len == 0) {
+        return ST_OK;
+    }
+    struct key_path *note = arena_alloc(reader->arena, sizeof *note);
+    if (note == NULL) {
+        return ST_NO_MEMORY;
+    }
+    *note = (struct key_path){path, *reader->paths};
+    *reader->paths = note;
+    return ST_OK;
+}
+
 static enum status decode_path(const struct key_reader *reader, struct str text, struct str *field)
 {
     bool is_relative = text.len > 0 && text.ptr[0] != '/';
     if (!is_relative || reader->root.len == 0) {
         *field = text;
-        return ST_OK;
+        return keys_note_path(reader, text);
     }
     const char *glue = str_ends_with(reader->root, STR("/")) ? "" : "/";
     struct str joined =
@@ -344,7 +358,7 @@ static enum status decode_path(const struct key_reader *reader, struct str text,
         return ST_NO_MEMORY;
     }
     *field = joined;
-    return ST_OK;
+    return keys_note_path(reader, joined);
 }
 
 enum status keys_value_decode(const struct key *key, const struct key_reader *reader,

@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 from wire import Conn, Reply, exchange, request_bytes  # noqa: E402,F401
 
 EXPERTD = os.environ.get("EXPERTD", os.path.join(ROOT, "build", "release", "expertd"))
+SERVE = [EXPERTD, "serve"] + (["--allow-root"] if os.geteuid() == 0 else [])
 TOOLS = os.environ.get("BENCH_TOOLS", os.path.join(os.path.dirname(EXPERTD), "bench"))
 
 LOAD_CORE, SERVER_CORE = 0, 1
@@ -188,14 +189,14 @@ class Haproxy(Process):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def gateway_config(upstream, router_model=None):
+def gateway_config(upstream, router_model=None, sandbox="auto"):
     """Experts named as the services; `auto` goes to the expert fixed, classified with the weights
-    if there are any."""
+    if there are any. What watches a process from inside, as valgrind does, needs no sandbox."""
     experts = "".join(f"  {name}: {{url: 'http://127.0.0.1:{port}/v1', model: expert, key: sk-bench}}\n"
                       for name, port in upstream.ports.items())
     router = f"router: {{model: {router_model}}}\n" if router_model else ""
     return ("server:\n  listen: 127.0.0.1:0\n  admin: 127.0.0.1:0\n  workers: 1\n"
-            f"experts:\n{experts}"
+            f"  sandbox: {sandbox}\nexperts:\n{experts}"
             "categories:\n  general: {experts: [{expert: fixed, score: 0.5}]}\n" + router)
 
 
@@ -206,10 +207,10 @@ class Expertd(Process):
         self.folder = tempfile.mkdtemp(prefix="bench-expertd-")
         config = os.path.join(self.folder, "expertd.yaml")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(gateway_config(upstream, router_model) + extra)
+            f.write(gateway_config(upstream, router_model, "off" if command else "auto") + extra)
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
-            super().__init__("expertd", [*command, EXPERTD, "serve", "--config", config], core,
+            super().__init__("expertd", [*command, *SERVE, "--config", config], core,
                              stdout=subprocess.DEVNULL, stderr=log, cwd=self.folder)
         self.port = self._wait_port()
         self.ports = {name: self.port for name in SERVICES}

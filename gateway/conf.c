@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
+#include "gateway/sandbox.h"
+
 static enum status decode_address(struct key_reader *reader, const struct yaml_node *node,
                                   void *field);
 
@@ -134,6 +136,19 @@ static const struct key server_rows[] = {
      .fallback = "false",
      .sentence =
          "a proxy in front speaks TLS with clients: no warning that this listener does not"},
+    {.name = "sandbox",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct conf_server, sandbox),
+     .fallback = "auto",
+     .choices = sandbox_modes,
+     .sentence =
+         "what the process gives up at its start: files, system calls, memory dumps; auto: as "
+         "far as the kernel helps, on: all of it or no start"},
+    {.name = "sandbox_read",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct conf_server, sandbox_read),
+     .sentence = "more folders that may be read, for files that a reload will name",
+     .example = "[/srv/weights]"},
     {.name = "access_log",
      .type = KEY_TEXT,
      .offset = offsetof(struct conf_server, access_log),

@@ -45,6 +45,8 @@ struct conf_server {
     struct conf_cors cors;
     bool half_close_is_gone;
     bool behind_proxy;
+    int sandbox; /* enum sandbox_mode */
+    struct key_texts sandbox_read;
     struct str access_log; /* a path, "-" (standard output) or "off" */
     int64_t drain_ms;
     int64_t kernel_threads;
@@ -64,6 +66,7 @@ struct conf {
     struct key_array budgets; /* of struct budget */
     struct tenants tenants;
     struct routes routes;
+    const struct key_path *files; /* that the file names; in its arena */
 };
 
 /* The root table; made on first use, from then on constant. Not thread-safe the first time. */

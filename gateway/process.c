@@ -24,6 +24,7 @@
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
 #include "gateway/recent.h"
+#include "gateway/sandbox.h"
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
@@ -318,6 +319,31 @@ static enum status open_prompt_log(struct process *p)
     return st;
 }
 
+static struct str path_of(struct str log)
+{
+    bool is_file = !str_eq(log, STR("-")) && !str_eq(log, STR("off"));
+    return is_file ? log : STR("");
+}
+
+/* After the configuration, which says what is needed, and before the first thread. */
+static enum status confine(const struct process *p)
+{
+    const struct conf *conf = &p->snapshot->conf;
+    struct sandbox_needs needs = {
+        .conf_path = p->conf_path,
+        .files = conf->files,
+        .folders = &conf->server.sandbox_read,
+        .state_file = conf->state.path,
+        .logs = {path_of(conf->server.access_log), conf->privacy.prompt_log.path},
+        .exec = false, /* nothing here starts programs */
+    };
+    if (conf->state.path.len > 0) {
+        enum status st = db_make_folders(conf->state.path.ptr);
+        (void)st; /* whoever opens the file says what is wrong */
+    }
+    return sandbox_enter((enum sandbox_mode)conf->server.sandbox, &needs);
+}
+
 static enum status start(struct process *p)
 {
     enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
@@ -326,6 +352,10 @@ static enum status start(struct process *p)
         return st;
     }
     const struct conf_server *server = &p->snapshot->conf.server;
+    st = confine(p);
+    if (st != ST_OK) {
+        return st;
+    }
     p->worker_count = count_workers(server);
     p->metrics = metrics_create(p->worker_count);
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
@@ -469,6 +499,11 @@ static void reload(struct process *p)
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "reload failed (%s), the old configuration stays",
                   status_text(st));
+        if (fresh == NULL && sandbox_confines_files()) {
+            log_write(LOG_INFO, "process",
+                      "files outside the folders that were named at the start, and outside "
+                      "server.sandbox_read, cannot be read");
+        }
         snapshot_unref(fresh);
         return;
     }

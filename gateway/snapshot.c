@@ -37,7 +37,7 @@ static enum status build(struct snapshot_box *box, struct str text, struct str f
 {
     struct yaml_node *root = NULL;
     struct conf *conf = &box->snapshot.conf;
-    struct key_reader reader = {box->arena, diags, STR(".")};
+    struct key_reader reader = {box->arena, diags, STR("."), &conf->files};
     digest_of(text, &box->snapshot.digest);
     enum status st = yaml_parse(text, file, box->arena, diags, &root);
     if (st == ST_OK) {

@@ -79,7 +79,7 @@ static enum status read_file(struct reading *r, struct str path)
 {
     char *name = arena_copy_z(r->reader->arena, path);
     struct str bytes;
-    if (name == NULL) {
+    if (name == NULL || keys_note_path(r->reader, path) != ST_OK) {
         return ST_NO_MEMORY;
     }
     if (file_map(name, r->reader->diags, &bytes) != ST_OK) {

@@ -3,6 +3,7 @@ expert, latency, cost and the streamed answer. Called by tools/run; standard lib
 import argparse
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -27,7 +28,8 @@ class GatewayFailed(Exception):
 
 
 def start(binary, config):
-    process = subprocess.Popen([binary, "serve", "--config", config], stdout=subprocess.DEVNULL,
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([binary, "serve", *as_root, "--config", config], stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)
     said = []
     deadline = time.monotonic() + START_S

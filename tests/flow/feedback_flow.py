@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from expert import Expert, completion, send_reply
-from gateway import BINARY, Gateway
+from gateway import BINARY, SERVE, Gateway
 from wire import exchange
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -193,7 +193,7 @@ def test_a_state_file_that_cannot_be_opened_stops_the_start():
         with open(conf, "w") as f:
             f.write("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0}\n"
                     f"state: {{path: {diary}}}\nexperts: {{a: {{url: 'http://127.0.0.1:9/v1'}}}}\n")
-        done = subprocess.run([BINARY, "serve", "-c", conf], capture_output=True, text=True,
+        done = subprocess.run([*SERVE, "-c", conf], capture_output=True, text=True,
                               timeout=60)
         assert done.returncode == 1, done
         assert "diary.txt" in done.stderr and "not a database" in done.stderr, done.stderr

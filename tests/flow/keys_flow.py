@@ -8,7 +8,7 @@ import threading
 import time
 
 from expert import Expert, completion, send_reply
-from gateway import BINARY, Gateway
+from gateway import BINARY, SERVE, Gateway
 from wire import exchange
 
 WORKERS = 4
@@ -113,7 +113,7 @@ def test_keys_cannot_be_reloaded_away_from_an_exposed_listener():
             path = folder + "/expertd.yaml"
             with open(path, "w", encoding="utf-8") as f:
                 f.write(_config(expert, tenants, listen="0.0.0.0:0"))
-            with subprocess.Popen([BINARY, "serve", "-c", path], stderr=subprocess.PIPE, text=True,
+            with subprocess.Popen([*SERVE, "-c", path], stderr=subprocess.PIPE, text=True,
                                   stdout=subprocess.DEVNULL) as process:
                 for line in process.stderr:
                     if "admin on" in line:

@@ -14,6 +14,9 @@ from wire import PATIENCE_S, Failure
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("EXPERTD", os.path.join(ROOT, "build", "dev", "expertd"))
 
+# How to start it: tests may run where there is only root.
+SERVE = [BINARY, "serve"] + (["--allow-root"] if os.geteuid() == 0 else [])
+
 DEFAULT_SERVER = "server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1}\n"
 
 CRASHED = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|"
@@ -41,7 +44,7 @@ class Gateway:
         self._output = []
         self._grown = threading.Condition()
         self.process = subprocess.Popen(
-            [*command, BINARY, "serve", "--config", self.config_path],
+            [*command, *SERVE, "--config", self.config_path],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self._folder.name, env={**os.environ, **(env or {})})
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -20,7 +20,7 @@ static inline enum status routes_sample_build(struct routes_sample *s, struct st
 {
     static const struct keys root_keys = {"configuration", sizeof(struct routes), routes_rows,
                                           ROUTES_ROW_COUNT, "Routing tables."};
-    struct key_reader reader = {s->arena, &s->diags, STR(".")};
+    struct key_reader reader = {.arena = s->arena, .diags = &s->diags, .root = STR(".")};
     struct yaml_node *root = NULL;
     enum status st = yaml_parse(yaml, STR("c.yaml"), s->arena, &s->diags, &root);
     if (st == ST_OK) {

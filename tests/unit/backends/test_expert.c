@@ -20,7 +20,7 @@ static enum status load(struct fixture *f, const char *members)
     assert_non_null(f->arena);
     diags_init(&f->diags, f->arena);
     memset(&f->expert, 0, sizeof f->expert);
-    struct key_reader reader = {f->arena, &f->diags, STR(".")};
+    struct key_reader reader = {.arena = f->arena, .diags = &f->diags, .root = STR(".")};
     struct str text = arena_printf(f->arena, "{%s}", members);
     enum status st = yaml_parse(text, STR("c.yaml"), f->arena, &f->diags, &root);
     if (st == ST_OK) {

@@ -57,7 +57,7 @@ static void check_heads(const struct rule_head *heads, size_t count, const char 
 {
     struct rule rules[2] = {0};
     struct routes_sample s = {.arena = arena_create(4096, 65536)};
-    struct key_reader reader = {s.arena, &s.diags, STR(".")};
+    struct key_reader reader = {.arena = s.arena, .diags = &s.diags, .root = STR(".")};
     diags_init(&s.diags, s.arena);
     for (size_t i = 0; i < count; i++) {
         rules[i].id.pos.line = (int)i + 1;

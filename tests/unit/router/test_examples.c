@@ -29,7 +29,7 @@ static void read_bytes(struct sample *s, struct str bytes)
     assert_int_equal(close(fd), 0);
     s->arena = arena_create(4096, 1 << 24);
     diags_init(&s->diags, s->arena);
-    struct key_reader reader = {s->arena, &s->diags, STR(".")};
+    struct key_reader reader = {.arena = s->arena, .diags = &s->diags, .root = STR(".")};
     struct str path = str_from(s->path);
     struct key_texts given = {&path, 1};
     s->st = examples_read(&reader, STR("c.yaml"), (struct pos){7, 3}, &given, &s->examples);
@@ -114,7 +114,7 @@ static void a_missing_file_is_a_mistake(void **state)
     struct key_texts given = {&path, 1};
     (void)state;
     diags_init(&s.diags, s.arena);
-    struct key_reader reader = {s.arena, &s.diags, STR(".")};
+    struct key_reader reader = {.arena = s.arena, .diags = &s.diags, .root = STR(".")};
 
     s.st = examples_read(&reader, STR("c.yaml"), (struct pos){7, 3}, &given, &s.examples);
 
@@ -130,7 +130,7 @@ static void inline_examples_have_the_place_of_their_list(void **state)
     struct key_texts given = {texts, 3};
     (void)state;
     diags_init(&s.diags, s.arena);
-    struct key_reader reader = {s.arena, &s.diags, STR(".")};
+    struct key_reader reader = {.arena = s.arena, .diags = &s.diags, .root = STR(".")};
 
     s.st = examples_read(&reader, STR("c.yaml"), (struct pos){7, 3}, &given, &s.examples);
 
