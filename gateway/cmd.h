@@ -2,6 +2,8 @@
  * exit status (0 good, 1 it failed, 2 wrong usage). argv[0] is the command's name. */
 #pragma once
 
+#include <stdbool.h>
+
 struct snapshot;
 
 int cmd_serve(int argc, char **argv);
@@ -12,6 +14,9 @@ int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);
 int cmd_optimize(int argc, char **argv);
+
+/* expertd check --against OLD: what changes for the requests of OLD's receipts. The exit status. */
+int cmd_check_against(const struct snapshot *candidate, const char *old_path, bool is_json);
 
 /* expertd route --replay ID: a decision derived again from its receipt. Returns the exit status. */
 int cmd_route_replay(const struct snapshot *s, const char *request_id);

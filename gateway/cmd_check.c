@@ -11,7 +11,7 @@
 static void help(FILE *out)
 {
     (void)fputs(
-        "usage: expertd check --config FILE [--explain]\n"
+        "usage: expertd check --config FILE [--explain] [--against OLD [--json]]\n"
         "       expertd check --print reference|markdown|schema\n"
         "\n"
         "Checks a configuration without serving it: keys, names, files, tests.\n"
@@ -20,6 +20,10 @@ static void help(FILE *out)
         "  -c, --config FILE  configuration (YAML or JSON)\n"
         "  -e, --explain      also who answers what: for each rule, category and alias the\n"
         "                     experts in order, with the guarantees that apply\n"
+        "  -a, --against OLD  also what would change: decides the last requests of which the\n"
+        "                     configuration OLD keeps receipts (state.receipts: replayable)\n"
+        "                     by both, and counts categories, experts, refusals, cost\n"
+        "  -j, --json         that as JSON\n"
         "  -p, --print WHAT   print all keys instead: a commented reference file, the\n"
         "                     documentation as Markdown, or a JSON Schema for editors\n"
         "  -h, --help         this text\n",
@@ -105,8 +109,17 @@ static void print_examples(const struct routes *routes)
     }
 }
 
-static int check(const char *path, bool is_explained)
+struct options {
+    const char *path;
+    const char *against; /* or NULL */
+    bool is_json;
+    bool is_explained;
+};
+
+static int check(const struct options *o)
 {
+    const char *path = o->path;
+    int failed = 0;
     struct snapshot *s = NULL;
     enum status st = snapshot_load(path, stderr, &s);
     if (st != ST_OK) {
@@ -115,6 +128,11 @@ static int check(const char *path, bool is_explained)
         }
         return 1;
     }
+    if (o->against != NULL && o->is_json) {
+        failed = cmd_check_against(s, o->against, true);
+        snapshot_unref(s);
+        return failed;
+    }
     const struct routes *routes = &s->conf.routes;
     (void)printf(
         "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n", path,
@@ -122,11 +140,14 @@ static int check(const char *path, bool is_explained)
         routes->tests.count);
     print_thresholds(routes);
     print_examples(routes);
-    if (is_explained) {
+    if (o->is_explained) {
         cmd_check_explain(s);
     }
+    if (o->against != NULL) {
+        failed = cmd_check_against(s, o->against, false);
+    }
     snapshot_unref(s);
-    return 0;
+    return failed;
 }
 
 int cmd_check(int argc, char **argv)
@@ -134,20 +155,25 @@ int cmd_check(int argc, char **argv)
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"explain", no_argument, NULL, 'e'},
+        {"against", required_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
         {"print", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
 
-    const char *path = NULL;
-    bool is_explained = false;
+    struct options o = {NULL, NULL, false, false};
     optind = 1;
-    for (int c = getopt_long(argc, argv, "c:ep:h", options, NULL); c != -1;
-         c = getopt_long(argc, argv, "c:ep:h", options, NULL)) {
+    for (int c = getopt_long(argc, argv, "c:ea:jp:h", options, NULL); c != -1;
+         c = getopt_long(argc, argv, "c:ea:jp:h", options, NULL)) {
         if (c == 'c') {
-            path = optarg;
+            o.path = optarg;
         } else if (c == 'e') {
-            is_explained = true;
+            o.is_explained = true;
+        } else if (c == 'a') {
+            o.against = optarg;
+        } else if (c == 'j') {
+            o.is_json = true;
         } else if (c == 'p') {
             return print(optarg);
         } else {
@@ -155,9 +181,9 @@ int cmd_check(int argc, char **argv)
             return c == 'h' ? 0 : 2;
         }
     }
-    if (path == NULL || optind < argc) {
+    if (o.path == NULL || optind < argc) {
         (void)fputs("expertd check: --config FILE is missing, see --help\n", stderr);
         return 2;
     }
-    return check(path, is_explained);
+    return check(&o);
 }

@@ -14,6 +14,7 @@
  *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, failover.c
  *    |- EX_ANSWER   the rows are on disk -> the answer, or its end          step_answer.c, attempt.c
  *    |- EX_FEEDBACK what people say of a decision -> the state file         step_feedback.c, feedback.c
+ *    |- EX_PREVIEW  a changed configuration on what came lately             step_preview.c, preview.c
  *    |- EX_PAGE     documents of our own: models, route, health, metrics    step_page.c, pages.c
  *    |- EX_REFUSE   the error reply; any step may jump here                 step_refuse.c, problem.c
  *    |- EX_FINISH   waits until the last byte is handed over                step_finish.c
@@ -51,7 +52,8 @@ static const struct step_row {
     [EX_AUTHENTICATE] = {"authenticate", step_authenticate,
                          TO(EX_RECEIVE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RECEIVE] = {"receive", step_receive,
-                    TO(EX_PARSE) | TO(EX_FEEDBACK) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+                    TO(EX_PARSE) | TO(EX_FEEDBACK) | TO(EX_PREVIEW) | TO(EX_PAGE) | TO(EX_REFUSE) |
+                        TO(EX_FINISH)},
     [EX_PARSE] = {"parse", step_parse, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_ADMIT] = {"admit", step_admit, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,
@@ -63,6 +65,7 @@ static const struct step_row {
                   TO(EX_DISPATCH) | TO(EX_ANSWER) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_ANSWER] = {"answer", step_answer, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_FEEDBACK] = {"feedback", step_feedback, TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_PREVIEW] = {"preview", step_preview, TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PAGE] = {"page", step_page, TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_REFUSE] = {"refuse", step_refuse, TO(EX_FINISH)},
     [EX_FINISH] = {"finish", step_finish, TO(EX_ACCOUNT)},
@@ -119,6 +122,7 @@ static void destroy(struct exchange *x)
     failover_forget(x);
     receipt_forget(x);
     step_feedback_forget(x);
+    step_preview_forget(x);
     if (x->has_relay) {
         relay_fini(&x->relay);
     }

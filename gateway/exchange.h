@@ -26,6 +26,7 @@ struct receipt;
 struct budget_who;
 struct exchange;
 struct feedback_job;
+struct preview_job;
 struct lookup;
 struct worker;
 
@@ -40,6 +41,7 @@ enum exchange_step {
     EX_RELAY,
     EX_ANSWER,
     EX_FEEDBACK,
+    EX_PREVIEW,
     EX_PAGE,
     EX_REFUSE,
     EX_FINISH,
@@ -114,6 +116,9 @@ struct exchange {
     size_t feedback_features;
     enum status feedback_status;
 
+    struct preview_job *preview; /* runs, or is done; NULL: none */
+    bool is_previewed;           /* it is done */
+
     struct buf page; /* a document of our own: pages, errors */
     struct usage usage;
     bool is_usage_estimated;
@@ -165,6 +170,7 @@ enum step_result step_dispatch(struct exchange *x);
 enum step_result step_relay(struct exchange *x);
 enum step_result step_answer(struct exchange *x);
 enum step_result step_feedback(struct exchange *x);
+enum step_result step_preview(struct exchange *x);
 enum step_result step_page(struct exchange *x);
 enum step_result step_refuse(struct exchange *x);
 enum step_result step_finish(struct exchange *x);
@@ -176,6 +182,9 @@ enum status step_answer_write(void *exchange, struct str bytes);
 
 /* Lets go of feedback that waits for the disk: it is stored, nobody is told. */
 void step_feedback_forget(struct exchange *x);
+/* Lets go of a preview: it ends by itself, nobody is told. */
+void step_preview_forget(struct exchange *x);
+enum status pages_preview(struct exchange *x, struct buf *out);  /* step_preview.c */
 enum status pages_feedback(struct exchange *x, struct buf *out); /* step_feedback.c */
 enum status pages_rollback(struct exchange *x, struct buf *out); /* step_feedback.c */
 

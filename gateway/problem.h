@@ -13,6 +13,8 @@
     X(MISSING_PARAM, 400, "invalid_request_error", "missing_required_parameter",                     \
       "A required parameter is missing.")                                                            \
     X(BAD_PARAM, 400, "invalid_request_error", "invalid_type", "A parameter has the wrong type.")    \
+    X(BAD_CONF, 400, "invalid_request_error", "invalid_configuration",                               \
+      "The configuration cannot be used.")                                                           \
     X(CONTEXT_LENGTH, 400, "invalid_request_error", "context_length_exceeded",                       \
       "The prompt is longer than any expert's context.")                                             \
     X(NO_EXPERT, 400, "invalid_request_error", "no_suitable_expert",                                 \

@@ -117,7 +117,16 @@ enum status receipts_find(struct db *db, struct str request_id,
 enum status receipts_each(struct db *db,
                           enum status (*see)(void *ctx, const struct receipt_row *row), void *ctx)
 {
-    struct db_query *q = db_query(db, "SELECT " COLUMNS " FROM receipts ORDER BY id");
+    return receipts_last(db, INT64_MAX, see, ctx);
+}
+
+enum status receipts_last(struct db *db, int64_t max,
+                          enum status (*see)(void *ctx, const struct receipt_row *row), void *ctx)
+{
+    struct db_query *q = db_query(db, "SELECT " COLUMNS " FROM receipts WHERE id > "
+                                      "(SELECT coalesce(max(id), 0) FROM receipts) - ?1 "
+                                      "ORDER BY id");
+    db_bind_int(q, 1, max);
     enum status st = db_next(q);
     while (st == ST_OK) {
         struct receipt_row row = row_of(q);

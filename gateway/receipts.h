@@ -48,6 +48,11 @@ MUST_CHECK enum status receipts_each(struct db *db,
                                      enum status (*see)(void *ctx, const struct receipt_row *row),
                                      void *ctx);
 
+/* The same for the last `max` of them. */
+MUST_CHECK enum status receipts_last(struct db *db, int64_t max,
+                                     enum status (*see)(void *ctx, const struct receipt_row *row),
+                                     void *ctx);
+
 /* Reads all receipts: ids count without gaps, digests follow each other. ST_INVALID with ret_why: they
  * were changed; the statuses of db_next. */
 MUST_CHECK enum status receipts_verify(struct db *db, int64_t *ret_rows,

@@ -16,6 +16,14 @@ static const struct endpoint endpoints[] = {
      pages_feedback,
      "application/json"},
     {"POST",
+     {"/admin/preview", 14},
+     false,
+     true,
+     false,
+     EX_PREVIEW,
+     pages_preview,
+     "application/json"},
+    {"POST",
      {"/admin/router/rollback", 22},
      false,
      true,
@@ -82,11 +90,16 @@ static enum step_result answer_options(struct exchange *x, const struct endpoint
     return STEP_MORE;
 }
 
-static bool is_json(const struct exchange *x)
+/* What the path takes. A page of another site can send neither without being asked for (CORS). */
+static bool type_fits(const struct exchange *x, const struct endpoint *e)
 {
+    static const struct str yamls[] = {STR_INIT("application/yaml"),
+                                       STR_INIT("application/x-yaml")};
+
     struct str type = http_request_header(x->http, STR("Content-Type"));
     struct str media = str_trim(str_slice(type, 0, str_find_char(type, ';')));
-    return str_eq_nocase(media, STR("application/json"));
+    bool is_yaml = str_eq_nocase(media, yamls[0]) || str_eq_nocase(media, yamls[1]);
+    return str_eq_nocase(media, STR("application/json")) || (is_yaml && e->first == EX_PREVIEW);
 }
 
 enum step_result step_receive(struct exchange *x)
@@ -114,7 +127,7 @@ enum step_result step_receive(struct exchange *x)
         }
         x->endpoint = e;
         x->allow = NULL;
-        if (e->first != EX_PAGE && !is_json(x)) {
+        if (e->first != EX_PAGE && !type_fits(x, e)) {
             return exchange_refuse(x, PROBLEM_MEDIA_TYPE, STR(""), STR(""));
         }
         exchange_go(x, e->first);

@@ -57,7 +57,8 @@ struct worker {
     size_t cache_seats; /* of this worker's requests */
     struct buf log_lines;
     struct loop_timer log_timer;
-    uint64_t id_state; /* of the generator of request ids */
+    uint64_t id_state;  /* of the generator of request ids */
+    bool is_previewing; /* on its thread: step_preview.c */
     bool is_draining;
 };
 

@@ -172,3 +172,78 @@ def test_a_client_that_left_and_a_refusal_have_their_receipts():
         assert refused.status == 400, refused.status
         row, = p.rows()
         assert (row["expert"], row["outcome"]) == ("", "context_length_exceeded"), tuple(row)
+
+
+def _preview(p, conf, kind="application/yaml"):
+    reply = exchange(p.gateway.admin, "POST", "/admin/preview", [("Content-Type", kind)],
+                     conf.encode())
+    return reply.status, json.loads(reply.body())
+
+
+def test_a_preview_counts_what_a_change_would_do():
+    with Place("off") as p:
+        for _ in range(4):
+            p.ask(MEDICAL)
+        p.ask("write a poem")
+        p.ask("hello", "small")
+        cheaper = p.conf.replace("expert: med, score: 0.9", "expert: med, score: 0.3")
+        status, got = _preview(p, cheaper)
+        assert status == 200 and got["requests"] == 6 and got["guesses"] == 0, got
+        assert got["changed"] == {"category": 0, "expert": 4}, got
+        experts = {e["name"]: e for e in got["experts"]}
+        assert (experts["med"]["before"], experts["med"]["after"]) == (4, 0), got
+        assert (experts["small"]["before"], experts["small"]["after"]) == (2, 6), got
+        assert got["no_longer_chosen"] == ["med"], got
+        assert got["cost_usd"]["after"] < got["cost_usd"]["before"], got
+        status, same = _preview(p, p.conf)
+        assert same["changed"] == {"category": 0, "expert": 0} and same["before"] == same["after"]
+
+
+def test_a_preview_tells_moves_refusals_and_rules_that_cannot_be_tried():
+    with Place("off") as p:
+        for text in (MEDICAL, MEDICAL, "write a poem"):
+            p.ask(text)
+        changed = (p.conf.replace("threshold: 0.5", "threshold: 1.0")
+                   .replace('"(?i)poem"', '"(?i)verse"').replace("context: 9000", "context: 9"))
+        status, got = _preview(p, changed)
+        assert status == 200, got
+        assert got["moves"] == [{"from": "medical", "to": "general", "requests": 2}], got
+        assert got["untried_rules"] == ["poems"], got
+        assert got["refused"] == {"before": 0, "after": 3}, got
+
+
+def test_a_preview_of_a_broken_configuration_says_where_it_is_broken():
+    with Place("off") as p:
+        status, got = _preview(p, "experts: {x: {uri: 1}}\n")
+        assert status == 400 and got["error"]["code"] == "invalid_configuration", got
+        assert "preview:1:" in got["error"]["message"], got
+        assert _preview(p, p.conf, "text/plain")[0] == 415
+        assert exchange(p.gateway.port, "POST", "/admin/preview", [("Authorization", ALICE)],
+                        p.conf.encode()).status == 404
+        assert "sk-secret" not in json.dumps(_preview(p, p.conf))
+
+
+def test_the_command_compares_with_receipts():
+    with Place() as p:
+        for _ in range(3):
+            p.ask(MEDICAL)
+        old = os.path.join(p.folder.name, "old.yaml")
+        with open(old, "w") as f:
+            f.write(p.conf)
+        new = p.conf.replace("expert: med, score: 0.9", "expert: med, score: 0.3")
+        done = p.run("check", "--against", old, conf=new)
+        assert done.returncode == 0, done
+        assert "3 requests: 0 get another category, 3 another first expert" in done.stdout, done
+        assert re.search(r"^med +3 +0 .*no longer chosen$", done.stdout, re.M), done.stdout
+        got = json.loads(p.run("check", "--against", old, "--json", conf=new).stdout)
+        assert got["changed"]["expert"] == 3, got
+
+
+def test_without_receipts_there_is_nothing_to_compare():
+    with Place("decision") as p:
+        p.ask(MEDICAL)
+        old = os.path.join(p.folder.name, "old.yaml")
+        with open(old, "w") as f:
+            f.write(p.conf)
+        done = p.run("check", "--against", old)
+        assert done.returncode == 1 and "state.receipts: replayable" in done.stderr, done

@@ -1,0 +1,117 @@
+/* expertd check --against: what a changed configuration would have done with the requests of which the
+ * one in use keeps receipts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "gateway/cmd.h"
+#include "gateway/preview.h"
+#include "gateway/receipts.h"
+#include "gateway/state.h"
+
+enum {
+    ARENA_BLOCK_BYTES = 64 * 1024,
+    ARENA_MAX_BYTES = 64 * 1024 * 1024,
+    TEXT_MAX_BYTES = 4 * 1024 * 1024,
+    PATH_BYTES = 4096,
+};
+
+struct sample { /* of what came lately */
+    struct signals *items;
+    size_t count;
+    size_t at;
+    size_t unread; /* receipts without signals */
+};
+
+static enum status take(void *ctx, const struct receipt_row *row)
+{
+    struct sample *s = ctx;
+    bool is_read =
+        s->count < PREVIEW_REQUESTS_MAX && signals_read(row->signals, &s->items[s->count]) == ST_OK;
+    s->count += is_read;
+    s->unread += !is_read;
+    return ST_OK;
+}
+
+static bool next(void *ctx, struct signals *ret)
+{
+    struct sample *s = ctx;
+    if (s->at == s->count) {
+        return false;
+    }
+    *ret = s->items[s->at++];
+    return true;
+}
+
+static enum status read_receipts(const struct snapshot *old, struct sample *ret)
+{
+    char path[PATH_BYTES];
+    char why[DB_WHY_BYTES];
+    struct db *db = NULL;
+    struct str configured = old->conf.state.path;
+    if (configured.len == 0 || configured.len >= sizeof path) {
+        (void)fputs("expertd check: the configuration to compare with has no state block: there "
+                    "are no receipts to try this one on\n",
+                    stderr);
+        return ST_INVALID;
+    }
+    memcpy(path, configured.ptr, configured.len);
+    path[configured.len] = '\0';
+    enum status st = state_open_file(path, DB_READ, &db, why);
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd check: cannot use the state file \"%s\": %s\n", path, why);
+        return st;
+    }
+    st = receipts_last(db, PREVIEW_REQUESTS_MAX, take, ret);
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd check: %s: %s\n", status_text(st), db_why(db));
+    }
+    db_close(db);
+    return st;
+}
+
+static enum status print(const struct preview *p, bool is_json)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX_BYTES);
+    enum status st = is_json ? preview_write(p, &text) : preview_write_text(p, &text);
+    if (st == ST_OK) {
+        (void)printf("%.*s%s", STR_ARG(buf_str(&text)), is_json ? "\n" : "");
+    }
+    buf_fini(&text);
+    return st;
+}
+
+int cmd_check_against(const struct snapshot *candidate, const char *old_path, bool is_json)
+{
+    struct snapshot *old = NULL;
+    struct preview preview;
+    struct sample sample = {.items = mem_zalloc(PREVIEW_REQUESTS_MAX, sizeof *sample.items)};
+    struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    enum status st = sample.items == NULL || arena == NULL ? ST_NO_MEMORY : ST_OK;
+    if (st == ST_OK) {
+        st = snapshot_load(old_path, stderr, &old);
+    }
+    if (st == ST_OK) {
+        st = read_receipts(old, &sample);
+    }
+    if (st == ST_OK && sample.count == 0) {
+        (void)fputs("expertd check: there are no receipts with signals: state.receipts: replayable "
+                    "makes them\n",
+                    stderr);
+        st = ST_NOT_FOUND;
+    }
+    if (st == ST_OK) {
+        st = preview_run(old, candidate, next, &sample, arena, &preview);
+    }
+    if (st == ST_OK) {
+        st = print(&preview, is_json);
+    }
+    if (st == ST_NO_MEMORY) {
+        (void)fputs("expertd check: no memory\n", stderr);
+    }
+    snapshot_unref(old);
+    arena_destroy(arena);
+    mem_free(sample.items);
+    return st == ST_OK ? 0 : 1;
+}
