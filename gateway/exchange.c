@@ -52,10 +52,11 @@ static const struct step_row {
     [EX_AUTHENTICATE] = {"authenticate", step_authenticate,
                          TO(EX_RECEIVE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RECEIVE] = {"receive", step_receive,
-                    TO(EX_PARSE) | TO(EX_FEEDBACK) | TO(EX_PREVIEW) | TO(EX_PAGE) | TO(EX_REFUSE) |
-                        TO(EX_FINISH)},
+                    TO(EX_PARSE) | TO(EX_ADMIT) | TO(EX_FEEDBACK) | TO(EX_PREVIEW) | TO(EX_PAGE) |
+                        TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PARSE] = {"parse", step_parse, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
-    [EX_ADMIT] = {"admit", step_admit, TO(EX_DECIDE) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_ADMIT] = {"admit", step_admit,
+                  TO(EX_DECIDE) | TO(EX_FEEDBACK) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,
                    TO(EX_LOOKUP) | TO(EX_DISPATCH) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_LOOKUP] = {"lookup", step_lookup, TO(EX_DISPATCH) | TO(EX_ANSWER) | TO(EX_FINISH)},

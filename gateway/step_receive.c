@@ -130,7 +130,9 @@ enum step_result step_receive(struct exchange *x)
         if (e->first != EX_PAGE && !type_fits(x, e)) {
             return exchange_refuse(x, PROBLEM_MEDIA_TYPE, STR(""), STR(""));
         }
-        exchange_go(x, e->first);
+        bool is_counted =
+            x->tenant != NULL && e->first != EX_PARSE; /* a chat is, once it is read */
+        exchange_go(x, is_counted ? EX_ADMIT : e->first);
         return STEP_MORE;
     }
     return exchange_refuse(x, x->allow != NULL ? PROBLEM_METHOD : PROBLEM_NOT_FOUND, STR(""),
