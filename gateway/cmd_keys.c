@@ -1,12 +1,14 @@
-/* expertd keys: makes keys for clients, lists them, says how one is revoked. Keys live in the
- * configuration, as digests, and nowhere else; so this changes nothing by itself. */
+/* expertd keys: makes keys for clients, lists them, revokes them. Keys live in the configuration, as
+ * digests; which of them are revoked stands in the state file, where there is one. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "gateway/cmd.h"
+#include "gateway/revoked.h"
 #include "gateway/snapshot.h"
 
 struct request {
@@ -29,7 +31,9 @@ static void help(FILE *out)
         "  new     makes a key: prints it once on standard output, and on standard error\n"
         "          the line for the configuration, which has its digest only\n"
         "  list    a line per key: tenant, state, digest, name, place\n"
-        "  revoke  says which lines to delete; DIGEST may be its beginning\n"
+        "  revoke  writes into the state file that the keys no longer work, and says which\n"
+        "          lines may go; without a state block it says which must. DIGEST may be its\n"
+        "          beginning\n"
         "\n"
         "  -c, --config FILE    configuration (YAML or JSON)\n"
         "  -t, --tenant NAME    whose key\n"
@@ -78,6 +82,9 @@ static int make_key(const struct request *r)
 
 static const char *state_of(const struct tenant_key *key)
 {
+    if (key->is_revoked) {
+        return "revoked";
+    }
     if (key->expires_s == 0) {
         return "valid";
     }
@@ -126,28 +133,79 @@ static size_t print_keys(const struct request *r, const struct tenants *tenants,
     return count;
 }
 
-static int list_keys(const struct request *r, const struct tenants *tenants)
+/* Opens the state file and calls `run`. A file that is not there yet is only made to write. */
+static int with_state(const struct request *r, struct conf *conf, enum db_mode mode,
+                      enum status (*run)(const struct request *r, struct db *db,
+                                         struct tenants *tenants))
 {
-    (void)print_keys(r, tenants, any);
-    return 0;
+    const char *path = conf->state.path.ptr; /* the configuration's texts are terminated */
+    char why[DB_WHY_BYTES] = "";
+    struct db *db = NULL;
+    if (conf->state.path.len == 0 || (mode == DB_READ && access(path, F_OK) != 0)) {
+        return 0;
+    }
+    enum status st = state_open_file(path, mode, &db, why);
+    if (st == ST_OK) {
+        st = run(r, db, &conf->tenants);
+    }
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd keys: cannot use the state file \"%s\": %s\n", path,
+                      db == NULL ? why : db_why(db));
+    }
+    db_close(db);
+    return st == ST_OK ? 0 : 1;
 }
 
-static int revoke_key(const struct request *r, const struct tenants *tenants)
+static enum status mark(const struct request *r, struct db *db, struct tenants *tenants)
 {
-    if (print_keys(r, tenants, is_meant) == 0) {
+    (void)r;
+    return revoked_mark(db, tenants);
+}
+
+static enum status write_down(const struct request *r, struct db *db, struct tenants *tenants)
+{
+    const struct tenant *list = tenants->list.items;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < tenants->list.count; i++) {
+        for (size_t k = 0; st == ST_OK && k < list[i].keys.count; k++) {
+            const struct tenant_key *key = &list[i].keys.items[k];
+            st = is_meant(r, key) ? revoked_add(db, &key->digest.digest, clock_wall_s()) : ST_OK;
+        }
+    }
+    return st == ST_OK ? revoked_mark(db, tenants) : st;
+}
+
+static int list_keys(const struct request *r, struct conf *conf)
+{
+    int failed = with_state(r, conf, DB_READ, mark);
+    (void)print_keys(r, &conf->tenants, any);
+    return failed;
+}
+
+static int revoke_key(const struct request *r, struct conf *conf)
+{
+    bool has_state = conf->state.path.len > 0;
+    int failed = with_state(r, conf, DB_WRITE, write_down);
+    if (print_keys(r, &conf->tenants, is_meant) == 0) {
         (void)fprintf(stderr, "expertd keys: no key of \"%s\" fits; see `expertd keys list`\n",
                       r->conf_path);
         return 1;
     }
-    (void)fputs("Delete these lines and send the server SIGHUP. Until then the keys work.\n",
-                stderr);
-    return 0;
+    if (failed == 0) {
+        (void)fputs(
+            has_state
+                ? "Revoked for good: send the server SIGHUP. Until then the keys work. The "
+                  "lines may go.\n"
+                : "Delete these lines and send the server SIGHUP. Until then the keys work.\n",
+            stderr);
+    }
+    return failed;
 }
 
 /* ---------------------------------------------------------------- command */
 
 static int with_snapshot(const struct request *r,
-                         int (*run)(const struct request *r, const struct tenants *tenants))
+                         int (*run)(const struct request *r, struct conf *conf))
 {
     struct snapshot *s = NULL;
     if (r->conf_path == NULL || (run == revoke_key && r->what == NULL)) {
@@ -157,7 +215,7 @@ static int with_snapshot(const struct request *r,
     if (snapshot_load(r->conf_path, stderr, &s) != ST_OK) {
         return 1;
     }
-    int failed = run(r, &s->conf.tenants);
+    int failed = run(r, &s->conf);
     snapshot_unref(s);
     return failed;
 }

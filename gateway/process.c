@@ -24,6 +24,7 @@
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
 #include "gateway/recent.h"
+#include "gateway/revoked.h"
 #include "gateway/sandbox.h"
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
@@ -299,6 +300,27 @@ static enum status bind_budgets(struct process *p, struct snapshot *s)
     return st;
 }
 
+/* Keys that were revoked do not work, whatever the file says. */
+static enum status mark_revoked(struct process *p, struct snapshot *s)
+{
+    struct str path = p->snapshot->conf.state.path;
+    char why[DB_WHY_BYTES] = "";
+    struct db *db = NULL;
+    if (path.len == 0 || s->conf.tenants.list.count == 0) {
+        return ST_OK;
+    }
+    enum status st = state_open_file(path.ptr, DB_READ, &db, why);
+    if (st == ST_OK) {
+        st = revoked_mark(db, &s->conf.tenants);
+    }
+    if (st != ST_OK) {
+        log_write(LOG_ERROR, "process", "cannot tell which keys are revoked: %s",
+                  db == NULL ? why : db_why(db));
+    }
+    db_close(db);
+    return st;
+}
+
 /* Gives a snapshot its places in what outlives it. */
 static enum status prepare(struct process *p, struct snapshot *s)
 {
@@ -391,6 +413,9 @@ static enum status start(struct process *p)
     }
     if (st == ST_OK) {
         st = bind_budgets(p, p->snapshot);
+    }
+    if (st == ST_OK) {
+        st = mark_revoked(p, p->snapshot);
     }
     return st == ST_OK ? start_workers(p) : st;
 }
@@ -491,6 +516,9 @@ static void reload(struct process *p)
     }
     if (st == ST_OK) {
         st = bind_budgets(p, fresh);
+    }
+    if (st == ST_OK) {
+        st = mark_revoked(p, fresh);
     }
     for (size_t i = 0; st == ST_OK && i < p->started; i++) {
         worker_switch(p->workers[i], fresh);

@@ -91,4 +91,9 @@ const char *const state_schema[STATE_SCHEMA_VERSION] = {
     "  digest BLOB NOT NULL,"     /* its digest: what the first row left is chained to */
     "  until_ms INTEGER NOT NULL" /* removed rows ended before; a whole hour */
     ") WITHOUT ROWID;",
+    /* 4: keys that no longer work, whatever the configuration says */
+    "CREATE TABLE revoked ("
+    "  digest BLOB PRIMARY KEY," /* SHA-256 of the key */
+    "  revoked_s INTEGER NOT NULL"
+    ") WITHOUT ROWID;",
 };

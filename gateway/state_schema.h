@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 enum {
-    STATE_SCHEMA_VERSION = 3
+    STATE_SCHEMA_VERSION = 4
 };
 
 extern const char *const state_schema[STATE_SCHEMA_VERSION]; /* for db_migrate */

@@ -443,6 +443,11 @@ void tenants_fini(struct tenants *tenants)
 
 /* ---------------------------------------------------------------- questions */
 
+struct tenant_key *tenants_key(const struct tenants *tenants, struct str digest)
+{
+    return tenants->digests == NULL ? NULL : table_get(tenants->digests, digest);
+}
+
 enum status tenants_find(const struct tenants *tenants, struct str key, int64_t now_s,
                          const struct tenant_key **ret_key)
 {
@@ -452,8 +457,8 @@ enum status tenants_find(const struct tenants *tenants, struct str key, int64_t 
     }
     digest_of(key, &digest);
     struct str text = {(const char *)digest.bytes, sizeof digest.bytes};
-    const struct tenant_key *found = table_get(tenants->digests, text);
-    if (found == NULL || !digest_eq(&digest, &found->digest.digest)) {
+    const struct tenant_key *found = tenants_key(tenants, text);
+    if (found == NULL || !digest_eq(&digest, &found->digest.digest) || found->is_revoked) {
         return ST_NOT_FOUND;
     }
     if (found->expires_s != 0 && now_s >= found->expires_s) {

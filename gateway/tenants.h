@@ -27,6 +27,7 @@ struct tenant_key {
     struct str expires; /* as written */
     struct str id;      /* for the ledger: the name, else the digest's first digits */
     struct pos pos;     /* of the entry */
+    bool is_revoked;    /* by the state file, see revoked.h */
     const struct tenant *tenant;
 };
 
@@ -68,7 +69,10 @@ MUST_CHECK enum status tenants_build(struct tenants *tenants, const struct route
 bool tenants_have(const struct tenants *tenants, struct str name);
 void tenants_fini(struct tenants *tenants);
 
-/* Whose key this is. ST_NOT_FOUND: nobody's; ST_TIMEOUT: it has expired. */
+/* The key with these bytes of a digest, or NULL. */
+struct tenant_key *tenants_key(const struct tenants *tenants, struct str digest);
+
+/* Whose key this is. ST_NOT_FOUND: nobody's, or revoked; ST_TIMEOUT: it has expired. */
 MUST_CHECK enum status tenants_find(const struct tenants *tenants, struct str key, int64_t now_s,
                                     const struct tenant_key **ret_key);
 

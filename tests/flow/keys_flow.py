@@ -150,3 +150,32 @@ def test_new_keys_work_and_are_listed_without_themselves():
     assert "alice" in listed and digest in listed and "2101-01-01" in listed and key not in listed
     assert "expertd.yaml:7" in revoked.stdout and digest in revoked.stdout, revoked.stdout
     assert "Delete these lines" in revoked.stderr
+
+
+def test_revoked_keys_end_with_the_next_reload_whatever_the_file_says():
+    with Expert(_answer) as expert, tempfile.TemporaryDirectory(prefix="expertd-keys-") as folder:
+        tenants = (f"state: {{path: {folder}/state.db}}\ntenants:\n"
+                   f"  - {{name: alice, keys: [{{sha256: '{_digest('sk-old')}', name: old}}, "
+                   f"'{_digest('sk-new')}']}}\n")
+        gateway = Gateway(_config(expert, tenants))
+
+        def keys(*args):
+            return subprocess.run([BINARY, "keys", *args, "-c", gateway.config_path],
+                                  capture_output=True, text=True, check=True)
+
+        try:
+            assert [_chat(gateway.port, k).status for k in ("sk-old", "sk-new")] == [200, 200]
+            assert "Revoked for good" in keys("revoke", "old").stderr
+            assert _chat(gateway.port, "sk-old").status == 200
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_output("reloaded, generation 2")
+            assert [_chat(gateway.port, k).status for k in ("sk-old", "sk-new")] == [401, 200]
+            listed = keys("list").stdout.splitlines()
+            assert [line.split()[1] for line in listed] == ["revoked", "valid"], listed
+        finally:
+            gateway.stop()
+        gateway = Gateway(_config(expert, tenants))
+        try:
+            assert [_chat(gateway.port, k).status for k in ("sk-old", "sk-new")] == [401, 200]
+        finally:
+            gateway.stop()
