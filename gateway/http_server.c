@@ -26,6 +26,7 @@ enum {
     RUNS_PER_TURN = 64,        /* of the daemon, before others get their turn */
     DISCARD_FACTOR = 4, /* a body that is too large is read up to this many times the limit */
     BODY_FIRST_BYTES = 4096,
+    DRAIN_GRACE_MS = 250, /* for a request behind a connection that has just been made */
 };
 
 enum phase { /* what the connection's timer waits for */
@@ -152,6 +153,15 @@ static void enter(struct http_connection *c, enum phase phase)
 static gnutls_session_t tls_session(const struct http_connection *c)
 {
     return MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+}
+
+/* At a drain. */
+static void shorten(struct http_connection *c)
+{
+    struct loop *loop = c->server->loop;
+    if (loop_timer_set(loop, &c->timer, loop_now_ms(loop) + DRAIN_GRACE_MS) != ST_OK) {
+        hang_up(c);
+    }
 }
 
 /* Says why on the wire: libmicrohttpd cannot answer a request it has not read. */
@@ -912,9 +922,10 @@ void http_server_drain(struct http_server *s)
     (void)MHD_run(s->daemon); /* accepts what is in the backlog */
     (void)MHD_quiesce_daemon(s->daemon);
     for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
-        bool is_silent = c->phase == PHASE_HEAD && !has_said_something(c->gone_io.fd);
-        if (c->request == NULL && (c->phase == PHASE_IDLE || is_silent)) {
+        if (c->request == NULL && c->phase == PHASE_IDLE) {
             hang_up(c);
+        } else if (c->phase == PHASE_HEAD && !has_said_something(c->gone_io.fd)) {
+            shorten(c); /* it may have come just now, with its request on the way */
         }
     }
     s->is_readable = true;

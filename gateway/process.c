@@ -1,7 +1,6 @@
 /* See process.h. The main thread only starts things and waits for signals. */
 #include "gateway/process.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backends/kernel_pool.h"
@@ -21,6 +19,7 @@
 #include "gateway/access_log.h"
 #include "gateway/cache.h"
 #include "gateway/learner.h"
+#include "gateway/listener.h"
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
 #include "gateway/recent.h"
@@ -29,12 +28,12 @@
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
+#include "gateway/supervisor.h"
 #include "gateway/worker.h"
 #include "policies/retry_budget.h"
 #include "router/drift.h"
 
 enum {
-    LISTEN_BACKLOG = 4096,
     SESSIONS = 65536, /* conversations that keep their expert: 1 MB, touched as it fills */
     ACCESS_LOG_MODE = 0640,
     PROMPT_LOG_MODE = 0600,
@@ -43,6 +42,7 @@ enum {
 
 struct process {
     const char *conf_path;
+    struct supervisor supervisor;
     struct snapshot *snapshot;
     struct metrics *metrics;
     struct access_log *access_log;
@@ -81,77 +81,6 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit); /* less is less, not wrong */
     }
-}
-
-union socket_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-/* Fills a socket address; its length. The host was checked when the file was loaded. */
-static socklen_t fill_address(union socket_address *a, const struct conf_address *from,
-                              uint16_t port)
-{
-    memset(a, 0, sizeof *a);
-    if (from->is_ipv6) {
-        a->v6.sin6_family = AF_INET6;
-        a->v6.sin6_port = htons(port);
-        (void)inet_pton(AF_INET6, from->host.ptr, &a->v6.sin6_addr);
-        return sizeof a->v6;
-    }
-    a->v4.sin_family = AF_INET;
-    a->v4.sin_port = htons(port);
-    (void)inet_pton(AF_INET, from->host.ptr, &a->v4.sin_addr);
-    return sizeof a->v4;
-}
-
-/* A listening socket. port 0: any; *ret_port says which one it became. -1: errno says why. */
-static int open_listener(const struct conf_address *address, uint16_t port, uint16_t *ret_port)
-{
-    union socket_address a;
-    const int one = 1;
-    socklen_t len = fill_address(&a, address, port);
-    int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
-        bind(fd, &a.any, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0 ||
-        getsockname(fd, &a.any, &len) != 0) {
-        int why = errno;
-        (void)close(fd);
-        errno = why;
-        return -1;
-    }
-    *ret_port = ntohs(address->is_ipv6 ? a.v6.sin6_port : a.v4.sin_port);
-    return fd;
-}
-
-/* SO_REUSEPORT would share a port with a stranger of the same user silently: so try without first. */
-static bool is_taken(const struct conf_address *address)
-{
-    union socket_address a;
-    const int one = 1;
-    if (address->port == 0) {
-        return false;
-    }
-    socklen_t len = fill_address(&a, address, address->port);
-    int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool taken = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                 bind(fd, &a.any, len) != 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return taken;
-}
-
-static void complain_listen(const struct conf_address *address, int why)
-{
-    char text[128] = "";
-    log_write(LOG_ERROR, "process", "cannot listen on %.*s: %s", STR_ARG(address->text),
-              strerror_r(why, text, sizeof text));
 }
 
 static struct http_limits limits_of(const struct process *p)
@@ -199,20 +128,20 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .retries = &p->retries,
         .quotas = p->quotas,
     };
-    setup.clients.fd = open_listener(&server->listen, *port, port);
-    if (setup.clients.fd < 0) {
-        complain_listen(&server->listen, errno);
-        return ST_IO;
-    }
-    if (index == 0) {
-        setup.admin.fd = open_listener(&server->admin, server->admin.port, &admin_port);
-        if (setup.admin.fd < 0) {
-            complain_listen(&server->admin, errno);
+    enum status st =
+        listener_open(&p->supervisor, "clients", index, &server->listen, port, &setup.clients.fd);
+    if (st == ST_OK && index == 0) {
+        admin_port = server->admin.port;
+        st =
+            listener_open(&p->supervisor, "admin", 0, &server->admin, &admin_port, &setup.admin.fd);
+        if (st != ST_OK) {
             (void)close(setup.clients.fd);
-            return ST_IO;
         }
     }
-    enum status st = worker_start(&setup, &p->workers[index]);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = worker_start(&setup, &p->workers[index]);
     if (st == ST_OK && index == 0) {
         announce("listening on", &server->listen, *port, server->tls.pair);
         announce("admin on", &server->admin, admin_port, server->admin_tls.pair);
@@ -224,8 +153,8 @@ static enum status start_workers(struct process *p)
 {
     const struct conf_server *server = &p->snapshot->conf.server;
     uint16_t port = server->listen.port;
-    if (is_taken(&server->listen) || is_taken(&server->admin)) {
-        complain_listen(is_taken(&server->listen) ? &server->listen : &server->admin, EADDRINUSE);
+    if (listener_is_taken(&p->supervisor, "clients", &server->listen) ||
+        listener_is_taken(&p->supervisor, "admin", &server->admin)) {
         return ST_IO;
     }
     p->workers = mem_zalloc(p->worker_count, sizeof(struct worker_thread *));
@@ -527,6 +456,8 @@ static void reload(struct process *p)
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "reload failed (%s), the old configuration stays",
                   status_text(st));
+        supervisor_tell(&p->supervisor,
+                        "STATUS=serving; the last reload failed, the old configuration stays");
         if (fresh == NULL && sandbox_confines_files()) {
             log_write(LOG_INFO, "process",
                       "files outside the folders that were named at the start, and outside "
@@ -549,6 +480,7 @@ static void reload(struct process *p)
     refresh_learner(p);
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
+    supervisor_tell(&p->supervisor, "STATUS=serving");
     log_write(LOG_INFO, "process", "reloaded, generation %" PRIu64 ", in %" PRId64 " us",
               fresh->generation, clock_now_us(clock_system()) - started_us);
 }
@@ -577,19 +509,48 @@ static void stop(struct process *p)
     cache_destroy(p->cache);
 }
 
+/* Tells the watchdog that all workers take their turns. One that does not stays silent with us, and the
+ * supervisor ends the process. */
+static void pat_watchdog(struct process *p)
+{
+    bool is_alive = true;
+    for (size_t i = 0; i < p->started; i++) {
+        is_alive = worker_is_alive(p->workers[i]) && is_alive;
+    }
+    if (is_alive) {
+        supervisor_tell(&p->supervisor, "WATCHDOG=1");
+    }
+}
+
+/* The next signal; 0: it is time for the watchdog. */
+static int wait_signal(const struct process *p, const sigset_t *signals)
+{
+    int64_t wait_ms = p->supervisor.watchdog_ms / 3; /* two may be missed */
+    struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+    for (;;) {
+        int number = sigtimedwait(signals, NULL, wait_ms > 0 ? &wait : NULL);
+        if (number > 0 || (number < 0 && errno == EAGAIN)) {
+            return number > 0 ? number : 0;
+        }
+    }
+}
+
 static void wait_for_end(struct process *p, const sigset_t *signals)
 {
+    supervisor_tell(&p->supervisor, "READY=1\nSTATUS=serving");
     for (;;) {
-        int number = 0;
-        if (sigwait(signals, &number) != 0) {
-            continue;
-        }
-        if (number == SIGHUP) {
+        int number = wait_signal(p, signals);
+        if (number == 0) {
+            pat_watchdog(p);
+        } else if (number == SIGHUP) {
+            supervisor_tell_reloading(&p->supervisor);
             reload(p);
-            continue;
+            supervisor_tell(&p->supervisor, "READY=1");
+        } else {
+            log_write(LOG_INFO, "process", "signal %d: draining", number);
+            supervisor_tell(&p->supervisor, "STOPPING=1\nSTATUS=finishing running requests");
+            return;
         }
-        log_write(LOG_INFO, "process", "signal %d: draining", number);
-        return;
     }
 }
 
@@ -597,6 +558,7 @@ int process_serve(const char *conf_path)
 {
     struct process p = {.conf_path = conf_path};
     sigset_t signals;
+    supervisor_init(&p.supervisor);
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGHUP);
     (void)sigaddset(&signals, SIGTERM);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -29,6 +30,8 @@ struct worker_thread {
     struct worker worker;
     pthread_t thread;
     struct loop_task drain_task;
+    struct loop_task ping_task;
+    atomic_bool is_pinged; /* set by the main thread, cleared by the worker when it gets there */
     struct loop_timer drain_timer;
     int64_t drain_ms;
     bool is_over; /* drain deadline passed */
@@ -122,8 +125,7 @@ static bool has_work(const struct worker *w)
 
 static bool is_finished(const struct worker *w)
 {
-    return w->is_draining && w->exchanges == 0 && w->state_jobs == 0 &&
-           w->cache_seats == 0 &&
+    return w->is_draining && w->exchanges == 0 && w->state_jobs == 0 && w->cache_seats == 0 &&
            http_server_is_empty(w->server) && (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
@@ -219,6 +221,21 @@ void worker_switch(struct worker_thread *t, struct snapshot *snapshot)
     while (sem_wait(&s.done) != 0) { /* interrupted */
     }
     (void)sem_destroy(&s.done);
+}
+
+static void on_ping(struct loop_task *task)
+{
+    atomic_store(&CONTAINER_OF(task, struct worker_thread, ping_task)->is_pinged, false);
+}
+
+bool worker_is_alive(struct worker_thread *t)
+{
+    if (atomic_exchange(&t->is_pinged, true)) {
+        return false;
+    }
+    t->ping_task.run = on_ping;
+    loop_post(t->worker.loop, &t->ping_task);
+    return true;
 }
 
 static void on_drain_deadline(struct loop_timer *timer)

@@ -90,6 +90,10 @@ MUST_CHECK enum status worker_start(const struct worker_setup *setup,
  * starts and drains workers: it waits for the worker's current turn to end. */
 void worker_switch(struct worker_thread *t, struct snapshot *snapshot);
 
+/* Whether the worker has taken a turn since this was last asked; the first time, that it is asked. By
+ * the thread that starts and drains workers, and not after it drained them. */
+bool worker_is_alive(struct worker_thread *t);
+
 /* Any thread: stop accepting, finish what runs, at most drain_ms, then end. Once. */
 void worker_drain(struct worker_thread *t, int64_t drain_ms);
 
