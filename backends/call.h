@@ -33,6 +33,8 @@ struct call_request {
     const struct expert *expert; /* outlives the call: the owner holds the snapshot */
     struct str body;             /* bytes to send; borrowed until the call is destroyed */
     bool is_stream;              /* the client asked for SSE */
+    int64_t due_ms;              /* when the exchange ends, by the loop's clock; 0: never */
+    int64_t first_due_ms;        /* when its first content must be there; 0: never */
     void (*wake)(void *owner);
     void *owner;
 };
@@ -49,6 +51,8 @@ struct call { /* read-only to callers; embedded first in the private structs of 
     struct buf in;           /* bytes received and not yet consumed; bounded */
     int64_t started_us;
     int64_t first_byte_us; /* of the body; 0 before */
+    bool has_content;      /* set by the owner of an event stream at the first content: until then
+                              the first token is waited for, whatever else comes */
     struct call_request request;
 };
 

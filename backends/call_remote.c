@@ -296,6 +296,7 @@ static void reset(struct remote_call *rc, const struct call_request *request)
     call->content_type = STR("");
     call->retry_after_s = -1;
     call->first_byte_us = 0;
+    call->has_content = false;
     call->why = NULL;
     rc->why[0] = '\0';
     call->request = *request;

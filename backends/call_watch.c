@@ -30,9 +30,17 @@ static struct due next_due(const struct call_watch *w)
         due = earlier(due,
                       (struct due){w->connect_since_ms + limits->connect_ms, CALL_CONNECT_TIMEOUT});
     }
-    if (w->call->first_byte_us == 0) {
-        return earlier(due,
-                       (struct due){started_ms + limits->first_token_ms, CALL_FIRST_TOKEN_TIMEOUT});
+    bool is_first = w->call->first_byte_us == 0;
+    if (is_first || (w->call->is_event_stream && !w->call->has_content)) {
+        due = earlier(due,
+                      (struct due){started_ms + limits->first_token_ms, CALL_FIRST_TOKEN_TIMEOUT});
+        if (w->call->request.first_due_ms != 0) {
+            due =
+                earlier(due, (struct due){w->call->request.first_due_ms, CALL_FIRST_TOKEN_TIMEOUT});
+        }
+    }
+    if (is_first) {
+        return due;
     }
     int64_t since_ms = w->is_paused ? now_ms(w) : w->last_byte_ms;
     return earlier(due, (struct due){since_ms + limits->idle_ms, CALL_IDLE_TIMEOUT});
@@ -56,6 +64,9 @@ enum status call_watch_start(struct call_watch *watch, struct loop *loop, const 
     watch->on_late = on_late;
     watch->timer.on_due = on_timer;
     watch->total_due_ms = call->started_us / 1000 + call->request.expert->deadlines.total_ms;
+    if (call->request.due_ms != 0 && call->request.due_ms < watch->total_due_ms) {
+        watch->total_due_ms = call->request.due_ms;
+    }
     watch->last_byte_ms = 0;
     watch->is_connecting = false;
     watch->is_paused = false;

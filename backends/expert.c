@@ -114,7 +114,8 @@ static const struct keys params_keys = {"params_b", sizeof(struct expert_params)
 static const struct key deadline_rows[] = {
     DEADLINE(connect_ms, 600000, "1000",
              "how long a connection may take, name look-up and TLS included"),
-    DEADLINE(first_token_ms, 3600000, "60000", "how long the first byte of the answer may take"),
+    DEADLINE(first_token_ms, 3600000, "60000",
+             "how long the first content of the answer may take; of plain answers the first byte"),
     DEADLINE(idle_ms, 3600000, "30000", "the longest silence inside an answer"),
     DEADLINE(total_ms, 86400000, "600000", "how long one call may take altogether"),
 };

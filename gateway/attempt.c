@@ -138,7 +138,7 @@ static void take_usage(struct exchange *x, enum call_outcome outcome, struct led
     row->is_suspect = usage.is_reported && !is_known;
     row->is_estimated = !is_known;
     if (!is_known) {
-        bool is_paid = is_billed(x->call, outcome);
+        bool is_paid = x->error_status == 0 && is_billed(x->call, outcome);
         usage = (struct usage){
             .prompt_tokens = is_paid ? prompt_tokens_estimate(&prompt) : 0,
             .completion_tokens = is_paid ? delivered_tokens(x, outcome) : 0,
@@ -174,7 +174,8 @@ static const char *outcome_text(const struct exchange *x, enum call_outcome outc
     if (outcome == CALL_OK && x->has_relay && x->relay.saw_error) {
         return "error_event";
     }
-    bool is_answer = x->call->http_status >= 200 && x->call->http_status < 300;
+    bool is_answer =
+        x->error_status == 0 && x->call->http_status >= 200 && x->call->http_status < 300;
     return outcome == CALL_OK && !is_answer ? "error_status" : call_outcome_text(outcome);
 }
 

@@ -101,6 +101,8 @@ struct exchange {
     struct call *call;
     size_t attempts;
     struct failover failover;
+    int error_status;          /* of an answer that is an error, whatever its head says; 0: none */
+    struct str error_document; /* of an error that came as an event; empty: the call has it */
     struct attempt *attempt;       /* open: its expert is asked; NULL: none */
     struct attempt *storing;       /* settled, on their way to the disk */
     struct receipt *receipt;       /* begun, or on its way to the disk; NULL: there is none */

@@ -11,13 +11,83 @@
 #include "gateway/worker.h"
 #include "policies/retry_budget.h"
 
+/* How long clients wait, in the headers of those that say it. An SDK's own time-out is about the next
+ * byte: of a stream it bounds the time to the first. */
+static const struct deadline_header {
+    struct str name;
+    int64_t unit_ms;
+    bool is_ours; /* a value that cannot be read is refused, others' are passed over */
+    bool is_first_of_stream;
+} deadline_headers[] = {
+    {STR_INIT("x-expertd-deadline-ms"), 1, true, false},
+    {STR_INIT("x-litellm-timeout"), 1000, false, false},
+    {STR_INIT("x-stainless-timeout"), 1000, false, true},      /* OpenAI's SDK for JavaScript */
+    {STR_INIT("x-stainless-read-timeout"), 1000, false, true}, /* for Python */
+};
+
+/* False: it is no time, or more than a day. */
+static bool read_ms(struct str text, int64_t unit_ms, int64_t *ret_ms)
+{
+    static const double DAY_MS = 86400000;
+    double units = 0;
+    if (str_to_real(text, &units) != ST_OK) {
+        return false;
+    }
+    double ms = units * (double)unit_ms;
+    if (!(ms >= 1 && ms <= DAY_MS)) {
+        return false;
+    }
+    *ret_ms = (int64_t)ms;
+    return true;
+}
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Sets the deadlines. NULL, or the header that is wrong. */
+static const struct deadline_header *set_deadlines(struct exchange *x)
+{
+    struct failover *f = &x->failover;
+    int64_t started_ms = x->started_us / 1000;
+    f->deadline_ms = started_ms + x->snapshot->conf.routes.policies.plan.deadline_ms;
+    f->first_ms = f->deadline_ms;
+    for (size_t i = 0; i < sizeof deadline_headers / sizeof deadline_headers[0]; i++) {
+        const struct deadline_header *h = &deadline_headers[i];
+        struct str text = http_request_header(x->http, h->name);
+        int64_t ms = 0;
+        if (text.len == 0) {
+            continue;
+        }
+        if (!read_ms(text, h->unit_ms, &ms)) {
+            if (h->is_ours) {
+                return h;
+            }
+            continue;
+        }
+        f->first_ms = lesser(f->first_ms, started_ms + ms);
+        if (!h->is_first_of_stream || !x->chat.is_stream) {
+            f->deadline_ms = lesser(f->deadline_ms, started_ms + ms);
+        }
+    }
+    return NULL;
+}
+
 bool failover_begin(struct exchange *x)
 {
-    const struct plan_settings *settings = &x->snapshot->conf.routes.policies.plan;
     const struct plan_facts facts = {.now_ms = loop_now_ms(x->worker->loop)};
-    x->failover.deadline_ms = x->started_us / 1000 + settings->deadline_ms;
+    const struct deadline_header *wrong = set_deadlines(x);
+    if (wrong != NULL) {
+        (void)exchange_refuse(x, PROBLEM_BAD_PARAM, STR("This header is no number of ms."),
+                              wrong->name);
+        return false;
+    }
     struct plan_step step = plan_first(&x->decision.plan, &facts);
     x->expert = step.expert;
+    if (step.verb == PLAN_STOP) {
+        (void)exchange_refuse(x, PROBLEM_UNAVAILABLE, STR(""), STR(""));
+    }
     return step.verb != PLAN_STOP;
 }
 
@@ -60,7 +130,7 @@ bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const
     int64_t now_ms = loop_now_ms(w->loop);
     const struct plan_facts facts = {
         .now_ms = now_ms,
-        .deadline_ms = f->deadline_ms,
+        .deadline_ms = f->first_ms,
         .seed = str_hash(str_from(x->id)),
         .may_repeat = retry_budget_has(w->retries, now_ms),
     };

@@ -23,6 +23,7 @@ struct failover_note { /* an attempt that brought no answer */
 
 struct failover {              /* part of the exchange */
     int64_t deadline_ms;       /* of the exchange; by the loop's clock */
+    int64_t first_ms;          /* when the first content must be there; at most deadline_ms */
     const struct expert *next; /* whom to ask now, or from at_ms on; NULL: x->expert */
     int64_t at_ms;
     int64_t asked_us; /* when the current attempt began; 0: the first one */
@@ -32,7 +33,8 @@ struct failover {              /* part of the exchange */
     bool is_noted; /* the current attempt is among them */
 };
 
-/* Takes the plan's first expert as x->expert. False: nobody may be tried now, x is to be refused. */
+/* Takes the plan's first expert as x->expert, and the deadline of the exchange: the configuration's, or
+ * what the client has time for if that is less. False: x is refused. */
 bool failover_begin(struct exchange *x);
 
 /* After an attempt that brought no answer: notes it and asks the plan. True: EX_DISPATCH goes on. False:

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/json_scan.h"
+#include "gateway/chunk.h"
 
 void relay_init(struct relay *relay, bool strips_usage)
 {
@@ -23,87 +23,42 @@ void relay_fini(struct relay *relay)
     sse_fini(&relay->sse);
 }
 
-/* A value that carries nothing: null, "", [] or {}. */
-static bool is_empty_value(struct json_value v)
+/* Whether the event is one that was read, but for the text in it: then it says nothing else either. */
+static bool is_alike(const struct relay *relay, struct str data)
 {
-    return v.type == JSON_NULL || v.raw.len == 2;
-}
-
-/* A choice whose delta says nothing but the role, and that is not finished. */
-static bool is_empty_choice(struct json_reader *r)
-{
-    struct json_value key;
-    struct json_value value = {0};
-    bool is_empty = true;
-    if (json_peek(r) != JSON_OBJECT) {
-        (void)json_take(r, NULL);
+    size_t head = relay->alike_head;
+    size_t tail = relay->alike_tail;
+    if (relay->alike_len == 0 || data.len < head + tail ||
+        memcmp(data.ptr, relay->alike, head) != 0 ||
+        memcmp(data.ptr + data.len - tail, relay->alike + relay->alike_len - tail, tail) != 0) {
         return false;
     }
-    (void)json_open(r, JSON_OBJECT);
-    while (json_next_member(r, &key)) {
-        if (json_text_is(key, STR("delta")) && json_peek(r) == JSON_OBJECT) {
-            (void)json_open(r, JSON_OBJECT);
-            while (json_next_member(r, &key)) {
-                bool is_role = json_text_is(key, STR("role"));
-                (void)json_take(r, &value);
-                is_empty = is_empty && (is_role || is_empty_value(value));
-            }
-        } else if (json_text_is(key, STR("finish_reason"))) {
-            (void)json_take(r, &value);
-            is_empty = is_empty && is_empty_value(value);
-        } else {
-            (void)json_take(r, NULL);
+    for (size_t i = head; i < data.len - tail; i++) {
+        unsigned char c = (unsigned char)data.ptr[i];
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
+            return false; /* JSON and UTF-8 have rules about these */
         }
     }
-    return is_empty;
+    return true;
 }
 
-/* A chunk before the first content: the role, or Azure's filter results without choices. */
-static bool is_preamble(struct str data)
+static void remember_alike(struct relay *relay, struct str data, const struct chunk *chunk)
 {
-    struct json_reader r;
-    struct json_value key;
-    bool has_choices = false;
-    bool is_empty = true;
-    json_reader_init(&r, data);
-    if (json_peek(&r) != JSON_OBJECT) {
-        return false;
+    bool is_plain = chunk->text.ptr != NULL && !chunk->is_finished && !chunk->is_error &&
+                    !chunk->usage.is_reported && !chunk->usage.is_suspect;
+    if (!is_plain || data.len > RELAY_ALIKE_BYTES) {
+        return;
     }
-    (void)json_open(&r, JSON_OBJECT);
-    while (json_next_member(&r, &key)) {
-        if (!json_text_is(key, STR("choices")) || json_peek(&r) != JSON_ARRAY) {
-            (void)json_take(&r, NULL);
-            continue;
-        }
-        has_choices = true;
-        (void)json_open(&r, JSON_ARRAY);
-        while (json_next_item(&r)) {
-            is_empty = is_empty_choice(&r) && is_empty;
-        }
-    }
-    return json_close(&r) == ST_OK && has_choices && is_empty;
+    memcpy(relay->alike, data.ptr, data.len);
+    relay->alike_len = data.len;
+    relay->alike_head = (size_t)(chunk->text.ptr - data.ptr);
+    relay->alike_tail = data.len - relay->alike_head - chunk->text.len;
 }
 
-/* An object with an `error` that says something. */
-static bool is_error(struct str data)
-{
-    struct json_reader r;
-    struct json_value key;
-    struct json_value error = {0};
-    json_reader_init(&r, data);
-    if (str_find(data, STR("\"error\"")) == data.len || json_peek(&r) != JSON_OBJECT) {
-        return false;
-    }
-    (void)json_open(&r, JSON_OBJECT);
-    while (json_next_member(&r, &key)) {
-        (void)json_take(&r, json_text_is(key, STR("error")) ? &error : NULL);
-    }
-    return json_close(&r) == ST_OK && (error.type == JSON_OBJECT || error.type == JSON_STRING);
-}
-
-/* Whether this event is to be withheld. Cheap for the many that are not interesting. */
+/* Whether this event is to be withheld. Sets the fault of one that ends the reading. */
 static bool read_event(struct relay *relay, const struct sse_event *event)
 {
+    struct chunk chunk;
     if (str_eq(event->data, STR("[DONE]"))) {
         relay->done_at = relay->saw_done ? relay->done_at : event->start;
         relay->saw_done = true;
@@ -111,21 +66,28 @@ static bool read_event(struct relay *relay, const struct sse_event *event)
         return false;
     }
     relay->events++;
-    if (!relay->is_committed) {
-        relay->is_committed = !is_preamble(event->data);
-    }
-    relay->saw_error = relay->saw_error || is_error(event->data);
-    if (str_find(event->data, STR("\"usage\"")) == event->data.len) {
+    if (event->data.len == 0 || is_alike(relay, event->data)) {
         return false;
     }
-    bool is_usage_only = false;
-    if (usage_read(event->data, &relay->usage, &is_usage_only) != ST_OK) {
-        return false; /* not ours to judge: the client gets what the expert said */
+    enum status st = chunk_read(event->data, &chunk);
+    if (st != ST_OK && relay->saw_done) {
+        return false; /* nobody reads that far */
     }
-    if (is_usage_only) {
+    if (st != ST_OK || (chunk.is_error && !relay->is_committed)) {
         relay->events--;
+        relay->fault = st == ST_OK ? RELAY_ERROR_EVENT : RELAY_BAD_EVENT;
+        relay->fault_at = event->start;
+        return false;
     }
-    return is_usage_only && relay->strips_usage;
+    relay->is_committed = relay->is_committed || !chunk.is_preamble;
+    relay->saw_error = relay->saw_error || chunk.is_error;
+    relay->saw_finish = relay->saw_finish || chunk.is_finished;
+    relay->events -= chunk.is_usage_only;
+    if (chunk.usage.is_reported) {
+        relay->usage = chunk.usage;
+    }
+    remember_alike(relay, event->data, &chunk);
+    return chunk.is_usage_only && relay->strips_usage;
 }
 
 static void remember_tail(struct relay *relay, struct str bytes)
@@ -255,6 +217,10 @@ static enum status restore(struct relay *relay, struct str window, const struct 
 enum status relay_run(struct relay *relay, struct str window, relay_write_fn write, void *ctx,
                       size_t *ret_consumed)
 {
+    if (relay->fault != RELAY_FINE) { /* reading has ended */
+        *ret_consumed = 0;
+        return ST_OK;
+    }
     if (relay->is_blind) {
         return run_blind(relay, window, write, ctx, ret_consumed);
     }
@@ -271,6 +237,9 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
     for (; st == ST_OK; st = sse_next(&relay->sse, &event)) {
         bool is_held = relay->saw_done;
         bool is_withheld = read_event(relay, &event);
+        if (relay->fault != RELAY_FINE) {
+            break;
+        }
         if (is_withheld && is_held) {
             relay->held_end = event.start < relay->held_end ? event.start : relay->held_end;
         } else if (is_withheld) {
@@ -305,6 +274,7 @@ enum status relay_run(struct relay *relay, struct str window, relay_write_fn wri
     } else {
         settled = sse_settled(&relay->sse);
         settled = relay->saw_done && relay->done_at < settled ? relay->done_at : settled;
+        settled = relay->fault != RELAY_FINE ? relay->fault_at : settled;
     }
     relay->is_committed = relay->is_committed || window.len > RELAY_HELD_BYTES;
     if (!relay->is_committed) {
@@ -346,10 +316,30 @@ void relay_end(struct relay *relay)
         return;
     }
     bool saw_error = relay->saw_error;
-    if (sse_finish(&relay->sse, &event) && read_event(relay, &event)) {
+    enum relay_fault fault = relay->fault;
+    if (fault == RELAY_FINE && sse_finish(&relay->sse, &event) && read_event(relay, &event)) {
         relay->held_end = event.start < relay->held_end ? event.start : relay->held_end;
     }
     relay->saw_error = saw_error; /* one that is cut does not reach the client */
+    relay->fault = fault;         /* nor is it broken, but cut */
+}
+
+bool relay_is_whole(const struct relay *relay)
+{
+    return relay->fault == RELAY_FINE &&
+           ((relay->saw_done && (relay->saw_finish || relay->is_blind)) || relay->saw_error);
+}
+
+enum status relay_read_fault(const struct relay *relay, struct str window, struct buf *out)
+{
+    struct sse_parser sse;
+    struct sse_event event;
+    sse_init(&sse, RELAY_EVENT_BYTES);
+    sse_feed(&sse, str_slice(window, (size_t)(relay->fault_at - relay->base), window.len));
+    enum status st = sse_next(&sse, &event);
+    st = st == ST_OK ? buf_append(out, event.data) : ST_NO_MEMORY;
+    sse_fini(&sse);
+    return st;
 }
 
 enum status relay_flush(struct relay *relay, relay_write_fn write, void *ctx)

@@ -5,8 +5,11 @@
  * The terminal event and what follows it are held until relay_release: whoever runs the relay may have
  * something to do before the client learns that the answer is whole.
  *
- * Nothing is written before the first content token (or tool call, finish reason, error, end): until
- * then another expert can take over unseen. What came before is written then, unchanged.
+ * Nothing is written before the first content token (or tool call, finish reason, end): until then
+ * another expert can take over unseen. What came before is written then, unchanged.
+ *
+ * An event that is no JSON, or an error before the first content, is a fault: reading ends before it.
+ * An error after that is passed on, as the end that the expert gave to its stream.
  *
  * Events over RELAY_EVENT_BYTES (images in base64, say) are passed on unread; from then on the stream
  * is only watched for its end, and placeholders stay. */
@@ -27,12 +30,20 @@ enum {
     RELAY_TAIL_BYTES = 32,
     RELAY_HELD_BYTES = 64 * 1024,        /* preamble that is held back at most */
     RELAY_EDIT_BYTES = 16 * 1024 * 1024, /* an event with its placeholders restored */
+    RELAY_ALIKE_BYTES = 512,
+};
+
+enum relay_fault {
+    RELAY_FINE,
+    RELAY_BAD_EVENT,   /* data that is no JSON object */
+    RELAY_ERROR_EVENT, /* an error before the first content */
 };
 
 struct relay { /* read-only to callers */
     struct sse_parser sse;
     bool strips_usage;
     bool saw_done;     /* data: [DONE] */
+    bool saw_finish;   /* a finish_reason */
     bool saw_error;    /* an event with an error object */
     bool is_committed; /* content was seen: bytes go out */
     bool is_blind;     /* events are too large to be read */
@@ -42,9 +53,16 @@ struct relay { /* read-only to callers */
     uint64_t events;   /* with data, the terminal one excluded */
     uint64_t done_at;  /* of saw_done: stream offset where the terminal event begins */
     uint64_t held_end; /* where what is held and may go out ends: at a usage event, if at all */
+    enum relay_fault fault;
+    uint64_t fault_at; /* stream offset of the event */
     struct usage usage;
-    struct restore *restore;     /* placeholders become values in what is written; NULL: none do */
-    char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */
+    char
+        alike[RELAY_ALIKE_BYTES]; /* an event with plain text: others that differ from it in that */
+    size_t alike_len;             /* text only are not read again. 0: none */
+    size_t alike_head;            /* bytes before the text, */
+    size_t alike_tail;            /* and behind it */
+    struct restore *restore;      /* placeholders become values in what is written; NULL: none do */
+    char tail[RELAY_TAIL_BYTES];  /* last bytes, in blind mode */
     size_t tail_len;
 };
 
@@ -68,6 +86,15 @@ MUST_CHECK enum status relay_flush(struct relay *relay, relay_write_fn write, vo
 
 /* At the end of the stream: judges what is left of it. After this saw_done is final. */
 void relay_end(struct relay *relay);
+
+/* Whether the stream has come to the end that the dialect gives it: [DONE] after a finish_reason, or an
+ * error of the expert's. Of streams that are watched only, [DONE] is enough. */
+bool relay_is_whole(const struct relay *relay);
+
+/* Of RELAY_ERROR_EVENT: appends the data of the event that the window begins with or holds. ST_NO_MEMORY,
+ * ST_TOO_BIG. */
+MUST_CHECK enum status relay_read_fault(const struct relay *relay, struct str window,
+                                        struct buf *out);
 
 /* Writes what was held, of a stream that ended properly: all of the window, which is consumed. What
  * write returned. */

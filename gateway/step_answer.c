@@ -14,7 +14,7 @@
  * for it. */
 static struct str restored(struct exchange *x)
 {
-    struct str body = buf_str(&x->call->in);
+    struct str body = x->error_document.len > 0 ? x->error_document : buf_str(&x->call->in);
     bool is_changed = false;
     if (x->restore.vault == NULL) {
         return body;
@@ -36,12 +36,14 @@ static enum step_result end_for_nobody(struct exchange *x)
 static enum step_result pass_document(struct exchange *x)
 {
     struct call *call = x->call;
-    struct http_reply reply = {.status = call->http_status, .body = restored(x)};
+    struct http_reply reply = {.status = x->error_status != 0 ? x->error_status : call->http_status,
+                               .body = restored(x)};
+    const char *type = x->error_document.len > 0 ? "application/json" : call->content_type.ptr;
     lookup_publish(x, reply.body);
     if (x->is_gone) {
         return end_for_nobody(x);
     }
-    exchange_add_headers(x, &reply, call->content_type.len > 0 ? call->content_type.ptr : NULL);
+    exchange_add_headers(x, &reply, type != NULL && type[0] != '\0' ? type : NULL);
     if (call->retry_after_s >= 0) {
         struct str seconds = arena_printf(x->arena, "%" PRId64, call->retry_after_s);
         exchange_add_header(&reply, "Retry-After", seconds.ptr);

@@ -195,7 +195,7 @@ enum step_result step_decide(struct exchange *x)
     }
     watch(x);
     if (!failover_begin(x)) {
-        return exchange_refuse(x, PROBLEM_UNAVAILABLE, STR(""), STR(""));
+        return STEP_MORE;
     }
     exchange_go(x, lookup_is_wanted(x) ? EX_LOOKUP : EX_DISPATCH);
     return STEP_MORE;

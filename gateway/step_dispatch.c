@@ -7,15 +7,31 @@
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
 
+/* A time of an attempt, within what is left of the exchange's. */
+static int64_t at_most(int64_t ms, int64_t left_ms)
+{
+    left_ms = left_ms > 0 ? left_ms : 1; /* 0 would be for ever */
+    return ms > 0 && ms < left_ms ? ms : left_ms;
+}
+
 static enum status start_call(struct exchange *x, struct str body)
 {
     const struct expert *e = x->expert;
-    struct call_request request = {e, body, x->chat.is_stream, exchange_wake, x};
+    const struct failover *f = &x->failover;
+    struct call_request request = {.expert = e,
+                                   .body = body,
+                                   .is_stream = x->chat.is_stream,
+                                   .due_ms = f->deadline_ms,
+                                   .first_due_ms = f->first_ms,
+                                   .wake = exchange_wake,
+                                   .owner = x};
     if (e->kernel == NULL) {
         return transport_call(x->worker->transport, &request, &x->call);
     }
-    struct kernel_call_options options = {e->kernel, e->id.name, e->deadlines.first_token_ms,
-                                          e->deadlines.idle_ms, e->deadlines.total_ms};
+    int64_t now_ms = loop_now_ms(x->worker->loop);
+    struct kernel_call_options options = {
+        e->kernel, e->id.name, at_most(e->deadlines.first_token_ms, f->first_ms - now_ms),
+        e->deadlines.idle_ms, at_most(e->deadlines.total_ms, f->deadline_ms - now_ms)};
     return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->call);
 }
 

@@ -2,6 +2,8 @@
  * event, up to the terminal one. How the attempt ended is judged here; the answer, or its end, goes out
  * in EX_ANSWER. A failure before the first byte of the answer went out goes back to EX_DISPATCH with the
  * next expert of the plan; after that the client is told in the stream. */
+#include "backends/reply_error.h"
+#include "base/json_scan.h"
 #include "base/log.h"
 #include "gateway/attempt.h"
 #include "gateway/exchange.h"
@@ -39,33 +41,40 @@ static struct str sentence(struct exchange *x, enum problem problem)
                         STR_ARG(x->expert->id.name), x->attempts);
 }
 
-/* Goes on with the next attempt of the plan. False: there is none, this outcome is the answer. */
-static bool try_next(struct exchange *x, enum call_outcome outcome, int http_status)
+static void drop_relay(struct exchange *x)
 {
-    struct plan_outcome what = {outcome, http_status, REPLY_ERROR_OTHER, x->is_replied,
-                                x->call->retry_after_s};
-    if (!failover_next(x, &what, NULL)) {
-        return false;
-    }
-    attempt_settle(x, outcome);
-    exchange_drop_call(x);
-    x->usage = (struct usage){0};
     if (x->has_relay) {
         relay_fini(&x->relay);
         x->has_relay = false;
         x->is_stream = false;
     }
+}
+
+/* Goes on with the next attempt of the plan. False: there is none, this outcome is the answer. */
+static bool try_next(struct exchange *x, const struct plan_outcome *what)
+{
+    if (!failover_next(x, what, NULL)) {
+        return false;
+    }
+    attempt_settle(x, what->outcome);
+    exchange_drop_call(x);
+    x->usage = (struct usage){0};
+    x->error_status = 0;
+    x->error_document = STR("");
+    drop_relay(x);
     exchange_go(x, EX_DISPATCH);
     return true;
 }
 
 static enum step_result fail(struct exchange *x, enum call_outcome outcome)
 {
+    const struct plan_outcome what = {outcome, x->call->http_status, REPLY_ERROR_OTHER,
+                                      x->is_replied, x->call->retry_after_s};
     if (x->call->why != NULL) {
         log_write(LOG_WARN, "relay", "%s expert %.*s: %s: %s", x->id, STR_ARG(x->expert->id.name),
                   call_outcome_text(outcome), x->call->why);
     }
-    if (try_next(x, outcome, x->call->http_status)) {
+    if (try_next(x, &what)) {
         return STEP_MORE;
     }
     enum problem problem = problem_of(outcome);
@@ -74,50 +83,92 @@ static enum step_result fail(struct exchange *x, enum call_outcome outcome)
     return exchange_refuse(x, problem, sentence(x, problem), STR(""));
 }
 
+/* The expert says that it cannot answer: with a status, or in an answer that is none. Where nobody else
+ * is to be asked its document is the answer, with the status that is the document's. */
+static enum step_result answer_error(struct exchange *x, struct str document)
+{
+    const struct call *call = x->call;
+    const struct reply_error_facts facts = reply_error_read(document);
+    int status = call->http_status;
+    if (status < 400) {
+        status = facts.status != 0 ? facts.status : problem_status(PROBLEM_EXPERT_BAD_REPLY);
+    }
+    const struct plan_outcome what = {CALL_OK, status, facts.kind, x->is_replied,
+                                      call->retry_after_s};
+    x->error_status = status;
+    if (try_next(x, &what)) {
+        return STEP_MORE;
+    }
+    attempt_settle(x, CALL_OK);
+    if (status == 401 || status == 403) { /* about the gateway's key, not the client's */
+        return exchange_refuse(x, PROBLEM_EXPERT_AUTH, sentence(x, PROBLEM_EXPERT_AUTH), STR(""));
+    }
+    if (json_validate(document, NULL, NULL) != ST_OK) {
+        x->retry_after_s = call->retry_after_s;
+        return exchange_refuse(x, PROBLEM_EXPERT_BAD_REPLY, sentence(x, PROBLEM_EXPERT_BAD_REPLY),
+                               STR(""));
+    }
+    x->outcome = METRICS_EXPERT_ERROR;
+    x->reason = "the expert answered with an error";
+    exchange_go(x, EX_ANSWER);
+    return STEP_MORE;
+}
+
 /* ---------------------------------------------------------------- documents */
 
 static enum step_result answer_document(struct exchange *x)
 {
     struct call *call = x->call;
-    bool is_usage_only = false;
+    struct str document = buf_str(&call->in);
+    bool has_choices = false;
     if (call->outcome != CALL_OK) {
         return fail(x, call->outcome);
     }
     int status = call->http_status;
-    bool is_json = usage_read(buf_str(&call->in), &x->usage, &is_usage_only) == ST_OK;
-    if (status >= 300 && try_next(x, CALL_OK, status)) {
+    bool is_json = usage_read(document, &x->usage, &has_choices) == ST_OK;
+    if (status >= 200 && status < 300 && is_json && has_choices) {
+        attempt_settle(x, CALL_OK);
+        exchange_go(x, EX_ANSWER);
         return STEP_MORE;
     }
-    if (status == 401 || status == 403) { /* about the gateway's key, not the client's */
-        attempt_settle(x, CALL_OK);
-        return exchange_refuse(x, PROBLEM_EXPERT_AUTH, sentence(x, PROBLEM_EXPERT_AUTH), STR(""));
-    }
-    if (!is_json || (status >= 300 && status < 400)) {
-        return fail(x, CALL_BAD_REPLY);
-    }
-    attempt_settle(x, CALL_OK);
-    if (status >= 400) {
-        x->outcome = METRICS_EXPERT_ERROR;
-        x->reason = "the expert answered with an error";
-    }
-    exchange_go(x, EX_ANSWER);
-    return STEP_MORE;
+    bool is_error = status >= 400 || (status < 300 && reply_error_read(document).is_error);
+    return is_error ? answer_error(x, document) : fail(x, CALL_BAD_REPLY);
 }
 
 /* ---------------------------------------------------------------- streams */
 
-/* The terminal event was seen, or the call is over. */
+/* An error before the first content: nothing has gone to the client, it can be a document. */
+static enum step_result answer_error_event(struct exchange *x)
+{
+    buf_reset(&x->page);
+    enum status st = relay_read_fault(&x->relay, buf_str(&x->call->in), &x->page);
+    char *copy = st == ST_OK ? arena_copy_z(x->arena, buf_str(&x->page)) : NULL;
+    if (copy == NULL) {
+        return fail(x, CALL_NO_MEMORY);
+    }
+    drop_relay(x);
+    x->error_document = str_from(copy);
+    return answer_error(x, x->error_document);
+}
+
+/* The terminal event was seen, or the call is over, or reading has ended. */
 static enum step_result judge_stream(struct exchange *x, enum call_outcome outcome)
 {
-    bool is_whole = outcome == CALL_OK && (x->relay.saw_done || x->relay.saw_error);
-    if (outcome == CALL_OK && !is_whole) {
+    if (x->relay.fault == RELAY_ERROR_EVENT) {
+        return answer_error_event(x);
+    }
+    bool is_whole = outcome == CALL_OK && relay_is_whole(&x->relay);
+    if (x->relay.fault == RELAY_BAD_EVENT) {
+        outcome = CALL_BAD_REPLY;
+    } else if (outcome == CALL_OK && !is_whole) {
         outcome = CALL_CUT;
     }
     if (!is_whole && !x->is_replied) {
         return fail(x, outcome);
     }
-    attempt_settle(x, outcome);
     if (!is_whole) {
+        const struct plan_outcome what = {.outcome = outcome, .is_committed = true};
+        failover_note(x, &what, NULL);
         x->problem = problem_of(outcome);
         x->problem_message = sentence(x, x->problem);
         x->outcome = METRICS_TRUNCATED;
@@ -126,6 +177,7 @@ static enum step_result judge_stream(struct exchange *x, enum call_outcome outco
         x->outcome = METRICS_EXPERT_ERROR;
         x->reason = "the expert ended its stream with an error";
     }
+    attempt_settle(x, outcome);
     exchange_go(x, EX_ANSWER);
     return STEP_MORE;
 }
@@ -150,6 +202,11 @@ static enum step_result relay_stream(struct exchange *x)
         call_cancel(call);
         return judge_stream(x, CALL_NO_MEMORY);
     }
+    if (x->relay.fault != RELAY_FINE) {
+        call_cancel(call);
+        return judge_stream(x, CALL_BAD_REPLY);
+    }
+    call->has_content = x->relay.is_committed;
     call_consume(call, consumed);
     if (call->state == CALL_DONE) {
         relay_end(&x->relay);

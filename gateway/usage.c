@@ -47,8 +47,7 @@ static void read_detail(struct json_reader *r, struct usage *usage, struct str n
     }
 }
 
-/* Whether it is an object. */
-static bool read_usage(struct json_reader *r, struct usage *usage)
+bool usage_read_value(struct json_reader *r, struct usage *usage)
 {
     struct json_value key;
     if (json_peek(r) != JSON_OBJECT) {
@@ -75,13 +74,12 @@ static bool read_usage(struct json_reader *r, struct usage *usage)
     return true;
 }
 
-enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_is_usage_only)
+enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_has_choices)
 {
     struct json_reader r;
     struct json_value key;
     struct usage usage = {0};
-    bool has_empty_choices = false;
-    bool has_usage = false;
+    bool has_choices = false;
     json_reader_init(&r, document);
     if (json_peek(&r) != JSON_OBJECT) {
         return ST_INVALID;
@@ -89,12 +87,11 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_i
     (void)json_open(&r, JSON_OBJECT);
     while (json_next_member(&r, &key)) {
         if (json_text_is(key, STR("usage"))) {
-            has_usage = read_usage(&r, &usage);
+            (void)usage_read_value(&r, &usage);
         } else if (json_text_is(key, STR("choices")) && json_peek(&r) == JSON_ARRAY) {
             (void)json_open(&r, JSON_ARRAY);
-            has_empty_choices = true;
             while (json_next_item(&r)) {
-                has_empty_choices = false;
+                has_choices = true;
                 (void)json_take(&r, NULL);
             }
         } else {
@@ -107,7 +104,7 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_i
     if (usage.is_reported) {
         *ret_usage = usage;
     }
-    *ret_is_usage_only = has_empty_choices && has_usage;
+    *ret_has_choices = has_choices;
     return ST_OK;
 }
 

@@ -17,10 +17,15 @@ struct usage {
                                  the whole */
 };
 
-/* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_is_usage_only tells that it
- * has an empty `choices` (the extra chunk of a stream). ST_INVALID: no JSON object. */
+struct json_reader;
+
+/* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_has_choices tells that it
+ * answers something: its `choices` are there and not empty. ST_INVALID: no JSON object. */
 MUST_CHECK enum status usage_read(struct str document, struct usage *ret_usage,
-                                  bool *ret_is_usage_only);
+                                  bool *ret_has_choices);
+
+/* Reads the value of a `usage` member. Whether it is an object. */
+bool usage_read_value(struct json_reader *r, struct usage *usage);
 
 /* Whether figures can be true of a request: none is far over what its bytes and its max_tokens (0: no
  * limit) allow. Generous: images, hidden templates and several choices are no lies. */

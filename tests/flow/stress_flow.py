@@ -126,7 +126,7 @@ def test_drain_loses_no_accepted_request():
 def test_clients_that_leave_anywhere_leave_nothing_behind():
     """300 clients leave at random points of requests and streams; the expert's connections end,
     and so does what the gateway counts as in flight."""
-    events = [token_event(f"{i} " * 50) for i in range(50)]
+    events = [token_event(f"{i} " * 50) for i in range(50)] + [token_event(None, "stop")]
     open_streams = [0]
     lock = threading.Lock()
 

@@ -63,7 +63,8 @@ static int tear_down(void **state)
 
 static void start_with(struct fixture *f, struct str body)
 {
-    const struct call_request request = {&f->expert, body, false, on_wake, f};
+    const struct call_request request = {
+        .expert = &f->expert, .body = body, .wake = on_wake, .owner = f};
     call_destroy(f->call);
     f->call = NULL;
     f->wakes = 0;
@@ -484,6 +485,7 @@ static void the_total_is_kept_whatever_comes(void **state)
     struct fixture *f = *state;
     serve(f, STREAM_HEAD "3\r\nabc\r\n");
     turn_until(f, CALL_STREAMING);
+    f->call->has_content = true;
 
     for (int i = 0; i < 60 && f->call->state != CALL_DONE; i++) {
         size_t before = f->call->in.len;
@@ -496,6 +498,25 @@ static void the_total_is_kept_whatever_comes(void **state)
     }
 
     assert_ended(f, CALL_TOTAL_TIMEOUT);
+}
+
+static void the_first_content_is_waited_for_whatever_else_comes(void **state)
+{
+    struct fixture *f = *state;
+    serve(f, STREAM_HEAD "3\r\nabc\r\n");
+    turn_until(f, CALL_STREAMING);
+
+    for (int i = 0; i < 60 && f->call->state != CALL_DONE; i++) {
+        size_t before = f->call->in.len;
+        script_peer_say(&f->peer, "1\r\nd\r\n");
+        for (int k = 0; k < PEER_TURNS && f->call->in.len == before; k++) {
+            (void)loop_turn(f->loop, 1);
+        }
+        fake_clock_advance_ms(&f->clock, 10000);
+        (void)loop_turn(f->loop, 0);
+    }
+
+    assert_ended(f, CALL_FIRST_TOKEN_TIMEOUT);
 }
 
 /* ---------------------------------------------------------------- flow of bytes */
@@ -581,7 +602,8 @@ static void an_answer_before_the_request_is_whole_counts_but_ends_the_connection
 static void running_out_of_memory_at_the_start_is_reported(void **state)
 {
     struct fixture *f = *state;
-    const struct call_request request = {&f->expert, STR("{}"), false, on_wake, f};
+    const struct call_request request = {
+        .expert = &f->expert, .body = STR("{}"), .wake = on_wake, .owner = f};
     enum status st = ST_NO_MEMORY;
     for (uint64_t n = 1; st == ST_NO_MEMORY; n++) {
         assert_true(n < 50);
@@ -622,6 +644,7 @@ int main(void)
         TEST(silence_before_the_body_is_a_first_token_timeout),
         TEST(silence_in_the_body_is_an_idle_timeout),
         TEST(the_total_is_kept_whatever_comes),
+        TEST(the_first_content_is_waited_for_whatever_else_comes),
         TEST(a_slow_reader_pauses_the_expert),
         TEST(a_large_request_is_sent_whole),
         TEST(an_answer_before_the_request_is_whole_counts_but_ends_the_connection),

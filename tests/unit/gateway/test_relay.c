@@ -110,8 +110,7 @@ static void streams_pass_byte_for_byte(void **state)
          true, true, false, 0},
         {"\xef\xbb\xbf" HI DONE, NULL, true, true, false, 0},
         {HI "\n\n\n" DONE "\n\n", NULL, true, true, false, 0},
-        {"data: {\"x\":1e5, \"choices\" : [ ] }\n\ndata: no json\n\n" DONE, NULL, true, true, false,
-         0},
+        {"data: {\"x\":1e5, \"choices\" : [ ] }\n\ndata:\n\n" DONE, NULL, true, true, false, 0},
         {HI "data: [DONE]\n", NULL, true, true, false, 0},
         {HI "data: [DONE]", NULL, true, true, false, 0},
         {HI STOP USAGE DONE, NULL, false, true, false, 7},
@@ -151,8 +150,6 @@ static void usage_beside_content_is_read_and_passes(void **state)
          true, true, false, 0},
         {HI "data: {\"usage\":null,\"choices\":[]}\n\n" DONE, NULL, true, true, false, 0},
         {HI "data: {\"usage\":{\"prompt_tokens\":8}}\n\n" DONE, NULL, true, true, false, 8},
-        {HI "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":8}\n\n" DONE, NULL, true, true,
-         false, 0},
         {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\"\"}}]}\n\n" DONE, NULL, true,
          true, false, 0},
     };
@@ -176,7 +173,6 @@ static void nothing_is_written_before_the_first_content(void **state)
         {ROLE STOP, NULL, true, false, false, 0},
         {ROLE "data: {\"choices\":[{\"delta\":{}},{\"delta\":{\"content\":\"b\"}}]}\n\n", NULL,
          true, false, false, 0},
-        {ROLE "data: what?\n\n", NULL, true, false, false, 0},
         {ROLE DONE, NULL, true, true, false, 0},
     };
     (void)state;
@@ -202,11 +198,11 @@ static void an_unfinished_event_never_reaches_the_client(void **state)
 static void error_events_are_seen_and_passed(void **state)
 {
     static const struct stream_case cases[] = {
-        {FAILED, NULL, true, false, true, 0},
-        {ROLE FAILED, NULL, true, false, true, 0},
+        {HI FAILED, NULL, true, false, true, 0},
         {HI FAILED DONE, NULL, true, true, true, 0},
-        {"event: error\n" FAILED, NULL, true, false, true, 0},
-        {"data: { \"id\":1, \"error\" : {\"message\":\"boom\"}}\n\n", NULL, true, false, true, 0},
+        {HI "event: error\n" FAILED, NULL, true, false, true, 0},
+        {HI "data: { \"id\":1, \"error\" : {\"message\":\"boom\"}}\n\n", NULL, true, false, true,
+         0},
         {"data: {\"error\":null,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n", NULL, true,
          false, false, 0},
         {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}]}\n\n", NULL, true, false,
@@ -216,6 +212,116 @@ static void error_events_are_seen_and_passed(void **state)
     };
     (void)state;
     CHECK(cases);
+}
+
+struct fault_case {
+    const char *stream;
+    const char *out;
+    enum relay_fault fault;
+    bool is_whole;
+};
+
+static void check_fault(const struct fault_case *c, size_t cut, size_t step)
+{
+    struct played p;
+    play(&p, str_from(c->stream), true, cut, step);
+    if (!str_eq(buf_str(&p.out), str_from(c->out)) || p.relay.fault != c->fault ||
+        relay_is_whole(&p.relay) != c->is_whole) {
+        fail_msg("cut at %zu, steps of %zu: fault %d, whole %d, got\n%.*s\nof\n%s", cut, step,
+                 (int)p.relay.fault, relay_is_whole(&p.relay), STR_ARG(buf_str(&p.out)), c->stream);
+    }
+    stop(&p);
+}
+
+static void check_faults(const struct fault_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(cases[i].stream);
+        check_fault(&cases[i], 0, 1);
+        for (size_t cut = 0; cut <= len; cut++) {
+            check_fault(&cases[i], cut, len);
+        }
+    }
+}
+
+#define SAY(text) "data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
+
+static void events_that_are_no_json_end_the_reading_before_them(void **state)
+{
+    static const struct fault_case cases[] = {
+        {ROLE "data: what?\n\n" HI, "", RELAY_BAD_EVENT, false},
+        {HI "data: what?\n\n" STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]\n\n" STOP DONE, HI,
+         RELAY_BAD_EVENT, false},
+        {HI "data: 7\n\n" STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI SAY("a\"b") STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI SAY("a\\x") STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI SAY("a\tb") STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI SAY("\xff") STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI SAY("\xc3") STOP DONE, HI, RELAY_BAD_EVENT, false},
+        {HI STOP DONE "data: what?\n\n", HI STOP DONE "data: what?\n\n", RELAY_FINE, true},
+    };
+    (void)state;
+    check_faults(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void events_that_differ_in_their_text_only_are_alike(void **state)
+{
+    static const struct fault_case cases[] = {
+        {HI SAY("there, you") SAY("") SAY("\\\"quoted\\\"") SAY("\xc3\xa9") SAY("}]") HI STOP DONE,
+         HI SAY("there, you") SAY("") SAY("\\\"quoted\\\"") SAY("\xc3\xa9") SAY("}]") HI STOP DONE,
+         RELAY_FINE, true},
+        {HI FAILED, HI FAILED, RELAY_FINE, true},
+        {HI
+         "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n" DONE,
+         HI
+         "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n" DONE,
+         RELAY_FINE, true},
+    };
+    (void)state;
+    check_faults(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void an_error_before_the_first_content_ends_the_reading(void **state)
+{
+    static const struct fault_case cases[] = {
+        {FAILED, "", RELAY_ERROR_EVENT, false},
+        {ROLE "event: error\n" FAILED DONE, "", RELAY_ERROR_EVENT, false},
+    };
+    (void)state;
+    check_faults(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void an_end_without_a_reason_is_no_end(void **state)
+{
+    static const struct fault_case cases[] = {
+        {HI STOP DONE, HI STOP DONE, RELAY_FINE, true},
+        {HI STOP, HI STOP, RELAY_FINE, false},
+        {HI DONE, HI DONE, RELAY_FINE, false},
+        {DONE, DONE, RELAY_FINE, false},
+        {ROLE, "", RELAY_FINE, false},
+        {"", "", RELAY_FINE, false},
+    };
+    (void)state;
+    check_faults(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void the_data_of_an_error_is_read_again(void **state)
+{
+    static const char stream[] = ROLE FAILED DONE;
+    struct relay relay;
+    struct buf out;
+    size_t consumed = 0;
+    (void)state;
+    buf_init(&out, 1024);
+    relay_init(&relay, true);
+    assert_int_equal(relay_run(&relay, str_from(stream), append, NULL, &consumed), ST_OK);
+
+    assert_int_equal(relay_read_fault(&relay, str_from(stream), &out), ST_OK);
+
+    test_assert_str(buf_str(&out), STR("{\"error\":{\"message\":\"boom\"}}"));
+    buf_fini(&out);
+    relay_fini(&relay);
 }
 
 static void events_are_counted_without_usage_and_end(void **state)
@@ -358,6 +464,11 @@ int main(void)
         cmocka_unit_test(nothing_is_written_before_the_first_content),
         cmocka_unit_test(an_unfinished_event_never_reaches_the_client),
         cmocka_unit_test(error_events_are_seen_and_passed),
+        cmocka_unit_test(events_that_are_no_json_end_the_reading_before_them),
+        cmocka_unit_test(events_that_differ_in_their_text_only_are_alike),
+        cmocka_unit_test(an_error_before_the_first_content_ends_the_reading),
+        cmocka_unit_test(an_end_without_a_reason_is_no_end),
+        cmocka_unit_test(the_data_of_an_error_is_read_again),
         cmocka_unit_test(events_are_counted_without_usage_and_end),
         cmocka_unit_test(events_that_are_too_large_pass_unread_and_the_end_is_seen),
         cmocka_unit_test(an_end_inside_a_text_is_no_end_for_a_blind_relay),

@@ -11,7 +11,7 @@ struct usage_case {
     int64_t prompt;
     int64_t cached;
     int64_t completion;
-    bool is_usage_only;
+    bool has_choices;
 };
 
 static void usage_is_read_wherever_it_stands(void **state)
@@ -21,9 +21,9 @@ static void usage_is_read_wherever_it_stands(void **state)
         {"{'usage':null,'choices':[]}", false, 0, 0, 0, false},
         {"{'usage':7,'choices':[]}", false, 0, 0, 0, false},
         {"{'usage':{}}", false, 0, 0, 0, false},
-        {"{'usage':{},'choices':[]}", false, 0, 0, 0, true},
-        {"{'choices':[ ],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, true},
-        {"{'choices':[{'index':0}],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, false},
+        {"{'usage':{},'choices':[]}", false, 0, 0, 0, false},
+        {"{'choices':[ ],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, false},
+        {"{'choices':[{'index':0}],'usage':{'prompt_tokens':5}}", true, 5, 0, 0, true},
         {"{'choices':{},'usage':{'prompt_tokens':5}}", true, 5, 0, 0, false},
         {"{'usage':{'total_tokens':9,'completion_tokens':4,'prompt_tokens_details':{'x':[{}],"
          "'cached_tokens':2},'prompt_tokens':5},'id':'a'}",
@@ -40,11 +40,11 @@ static void usage_is_read_wherever_it_stands(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct usage_case *c = &cases[i];
         struct usage got = {0};
-        bool is_only = !c->is_usage_only;
-        assert_int_equal(usage_read(quoted(arena, c->document), &got, &is_only), ST_OK);
+        bool has = !c->has_choices;
+        assert_int_equal(usage_read(quoted(arena, c->document), &got, &has), ST_OK);
         if (got.is_reported != c->is_reported || got.prompt_tokens != c->prompt ||
             got.cached_tokens != c->cached || got.completion_tokens != c->completion ||
-            is_only != c->is_usage_only) {
+            has != c->has_choices) {
             fail_msg("%s", c->document);
         }
     }
@@ -65,10 +65,10 @@ static void what_is_no_object_is_refused_and_changes_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         struct usage got = {.prompt_tokens = 77};
-        bool is_only = true;
-        assert_int_equal(usage_read(quoted(arena, documents[i]), &got, &is_only), ST_INVALID);
+        bool has = true;
+        assert_int_equal(usage_read(quoted(arena, documents[i]), &got, &has), ST_INVALID);
         assert_int_equal(got.prompt_tokens, 77);
-        assert_true(is_only);
+        assert_true(has);
     }
     arena_destroy(arena);
 }
@@ -76,13 +76,13 @@ static void what_is_no_object_is_refused_and_changes_nothing(void **state)
 static void a_chunk_without_usage_keeps_what_was_read_before(void **state)
 {
     struct usage got = {.prompt_tokens = 77, .is_reported = true};
-    bool is_only;
+    bool has;
     (void)state;
 
-    assert_int_equal(usage_read(STR("{\"usage\":null}"), &got, &is_only), ST_OK);
+    assert_int_equal(usage_read(STR("{\"usage\":null}"), &got, &has), ST_OK);
 
     assert_int_equal(got.prompt_tokens, 77);
-    assert_true(got.is_reported && !is_only);
+    assert_true(got.is_reported && !has);
 }
 
 static void figures_that_cannot_be_are_suspect(void **state)
@@ -110,10 +110,10 @@ static void figures_that_cannot_be_are_suspect(void **state)
     struct arena *arena = arena_create(1024, 65536);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct usage got = {0};
-        bool is_only = false;
+        bool has = false;
         char document[256];
         (void)snprintf(document, sizeof document, "{'usage':%s}", cases[i].usage);
-        assert_int_equal(usage_read(quoted(arena, document), &got, &is_only), ST_OK);
+        assert_int_equal(usage_read(quoted(arena, document), &got, &has), ST_OK);
         if (got.is_suspect != cases[i].is_suspect) {
             fail_msg("%s: %d", cases[i].usage, got.is_suspect);
         }
