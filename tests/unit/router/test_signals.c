@@ -130,7 +130,7 @@ static void the_same_configuration_decides_the_same_again(void **state)
         {"small", MEDICAL_TEXT, 0, INT64_MAX},
     };
 
-    struct fixture f;
+    static struct fixture f; /* large for a stack */
     (void)state;
     start(&f, EXPERTS CATEGORIES RULES GUARANTEES);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -151,8 +151,8 @@ static void take(struct fixture *f, const char *text, struct signals *ret)
 
 static void another_configuration_decides_as_it_says(void **state)
 {
-    struct fixture old;
-    struct fixture new;
+    static struct fixture old; /* large for a stack */
+    static struct fixture new; /* large for a stack */
     struct signals signals;
     struct decision d;
     (void)state;
@@ -173,8 +173,8 @@ static void another_configuration_decides_as_it_says(void **state)
 
 static void a_rule_fires_again_in_another_place(void **state)
 {
-    struct fixture old;
-    struct fixture new;
+    static struct fixture old; /* large for a stack */
+    static struct fixture new; /* large for a stack */
     struct signals signals;
     struct decision d;
     (void)state;
@@ -195,8 +195,8 @@ static void a_rule_fires_again_in_another_place(void **state)
 /* The old one never asked the classifier: the rule took the prompt. */
 static void what_was_never_asked_is_a_guess(void **state)
 {
-    struct fixture old;
-    struct fixture new;
+    static struct fixture old; /* large for a stack */
+    static struct fixture new; /* large for a stack */
     struct signals signals;
     struct decision d;
     (void)state;
@@ -214,8 +214,8 @@ static void what_was_never_asked_is_a_guess(void **state)
 
 static void a_new_guarantee_is_held_as_far_as_can_be_told(void **state)
 {
-    struct fixture old;
-    struct fixture new;
+    static struct fixture old; /* large for a stack */
+    static struct fixture new; /* large for a stack */
     struct signals signals;
     struct decision d;
     (void)state;
@@ -234,7 +234,7 @@ static void a_new_guarantee_is_held_as_far_as_can_be_told(void **state)
 
 static void other_weights_are_no_basis(void **state)
 {
-    struct fixture f;
+    static struct fixture f; /* large for a stack */
     struct signals signals;
     struct decision d;
     (void)state;
@@ -251,7 +251,7 @@ static void other_weights_are_no_basis(void **state)
 
 static void bytes_that_are_cut_or_odd_are_refused(void **state)
 {
-    struct fixture f;
+    static struct fixture f; /* large for a stack */
     struct signals signals;
     struct signals got;
     char bytes[SIGNALS_BYTES_MAX];
@@ -271,7 +271,7 @@ static void bytes_that_are_cut_or_odd_are_refused(void **state)
 static void names_and_bans_are_found_again(void **state)
 {
     static const struct str bans[] = {STR_INIT("med"), STR_INIT("small")};
-    struct fixture f;
+    static struct fixture f; /* large for a stack */
     struct prompt prompt;
     struct signals signals;
     struct decision d;
