@@ -262,6 +262,7 @@ enum status privacy_build(struct privacy *privacy, const struct routes *routes,
 {
     struct privacy_rule *rules = privacy->redact.items;
     enum status all = ST_OK;
+    privacy->tenants = tenants;
     for (size_t i = 0; i < REDACT_KINDS; i++) {
         privacy->labels[i] = str_from(redact_kind_label((enum redact_kind)i));
     }
@@ -329,6 +330,29 @@ bool privacy_ask(const struct privacy *privacy, const struct privacy_facts *fact
         }
     }
     return is_any;
+}
+
+enum redaction privacy_redaction(const void *ctx, struct str category,
+                                 const struct key_texts *names, const struct expert *expert)
+{
+    const struct privacy *privacy = ctx;
+    const struct tenant *tenants = privacy->tenants->list.items;
+    size_t all = privacy->tenants->list.count;
+    size_t count = names->count > 0 ? names->count : all > 0 ? all : 1;
+    size_t redacted = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct privacy_set set;
+        struct privacy_facts facts = {.category = category, .is_local = expert_is_local(expert)};
+        if (names->count > 0) {
+            facts.tenant = names->items[i];
+        } else if (all > 0) {
+            facts.tenant = tenants[i].name;
+        }
+        redacted += privacy_ask(privacy, &facts, &set);
+    }
+    return redacted == 0       ? REDACTION_NEVER
+           : redacted == count ? REDACTION_ALWAYS
+                               : REDACTION_SOMETIMES;
 }
 
 void privacy_ask_all(const struct privacy *privacy, struct privacy_set *ret_set)

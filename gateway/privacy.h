@@ -51,6 +51,7 @@ struct privacy {
     struct redact_pattern *compiled[PRIVACY_PATTERNS_MAX];
     size_t compiled_count;
     struct str labels[REDACT_LABELS_MAX]; /* of kinds, then of patterns */
+    const struct tenants *tenants;
 };
 
 extern const struct keys privacy_keys;
@@ -77,6 +78,9 @@ struct privacy_set { /* what is replaced: all that the rules which hold ask for 
 /* False: nothing is to be replaced. */
 bool privacy_ask(const struct privacy *privacy, const struct privacy_facts *facts,
                  struct privacy_set *ret_set);
+
+/* For struct routes: whether privacy_ask says so; the ctx is the struct privacy. */
+redaction_fn privacy_redaction;
 
 /* Everything that the configuration knows how to find. */
 void privacy_ask_all(const struct privacy *privacy, struct privacy_set *ret_set);

@@ -5,6 +5,7 @@
 
 #include "base/container.h"
 #include "base/mem.h"
+#include "router/prove.h"
 
 enum {
     ARENA_BLOCK_BYTES = 64 * 1024,
@@ -63,6 +64,12 @@ static enum status build(struct snapshot_box *box, struct str text, struct str f
     }
     if (st == ST_OK) {
         st = privacy_build(&conf->privacy, &conf->routes, &conf->tenants, &reader, root->file);
+    }
+    if (st == ST_OK) {
+        conf->routes.redaction = privacy_redaction;
+        conf->routes.redaction_ctx = &conf->privacy;
+        prove_redaction(&conf->routes, &reader, root->file);
+        st = diags_has_errors(diags) ? ST_INVALID : ST_OK;
     }
     if (st == ST_OK) {
         st = routes_run_tests(&conf->routes, &reader, root->file);

@@ -7,6 +7,22 @@
 
 /* ------------------------------------------------------------------ keys */
 
+static enum status decode_redacted(struct key_reader *reader, const struct yaml_node *node,
+                                   void *field)
+{
+    int *redacted = field;
+    bool is_plain = node->kind == YAML_SCALAR && !node->is_quoted;
+    if (is_plain && str_eq(node->text, STR("true"))) {
+        *redacted = GUARANTEE_REDACTED;
+    } else if (is_plain && str_eq(node->text, STR("false"))) {
+        *redacted = GUARANTEE_NOT_REDACTED;
+    } else {
+        diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
+                  "\"redacted\" must be true or false");
+    }
+    return ST_OK;
+}
+
 static const struct key when_rows[] = {
     {.name = "category",
      .type = KEY_TEXT_LIST,
@@ -24,6 +40,14 @@ static const struct key when_rows[] = {
      .offset = offsetof(struct guarantee_when, tenant),
      .sentence = "requests of one of these tenants",
      .example = "[clinic]"},
+    {.name = "redacted",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct guarantee_when, redacted),
+     .sentence = "false: prompts as they came, in which nothing of privacy.redact applies for the "
+                 "expert; true: those in which it does; not given: both",
+     .example = "false",
+     .decode = decode_redacted,
+     .custom_type = "boolean"},
 };
 
 static const struct keys when_keys = {
@@ -199,6 +223,38 @@ bool guarantee_could_hold(const struct routes *routes, const struct guarantee *g
     return true;
 }
 
+static bool redaction_could(const struct routes *routes, const struct guarantee *g,
+                            struct str category, const struct key_texts *tenants,
+                            const struct expert *expert)
+{
+    if (g->when.redacted == GUARANTEE_EITHER_WAY) {
+        return true;
+    }
+    enum redaction redaction =
+        routes->redaction == NULL
+            ? REDACTION_NEVER
+            : routes->redaction(routes->redaction_ctx, category, tenants, expert);
+    return redaction == REDACTION_SOMETIMES ||
+           (redaction == REDACTION_ALWAYS) == (g->when.redacted == GUARANTEE_REDACTED);
+}
+
+bool guarantee_redaction_could(const struct routes *routes, const struct guarantee *g,
+                               const struct category *category, const struct expert *expert)
+{
+    return redaction_could(routes, g, category == NULL ? STR("") : category->id.name,
+                           &g->when.tenant, expert);
+}
+
+/* Of one exchange. */
+static bool redaction_holds(const struct routes *routes, const struct guarantee *g,
+                            const struct guarantee_facts *facts, const struct expert *expert)
+{
+    struct str tenant = facts->tenant;
+    struct key_texts tenants = {&tenant, 1};
+    struct str category = facts->category == NULL ? STR("") : facts->category->id.name;
+    return redaction_could(routes, g, category, &tenants, expert);
+}
+
 /* ----------------------------------------------------------------- build */
 
 struct build {
@@ -349,7 +405,8 @@ const struct guarantee *guarantees_bar(const struct routes *routes,
 {
     const struct guarantee *list = routes->guarantees.items;
     for (size_t i = 0; i < routes->guarantees.count; i++) {
-        if (!list[i].permits[expert->index] && guarantee_holds(routes, &list[i], facts)) {
+        if (!list[i].permits[expert->index] && guarantee_holds(routes, &list[i], facts) &&
+            redaction_holds(routes, &list[i], facts, expert)) {
             return &list[i];
         }
     }

@@ -1,6 +1,6 @@
 /* Guarantees: which experts prompts of a kind may reach, whatever else the configuration says. A kind
- * is what the rows of one table can tell of an exchange (its category, the rule that fired, whose it is); a
- * guarantee holds for an exchange when every row that it mentions does.
+ * is what the rows of one table can tell of an exchange (its category, the rule that fired, whose it is),
+ * and whether private data is replaced in what the expert gets; a guarantee holds for an exchange when every row that it mentions does.
  *
  * Which category a prompt has is asked soundly: the one that decided, and each that the classifier
  * finds most probable in the conversation, in one of the turns it looks at or in the system prompt,
@@ -26,7 +26,26 @@ struct guarantee_when { /* all that is given must hold; nothing given: every exc
     struct key_texts category;
     struct key_texts rule;
     struct key_texts tenant;
+    int redacted; /* enum guarantee_redacted */
 };
+
+enum guarantee_redacted {
+    GUARANTEE_EITHER_WAY,
+    GUARANTEE_NOT_REDACTED,
+    GUARANTEE_REDACTED,
+};
+
+/* Whether private data is replaced in what an expert gets: redaction_fn. */
+enum redaction {
+    REDACTION_NEVER,
+    REDACTION_SOMETIMES, /* it depends on the tenant */
+    REDACTION_ALWAYS,
+};
+
+/* What is known of that: for prompts of a category (""; no category, then rules for some categories count
+ * too) of these tenants (none: whoever there is). */
+typedef enum redaction redaction_fn(const void *ctx, struct str category,
+                                    const struct key_texts *tenants, const struct expert *expert);
 
 enum guarantee_locality {
     GUARANTEE_ANYWHERE,
@@ -85,6 +104,11 @@ bool guarantee_holds(const struct routes *routes, const struct guarantee *g,
 /* Whether an exchange for which it holds could take the path. */
 bool guarantee_could_hold(const struct routes *routes, const struct guarantee *g,
                           const struct guarantee_path *path);
+
+/* Whether what it asks of private data may be so for prompts of this category, or of none (NULL), at
+ * this expert. */
+bool guarantee_redaction_could(const struct routes *routes, const struct guarantee *g,
+                               const struct category *category, const struct expert *expert);
 
 /* The first guarantee that holds for the exchange and forbids the expert, or NULL. */
 const struct guarantee *guarantees_bar(const struct routes *routes,

@@ -64,14 +64,19 @@ static const char *flaw(const struct guarantee *g, const struct expert *e)
     bool is_near = expert_is_local(e);
     bool is_there =
         g->only.locality == GUARANTEE_ANYWHERE || is_near == (g->only.locality == GUARANTEE_LOCAL);
+    if (g->when.redacted == GUARANTEE_NOT_REDACTED) {
+        return is_near ? "where private data is not replaced" : "remote, private data stays in";
+    }
     return is_there ? "not among its experts" : is_near ? "local" : "remote";
 }
 
-/* Whether the expert is permitted; says so if it must be and is not. */
-static bool meet(const struct walk *w, const struct way *way, const struct expert *e,
-                 struct pos pos)
+/* Whether prompts of the category, or of none (NULL), may go to the expert on this way; says so if they
+ * must and may not. */
+static bool meet(const struct walk *w, const struct way *way, const struct category *category,
+                 const struct expert *e, struct pos pos)
 {
-    bool is_permitted = w->g->permits[e->index];
+    bool is_permitted =
+        w->g->permits[e->index] || !guarantee_redaction_could(w->routes, w->g, category, e);
     if (!is_permitted && (is_theirs_alone(w, way) || w->g->is_strict)) {
         diags_add(w->reader->diags, DIAG_ERROR, w->file, pos,
                   "guarantee \"%.*s\": %.*s -> expert %.*s (%s)%s", STR_ARG(w->g->name),
@@ -99,7 +104,7 @@ static void walk_category(const struct walk *w, const struct way *way,
     const struct category_expert *list = category->experts.items;
     size_t permitted = 0;
     for (size_t i = 0; i < category->experts.count; i++) {
-        permitted += meet(w, way, list[i].expert, list[i].id.pos);
+        permitted += meet(w, way, category, list[i].expert, list[i].id.pos);
     }
     end(w, way, permitted);
 }
@@ -215,7 +220,7 @@ static void walk_rule(const struct walk *w, const struct rule *rule)
         walk_category(w, &way, category);
         return;
     }
-    bool is_permitted = meet(w, &way, routes_expert(w->routes, rule->expert), rule->id.pos);
+    bool is_permitted = meet(w, &way, NULL, routes_expert(w->routes, rule->expert), rule->id.pos);
     end(w, &way, is_permitted);
 }
 
@@ -231,7 +236,7 @@ static void walk_alias(const struct walk *w, const struct alias *alias)
                       use, EMPTY_REFUSES, alias->pos};
     size_t permitted = 0;
     for (size_t i = 0; i < alias->count; i++) {
-        permitted += meet(w, &way, alias->experts[i], alias->pos);
+        permitted += meet(w, &way, NULL, alias->experts[i], alias->pos);
     }
     end(w, &way, permitted);
 }
@@ -262,11 +267,24 @@ static void prove_one(const struct walk *w)
     }
 }
 
-void prove(const struct routes *routes, struct key_reader *reader, struct str file)
+static void prove_those(const struct routes *routes, struct key_reader *reader, struct str file,
+                        bool asks_redaction)
 {
     const struct guarantee *list = routes->guarantees.items;
     for (size_t i = 0; i < routes->guarantees.count; i++) {
         struct walk w = {routes, reader, file, &list[i]};
-        prove_one(&w);
+        if ((list[i].when.redacted != GUARANTEE_EITHER_WAY) == asks_redaction) {
+            prove_one(&w);
+        }
     }
+}
+
+void prove(const struct routes *routes, struct key_reader *reader, struct str file)
+{
+    prove_those(routes, reader, file, false);
+}
+
+void prove_redaction(const struct routes *routes, struct key_reader *reader, struct str file)
+{
+    prove_those(routes, reader, file, true);
 }

@@ -12,3 +12,7 @@ struct routes;
 /* After guarantees_build, of tables without mistakes. Paths that leave a guarantee go to
  * reader->diags as errors, each with the place where it is written. */
 void prove(const struct routes *routes, struct key_reader *reader, struct str file);
+
+/* The same for the guarantees that ask whether private data is replaced, which prove() leaves out:
+ * once routes->redaction is set. */
+void prove_redaction(const struct routes *routes, struct key_reader *reader, struct str file);

@@ -147,6 +147,10 @@ struct routes {
     const struct category *general;      /* NULL: no categories */
     const struct category *label_categories[CLASSIFIER_LABELS_MAX]; /* label -> category */
     struct thresholds thresholds;
+
+    /* set by whoever knows, before prove_redaction; NULL: nothing is ever replaced */
+    redaction_fn *redaction;
+    const void *redaction_ctx;
 };
 
 /* Rows for the root table of the configuration; offsets are relative to struct routes. */

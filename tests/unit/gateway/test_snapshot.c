@@ -206,9 +206,82 @@ static void names_get_slots_in_the_counters(void **state)
     metrics_destroy(m);
 }
 
+#define LEAKY(general, medical, redact, more, when)                                                \
+    "experts:\n"                                                                                   \
+    "  near: {url: 'http://127.0.0.1:9/v1', locality: local}\n"                                    \
+    "  cloud: {url: 'https://cloud.example/v1'}\n"                                                 \
+    "categories:\n"                                                                                \
+    "  general: {experts: [" general "]}\n"                                                        \
+    "  medical: {experts: [" medical "]}\n"                                                        \
+    "tenants: [{name: clinic, keys: ['sha256:" KEY_1 "']}, {name: lab, keys: ['sha256:" KEY_2      \
+    "']}]\n"                                                                                       \
+    "privacy: {redact: [" redact "]}\n" more "\n"                                                  \
+    "guarantees: [{name: g, when: {" when "}, only: {locality: local}}]\n"
+#define KEY_1      "d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b"
+#define KEY_2      "569d6dc33e6cbcc878485382e7cff31db1f43601ac33da2b60aa3c2f48af7500"
+#define NEAR       "{expert: near}"
+#define BOTH       "{expert: near}, {expert: cloud}"
+#define MEDICAL    "category: [medical], redacted: false"
+#define OF_MEDICAL "{when: {category: [medical]}, kinds: [email]}"
+
+static void guarantees_find_ways_on_which_private_data_stays_in(void **state)
+{
+    static const struct mistake cases[] = {
+        {LEAKY(NEAR, BOTH, "", "", MEDICAL), "6:39: guarantee \"g\": category medical -> expert "
+                                             "cloud (remote, private data stays in)"},
+        {LEAKY(NEAR, BOTH, "{when: {category: [general]}, kinds: [email]}", "", MEDICAL),
+         "6:39: guarantee \"g\": category medical"},
+        {LEAKY(NEAR, BOTH, "{when: {locality: local}, kinds: [email]}", "", MEDICAL),
+         "6:39: guarantee \"g\": category medical"},
+        {LEAKY(NEAR, BOTH, "{when: {tenant: [lab]}, kinds: [email]}", "", MEDICAL),
+         "6:39: guarantee \"g\": category medical"},
+        {LEAKY(NEAR, BOTH, "{when: {tenant: [lab]}, kinds: [email]}", "",
+               MEDICAL ", tenant: [clinic]"),
+         "6:39: guarantee \"g\": category medical"},
+        {LEAKY(BOTH, NEAR, OF_MEDICAL, "", MEDICAL),
+         "5:39: guarantee \"g\": category medical, which nothing tells without router.model -> "
+         "category general -> expert cloud"},
+        {LEAKY(NEAR, BOTH, OF_MEDICAL, "", "category: [medical], redacted: true"),
+         "6:39: guarantee \"g\": category medical -> expert cloud (remote)"},
+        {LEAKY(NEAR, NEAR, "{when: {tenant: [lab]}, kinds: [email]}", "aliases: {fast: [cloud]}",
+               MEDICAL),
+         "9:11: guarantee \"g\": category medical -> alias \"fast\" -> expert cloud"},
+        {LEAKY(NEAR, BOTH, OF_MEDICAL, "", "category: [medical], redacted: maybe"),
+         "10:62: \"redacted\" must be true or false"},
+    };
+
+    (void)state;
+    CHECK(cases);
+}
+
+static void guarantees_let_pass_what_is_redacted(void **state)
+{
+    static const char *const cases[] = {
+        LEAKY(NEAR, BOTH, OF_MEDICAL, "", MEDICAL),
+        LEAKY(NEAR, BOTH, "{when: {locality: remote}, kinds: [email]}", "", MEDICAL),
+        LEAKY(BOTH, BOTH, "{kinds: [email]}", "aliases: {fast: [cloud]}", MEDICAL),
+        LEAKY(NEAR, BOTH, "{when: {tenant: [lab]}, kinds: [email]}", "", MEDICAL ", tenant: [lab]"),
+        LEAKY(NEAR, BOTH,
+              "{when: {tenant: [lab]}, kinds: [email]}, {when: {tenant: [clinic]}, kinds: [card]}",
+              "", MEDICAL),
+        LEAKY(NEAR, BOTH, "", "", "category: [medical], redacted: true"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct snapshot_sample s;
+        if (snapshot_sample_load(&s, str_from(cases[i])) != ST_OK) {
+            fail_msg("case %zu: %s", i, s.messages);
+        }
+        snapshot_sample_fini(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guarantees_find_ways_on_which_private_data_stays_in),
+        cmocka_unit_test(guarantees_let_pass_what_is_redacted),
         cmocka_unit_test(mistakes_are_named_with_their_place),
         cmocka_unit_test(a_hundred_thousand_brackets_are_refused_at_once),
         cmocka_unit_test(a_file_that_is_not_there_is_said_so),
