@@ -80,7 +80,8 @@ bool privacy_ask(const struct privacy *privacy, const struct privacy_facts *fact
                  struct privacy_set *ret_set);
 
 /* For struct routes: whether privacy_ask says so; the ctx is the struct privacy. */
-redaction_fn privacy_redaction;
+enum redaction privacy_redaction(const void *privacy, struct str category,
+                                 const struct key_texts *tenants, const struct expert *expert);
 
 /* Everything that the configuration knows how to find. */
 void privacy_ask_all(const struct privacy *privacy, struct privacy_set *ret_set);

@@ -35,17 +35,11 @@ enum guarantee_redacted {
     GUARANTEE_REDACTED,
 };
 
-/* Whether private data is replaced in what an expert gets: redaction_fn. */
-enum redaction {
+enum redaction { /* whether private data is replaced in what an expert gets */
     REDACTION_NEVER,
     REDACTION_SOMETIMES, /* it depends on the tenant */
     REDACTION_ALWAYS,
 };
-
-/* What is known of that: for prompts of a category (""; no category, then rules for some categories count
- * too) of these tenants (none: whoever there is). */
-typedef enum redaction redaction_fn(const void *ctx, struct str category,
-                                    const struct key_texts *tenants, const struct expert *expert);
 
 enum guarantee_locality {
     GUARANTEE_ANYWHERE,

@@ -148,8 +148,11 @@ struct routes {
     const struct category *label_categories[CLASSIFIER_LABELS_MAX]; /* label -> category */
     struct thresholds thresholds;
 
-    /* set by whoever knows, before prove_redaction; NULL: nothing is ever replaced */
-    redaction_fn *redaction;
+    /* Whether private data is replaced in prompts of a category ("": none; then what is for some
+     * categories counts too) of these tenants (none: whoever there is) for an expert. Set by whoever
+     * knows, before prove_redaction; NULL: it never is. */
+    enum redaction (*redaction)(const void *ctx, struct str category,
+                                const struct key_texts *tenants, const struct expert *expert);
     const void *redaction_ctx;
 };
 
