@@ -16,7 +16,8 @@ enum {
 };
 
 const struct kernel_builtin *const kernel_builtins[] = {
-    &calc_kernel, &lookup_kernel, &constant_kernel, &refuse_kernel, &echo_kernel, NULL,
+    &calc_kernel, &lookup_kernel, &constant_kernel, &refuse_kernel, &tinylm_kernel,
+    &echo_kernel, NULL,
 };
 
 struct kernel {
@@ -105,6 +106,34 @@ static enum status create_instance(const struct kernel_builtin *builtin, struct 
     return ST_OK;
 }
 
+/* {NAME: TEXT} is short for {NAME: {first option: TEXT}}. Writes the long form into the arena. NULL: no
+ * memory. */
+static const struct yaml_node *spell_out(const struct kernel_builtin *builtin, struct arena *arena,
+                                         const struct yaml_node *text)
+{
+    struct yaml_node *node = arena_alloc(arena, sizeof *node);
+    struct yaml_node *key = arena_alloc(arena, sizeof *key);
+    struct yaml_node **pair = arena_alloc(arena, 2 * sizeof *pair);
+    struct yaml_node *value = arena_alloc(arena, sizeof *value);
+    if (node == NULL || key == NULL || pair == NULL || value == NULL) {
+        return NULL;
+    }
+    *value = *text;
+    *key = (struct yaml_node){.kind = YAML_SCALAR,
+                              .pos = text->pos,
+                              .file = text->file,
+                              .text = str_from(builtin->keys->rows[0].name)};
+    pair[0] = key;
+    pair[1] = value;
+    *node = (struct yaml_node){.kind = YAML_MAPPING,
+                               .pos = text->pos,
+                               .file = text->file,
+                               .count = 1,
+                               .keys = &pair[0],
+                               .items = &pair[1]};
+    return node;
+}
+
 enum status kernel_create(const struct kernel_builtin *builtin, struct key_reader *reader,
                           const struct yaml_node *options, struct kernel **ret_kernel)
 {
@@ -112,6 +141,10 @@ enum status kernel_create(const struct kernel_builtin *builtin, struct key_reade
     void *decoded = arena_alloc(reader->arena, builtin->keys->size);
     struct ek_instance *instance = NULL;
     struct buf json;
+    if (options != NULL && options->kind == YAML_SCALAR && builtin->keys->rows[0].is_required) {
+        options = spell_out(builtin, reader->arena, options);
+        decoded = options == NULL ? NULL : decoded;
+    }
     if (decoded == NULL) {
         return ST_NO_MEMORY;
     }

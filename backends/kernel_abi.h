@@ -134,8 +134,9 @@ struct ek_request {
     const struct ek_message *messages;
     size_t message_count;
     const struct ek_text *stop; /* texts that end the answer; they are not part of it */
-    int64_t max_tokens; /* of the answer; 0: none given. The host cuts by its own count too */
-    double temperature; /* -1: none given, like top_p */
+    int64_t max_tokens;         /* of the answer; 0: none given. EK_CAP_COUNT: keep to it;
+                           of other kernels the host cuts by a rough count */
+    double temperature;         /* -1: none given, like top_p */
     double top_p;
     uint64_t seed;
     uint32_t has_seed;

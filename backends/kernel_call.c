@@ -372,7 +372,8 @@ static void answer(struct answer *a)
         work->reply.includes_usage = chat.includes_usage;
         work->reply.is_refusal = (kernel_capabilities(work->kernel) & EK_CAP_REFUSAL) != 0;
         a->is_stream = chat.is_stream;
-        a->max_tokens = chat.request.max_tokens;
+        bool counts = (kernel_capabilities(work->kernel) & EK_CAP_COUNT) != 0;
+        a->max_tokens = counts ? 0 : chat.request.max_tokens; /* it keeps to the limit itself */
         chat.request.cancel = &work->cancel;
         chat.request.deadline_ns = work->deadline_ns;
         run_kernel(a, &chat.request);

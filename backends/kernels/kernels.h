@@ -8,3 +8,4 @@ extern const struct kernel_builtin lookup_kernel;   /* lookup.c */
 extern const struct kernel_builtin constant_kernel; /* constant.c */
 extern const struct kernel_builtin refuse_kernel;   /* refuse.c */
 extern const struct kernel_builtin echo_kernel;     /* echo.c */
+extern const struct kernel_builtin tinylm_kernel;   /* tinylm.c */

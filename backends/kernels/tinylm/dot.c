@@ -1,0 +1,302 @@
+/* The plain functions. See dot.h. */
+#include "backends/kernels/tinylm/dot.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/little.h"
+
+enum { /* where the parts of a block lie; scale and least are halves */
+    Q4_0_QUANTS = 2,
+    Q4_1_QUANTS = 4,
+    Q5_0_HIGH = 2,
+    Q5_1_HIGH = 4,
+    HIGH_BYTES = 4,
+    Q8_0_QUANTS = 2,
+    HALF_BLOCK = DOT_BLOCK / 2,
+};
+
+/* Activations below it count as nothing: the inverse of their scale would not be finite. */
+static const float SCALED_LEAST = 1e-30F;
+
+struct block { /* one block of weights, unpacked */
+    int quants[DOT_BLOCK];
+    float scale;
+    float least;
+};
+
+typedef void unpack_fn(const unsigned char *at, struct block *out);
+
+float dot_from_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t exponent = half >> 10 & 0x1f;
+    uint32_t fraction = half & 0x3ff;
+    float value = 0;
+    if (exponent == 0) { /* zero and subnormal: fraction * 2^-24 */
+        value = (float)fraction * 0x1p-24F;
+        return sign != 0 ? -value : value;
+    }
+    uint32_t bits = sign | (exponent == 31 ? 0xffU : exponent + 112) << 23 | fraction << 13;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+uint16_t dot_to_half(float value)
+{
+    uint32_t bits = 0;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000;
+    uint32_t rest = bits & 0x7fffffff;
+    if (rest > 0x7f800000) {
+        return (uint16_t)(sign | 0x7e00); /* not a number */
+    }
+    if (rest >= 0x477ff000) {
+        return (uint16_t)(sign | 0x7c00); /* rounds beyond the greatest half */
+    }
+    if (rest < 0x38800000) { /* subnormal: a multiple of 2^-24, to nearest even by the addition */
+        float magnitude = 0;
+        memcpy(&magnitude, &rest, sizeof magnitude);
+        return (uint16_t)(sign | (uint32_t)lrintf(magnitude * 0x1p24F));
+    }
+    rest += 0xfff + (rest >> 13 & 1); /* nearest, ties to even */
+    return (uint16_t)(sign | ((rest >> 13) - (112U << 10)));
+}
+
+static float half_at(const unsigned char *at)
+{
+    return dot_from_half((uint16_t)(at[0] | at[1] << 8));
+}
+
+static void unpack_nibbles(const unsigned char *at, struct block *out)
+{
+    for (size_t i = 0; i < HALF_BLOCK; i++) {
+        out->quants[i] = at[i] & 15;
+        out->quants[i + HALF_BLOCK] = at[i] >> 4;
+    }
+}
+
+/* The fifth bits, one for each weight. */
+static void add_high_bits(const unsigned char *at, struct block *out)
+{
+    uint32_t bits = little_u32(at);
+    for (size_t i = 0; i < DOT_BLOCK; i++) {
+        out->quants[i] |= (int)(bits >> i & 1) << 4;
+    }
+}
+
+static void unpack_q4_0(const unsigned char *at, struct block *out)
+{
+    out->scale = half_at(at);
+    out->least = -8 * out->scale;
+    unpack_nibbles(at + Q4_0_QUANTS, out);
+}
+
+static void unpack_q4_1(const unsigned char *at, struct block *out)
+{
+    out->scale = half_at(at);
+    out->least = half_at(at + 2);
+    unpack_nibbles(at + Q4_1_QUANTS, out);
+}
+
+static void unpack_q5_0(const unsigned char *at, struct block *out)
+{
+    out->scale = half_at(at);
+    out->least = -16 * out->scale;
+    unpack_nibbles(at + Q5_0_HIGH + HIGH_BYTES, out);
+    add_high_bits(at + Q5_0_HIGH, out);
+}
+
+static void unpack_q5_1(const unsigned char *at, struct block *out)
+{
+    out->scale = half_at(at);
+    out->least = half_at(at + 2);
+    unpack_nibbles(at + Q5_1_HIGH + HIGH_BYTES, out);
+    add_high_bits(at + Q5_1_HIGH, out);
+}
+
+static void unpack_q8_0(const unsigned char *at, struct block *out)
+{
+    out->scale = half_at(at);
+    out->least = 0;
+    for (size_t i = 0; i < DOT_BLOCK; i++) {
+        out->quants[i] = (int8_t)at[Q8_0_QUANTS + i];
+    }
+}
+
+static const struct unpacking {
+    uint32_t type;
+    uint32_t bytes;
+    unpack_fn *unpack;
+} unpackings[] = {
+    {2, 18, unpack_q4_0}, {3, 20, unpack_q4_1}, {6, 22, unpack_q5_0},
+    {7, 24, unpack_q5_1}, {8, 34, unpack_q8_0},
+};
+
+static float dot_blocks(const struct unpacking *u, const void *row, const struct dot_input *input,
+                        size_t n)
+{
+    const unsigned char *at = row;
+    struct block block;
+    float total = 0;
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
+        u->unpack(at + b * u->bytes, &block);
+        int sum = 0;
+        for (size_t i = 0; i < DOT_BLOCK; i++) {
+            sum += block.quants[i] * input->quants[b * DOT_BLOCK + i];
+        }
+        total += block.scale * input->scales[b] * (float)sum + block.least * input->sums[b];
+    }
+    return total;
+}
+
+static float row_q4_0(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[0], row, input, n);
+}
+
+static float row_q4_1(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[1], row, input, n);
+}
+
+static float row_q5_0(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[2], row, input, n);
+}
+
+static float row_q5_1(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[3], row, input, n);
+}
+
+static float row_q8_0(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[4], row, input, n);
+}
+
+static float row_f32(const void *row, const struct dot_input *input, size_t n)
+{
+    const char *at = row;
+    float total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += little_f32(at + i * sizeof total) * input->values[i];
+    }
+    return total;
+}
+
+static float row_f16(const void *row, const struct dot_input *input, size_t n)
+{
+    const unsigned char *at = row;
+    float total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += half_at(at + 2 * i) * input->values[i];
+    }
+    return total;
+}
+
+static const struct dot_kind plain_kinds[] = {
+    {0, "F32", 1, 4, row_f32},
+    {1, "F16", 1, 2, row_f16},
+    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0},
+    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1},
+    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0},
+    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1},
+    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0},
+};
+
+float dot_scale(float most)
+{
+    return isfinite(most) && most >= SCALED_LEAST ? most / 127 : 0;
+}
+
+static void quantise(const float *values, size_t n, int8_t *quants, float *scales, float *sums)
+{
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
+        const float *x = values + b * DOT_BLOCK;
+        float most = 0;
+        for (size_t i = 0; i < DOT_BLOCK; i++) {
+            most = fmaxf(most, fabsf(x[i]));
+        }
+        float scale = dot_scale(most);
+        float inverse = scale > 0 ? 1 / scale : 0;
+        int sum = 0;
+        for (size_t i = 0; i < DOT_BLOCK; i++) {
+            float scaled = x[i] * inverse;
+            int q = isfinite(scaled) ? (int)lrintf(fminf(fmaxf(scaled, -127), 127)) : 0;
+            quants[b * DOT_BLOCK + i] = (int8_t)q;
+            sum += q;
+        }
+        scales[b] = scale;
+        sums[b] = scale * (float)sum;
+    }
+}
+
+static float half(const uint16_t *a, const float *b, size_t n)
+{
+    float total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += dot_from_half(a[i]) * b[i];
+    }
+    return total;
+}
+
+static void add_half(float *to, float factor, const uint16_t *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] += factor * dot_from_half(a[i]);
+    }
+}
+
+static void to_half(const float *from, uint16_t *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        to[i] = dot_to_half(from[i]);
+    }
+}
+
+const struct dot_ops *dot_plain(void)
+{
+    static const struct dot_ops ops = {
+        "plain",  plain_kinds, sizeof plain_kinds / sizeof plain_kinds[0], quantise, half,
+        add_half, to_half,
+    };
+    return &ops;
+}
+
+const struct dot_ops *dot_best(void)
+{
+    const struct dot_ops *fast = dot_avx2();
+    return fast != NULL ? fast : dot_plain();
+}
+
+const struct dot_kind *dot_find(const struct dot_ops *ops, uint32_t type)
+{
+    for (size_t i = 0; i < ops->kind_count; i++) {
+        if (ops->kinds[i].type == type) {
+            return &ops->kinds[i];
+        }
+    }
+    return NULL;
+}
+
+void dot_expand(const struct dot_kind *kind, const void *row, float *out, size_t n)
+{
+    const unsigned char *at = row;
+    for (size_t u = 0; u < sizeof unpackings / sizeof unpackings[0]; u++) {
+        if (unpackings[u].type != kind->type) {
+            continue;
+        }
+        struct block block;
+        for (size_t i = 0; i < n; i++) {
+            if (i % DOT_BLOCK == 0) {
+                unpackings[u].unpack(at + i / DOT_BLOCK * kind->bytes, &block);
+            }
+            out[i] = block.scale * (float)block.quants[i % DOT_BLOCK] + block.least;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = kind->bytes == 4 ? little_f32(at + 4 * i) : half_at(at + 2 * i);
+    }
+}

@@ -1,0 +1,63 @@
+/* Inner products of stored weights with activations: what a model spends its time on. For each type
+ * of weights a plain C function, which says what is meant, and one with AVX2, FMA and F16C, chosen
+ * when a model is loaded. Pure; any thread.
+ *
+ * Quantised weights come in blocks of 32: w[i] = scale * q[i] + least, with q[i] unsigned (Q8_0:
+ * signed, least 0; Q4_0 and Q5_0: least = -8 or -16 scales). Activations are quantised in the same
+ * blocks, x[i] = scale * q[i] with q[i] from -127 to 127, so that a block's part of the product is
+ *   scale_w * scale_x * sum(q_w[i] * q_x[i]) + least * scale_x * sum(q_x[i]). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    DOT_BLOCK = 32
+};
+
+struct dot_input {        /* one vector of activations; lengths are multiples of DOT_BLOCK where */
+    const float *values;  /* quantised weights meet it */
+    const int8_t *quants; /* the same, quantised: dot_quantise */
+    const float *scales;  /* one a block */
+    const float *sums;    /* one a block: scale * sum of quants */
+};
+
+/* The product of a row of n weights, as it lies in the file, with an input. */
+typedef float dot_row_fn(const void *row, const struct dot_input *input, size_t n);
+
+struct dot_kind {
+    uint32_t type; /* as numbered by ggml */
+    const char *name;
+    uint32_t block; /* weights stored together: 1 or DOT_BLOCK */
+    uint32_t bytes; /* of a block */
+    dot_row_fn *row;
+};
+
+struct dot_ops {
+    const char *name; /* "plain", "avx2" */
+    const struct dot_kind *kinds;
+    size_t kind_count;
+    /* Fills quants, scales and sums of n values, a multiple of DOT_BLOCK. */
+    void (*quantise)(const float *values, size_t n, int8_t *quants, float *scales, float *sums);
+    float (*half)(const uint16_t *a, const float *b, size_t n);             /* sum of a[i] * b[i] */
+    void (*add_half)(float *to, float factor, const uint16_t *a, size_t n); /* to += factor * a */
+    void (*to_half)(const float *from, uint16_t *to, size_t n);
+};
+
+const struct dot_ops *dot_plain(void);
+const struct dot_ops *dot_avx2(void); /* NULL: this machine has no AVX2, FMA or F16C */
+const struct dot_ops *dot_best(void);
+
+/* NULL: weights of this type are not computed with here. */
+const struct dot_kind *dot_find(const struct dot_ops *ops, uint32_t type);
+
+/* A row of n weights as numbers. */
+void dot_expand(const struct dot_kind *kind, const void *row, float *out, size_t n);
+
+/* The scale of a block whose greatest magnitude is `most`: 0 where that is next to nothing, or not
+ * finite, which makes nothing of the block: such a model is broken either way. */
+float dot_scale(float most);
+
+/* IEEE 754 binary16; to_half rounds to nearest even. */
+float dot_from_half(uint16_t half);
+uint16_t dot_to_half(float value);

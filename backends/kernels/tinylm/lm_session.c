@@ -1,0 +1,426 @@
+/* The forward pass. See lm.h for the equations. Keys and values are kept as halves, [layer][head]
+ * [position][width of a head], so that one head reads one run of memory. */
+#include "backends/kernels/tinylm/lm_session.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+struct inputs { /* up to LM_BATCH vectors, also quantised */
+    float *values;
+    int8_t *quants;
+    float *scales;
+    float *sums;
+    size_t width; /* of a vector, as they lie in memory: rounded up to whole blocks */
+};
+
+struct lm_session {
+    const struct lm *lm;
+    size_t context;
+    size_t length;
+    int32_t *tokens;
+    uint16_t *keys;
+    uint16_t *values;
+    float *x;             /* [batch][width] */
+    struct inputs narrow; /* [batch][width or heads * head] */
+    struct inputs wide;   /* [batch][hidden] */
+    float *q;             /* [batch][heads * head] */
+    float *kv;            /* [batch][kv_heads * head] */
+    float *up;            /* [batch][hidden] */
+    float *scores;        /* [context] */
+    float *turns;         /* [batch][rotary]: cosine and sine of each pair */
+    float *frequencies;   /* [rotary / 2] */
+    float *logits;        /* [vocabulary] */
+};
+
+static size_t whole_blocks(size_t n)
+{
+    return (n + DOT_BLOCK - 1) / DOT_BLOCK * DOT_BLOCK;
+}
+
+static size_t narrow_width(const struct lm_shape *p)
+{
+    size_t queries = p->heads * p->head;
+    return queries > p->width ? queries : p->width;
+}
+
+/* ---- memory ---- */
+
+static size_t inputs_bytes(size_t width)
+{
+    size_t n = whole_blocks(width) * LM_BATCH;
+    return n * (sizeof(float) + 1) + n / DOT_BLOCK * 2 * sizeof(float);
+}
+
+size_t lm_session_kv_bytes(const struct lm_shape *shape, size_t context)
+{
+    return 2 * shape->layers * shape->kv_heads * shape->head * context * sizeof(uint16_t);
+}
+
+size_t lm_session_bytes(const struct lm_shape *shape, size_t context)
+{
+    size_t floats = LM_BATCH * (shape->width + narrow_width(shape) + shape->kv_heads * shape->head +
+                                shape->hidden + shape->rotary) +
+                    context + shape->rotary / 2 + shape->vocabulary;
+    return sizeof(struct lm_session) + lm_session_kv_bytes(shape, context) +
+           context * sizeof(int32_t) + floats * sizeof(float) + inputs_bytes(narrow_width(shape)) +
+           inputs_bytes(shape->hidden);
+}
+
+static bool init_inputs(struct inputs *in, size_t width)
+{
+    in->width = whole_blocks(width);
+    size_t n = in->width * LM_BATCH;
+    in->values = mem_zalloc(n, sizeof *in->values);
+    in->quants = mem_zalloc(n, sizeof *in->quants);
+    in->scales = mem_zalloc(n / DOT_BLOCK, sizeof *in->scales);
+    in->sums = mem_zalloc(n / DOT_BLOCK, sizeof *in->sums);
+    return in->values != NULL && in->quants != NULL && in->scales != NULL && in->sums != NULL;
+}
+
+static void fini_inputs(struct inputs *in)
+{
+    mem_free(in->values);
+    mem_free(in->quants);
+    mem_free(in->scales);
+    mem_free(in->sums);
+}
+
+/* Angle of pair i at position p: p * scale * base^(-2i / rotary) / factor of the pair. */
+static void fill_frequencies(struct lm_session *s)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    for (size_t i = 0; i < p->rotary / 2; i++) {
+        float power = -2.0F * (float)i / (float)p->rotary;
+        float factor = s->lm->rope_factors == NULL ? 1 : s->lm->rope_factors[i];
+        s->frequencies[i] = powf(p->rope_base, power) * p->rope_scale / factor;
+    }
+}
+
+struct lm_session *lm_session_create(const struct lm *lm, size_t context)
+{
+    ASSERT(context >= 1 && context <= LM_CONTEXT_MAX);
+    const struct lm_shape *p = &lm->shape;
+    struct lm_session *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) {
+        return NULL;
+    }
+    size_t kv = p->layers * p->kv_heads * p->head * context;
+    s->lm = lm;
+    s->context = context;
+    s->tokens = mem_zalloc(context, sizeof *s->tokens);
+    s->keys = mem_zalloc(kv, sizeof *s->keys);
+    s->values = mem_zalloc(kv, sizeof *s->values);
+    s->x = mem_zalloc(LM_BATCH * p->width, sizeof *s->x);
+    s->q = mem_zalloc(LM_BATCH * narrow_width(p), sizeof *s->q);
+    s->kv = mem_zalloc(LM_BATCH * p->kv_heads * p->head, sizeof *s->kv);
+    s->up = mem_zalloc(LM_BATCH * p->hidden, sizeof *s->up);
+    s->scores = mem_zalloc(context, sizeof *s->scores);
+    s->turns = mem_zalloc(LM_BATCH * p->rotary, sizeof *s->turns);
+    s->frequencies = mem_zalloc(p->rotary / 2, sizeof *s->frequencies);
+    s->logits = mem_zalloc(p->vocabulary, sizeof *s->logits);
+    bool has_inputs = init_inputs(&s->narrow, narrow_width(p));
+    has_inputs = init_inputs(&s->wide, p->hidden) && has_inputs;
+    if (!has_inputs || s->tokens == NULL || s->keys == NULL || s->values == NULL || s->x == NULL ||
+        s->q == NULL || s->kv == NULL || s->up == NULL || s->scores == NULL || s->turns == NULL ||
+        s->frequencies == NULL || s->logits == NULL) {
+        lm_session_destroy(s);
+        return NULL;
+    }
+    fill_frequencies(s);
+    return s;
+}
+
+void lm_session_destroy(struct lm_session *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    fini_inputs(&s->narrow);
+    fini_inputs(&s->wide);
+    mem_free(s->tokens);
+    mem_free(s->keys);
+    mem_free(s->values);
+    mem_free(s->x);
+    mem_free(s->q);
+    mem_free(s->kv);
+    mem_free(s->up);
+    mem_free(s->scores);
+    mem_free(s->turns);
+    mem_free(s->frequencies);
+    mem_free(s->logits);
+    mem_free(s);
+}
+
+/* ---- the parts of a layer, for `n` tokens at a time ---- */
+
+/* y = x / sqrt(mean(x^2) + epsilon) * weights */
+static void normalise(const struct lm_shape *p, const float *x, const float *weights, float *y)
+{
+    float squares = 0;
+    for (size_t i = 0; i < p->width; i++) {
+        squares += x[i] * x[i];
+    }
+    float scale = 1 / sqrtf(squares / (float)p->width + p->epsilon);
+    for (size_t i = 0; i < p->width; i++) {
+        y[i] = x[i] * scale * weights[i];
+    }
+}
+
+/* Quantises n vectors of `width`, where it is made of whole blocks: no other meets quantised
+ * weights. */
+static void quantise(const struct dot_ops *ops, struct inputs *in, size_t width, size_t n)
+{
+    if (width % DOT_BLOCK != 0) {
+        return;
+    }
+    for (size_t t = 0; t < n; t++) {
+        size_t at = t * in->width;
+        ops->quantise(in->values + at, width, in->quants + at, in->scales + at / DOT_BLOCK,
+                      in->sums + at / DOT_BLOCK);
+    }
+}
+
+static struct dot_input input_of(const struct inputs *in, size_t t)
+{
+    size_t at = t * in->width;
+    return (struct dot_input){in->values + at, in->quants + at, in->scales + at / DOT_BLOCK,
+                              in->sums + at / DOT_BLOCK};
+}
+
+/* out[t * stride + row] = row of m * in[t], for n tokens. */
+static void multiply(const struct lm_matrix *m, const struct inputs *in, size_t n, float *out,
+                     size_t stride)
+{
+    struct dot_input input[LM_BATCH];
+    for (size_t t = 0; t < n; t++) {
+        input[t] = input_of(in, t);
+    }
+    for (size_t row = 0; row < m->rows; row++) {
+        const char *weights = m->data + row * m->row_bytes;
+        for (size_t t = 0; t < n; t++) {
+            out[t * stride + row] = m->kind->row(weights, &input[t], m->cols);
+        }
+    }
+}
+
+static void add_bias(const float *bias, size_t width, size_t n, float *out)
+{
+    for (size_t i = 0; bias != NULL && i < n * width; i++) {
+        out[i] += bias[i % width];
+    }
+}
+
+/* Cosines and sines of the positions that are read now. */
+static void fill_turns(struct lm_session *s, size_t n)
+{
+    size_t pairs = s->lm->shape.rotary / 2;
+    for (size_t t = 0; t < n; t++) {
+        for (size_t i = 0; i < pairs; i++) {
+            float angle = (float)(s->length + t) * s->frequencies[i];
+            s->turns[(t * pairs + i) * 2] = cosf(angle);
+            s->turns[(t * pairs + i) * 2 + 1] = sinf(angle);
+        }
+    }
+}
+
+/* Rotates the heads of one token. */
+static void rotate(const struct lm_session *s, size_t t, float *heads, size_t count)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    size_t pairs = p->rotary / 2;
+    const float *turn = s->turns + t * p->rotary;
+    size_t step = p->rotates_halves ? 1 : 2;
+    size_t apart = p->rotates_halves ? pairs : 1;
+    for (size_t h = 0; h < count; h++) {
+        float *head = heads + h * p->head;
+        for (size_t i = 0; i < pairs; i++) {
+            float a = head[i * step];
+            float b = head[i * step + apart];
+            head[i * step] = a * turn[2 * i] - b * turn[2 * i + 1];
+            head[i * step + apart] = a * turn[2 * i + 1] + b * turn[2 * i];
+        }
+    }
+}
+
+/* Where a head's keys or values start. */
+static size_t head_at(const struct lm_session *s, size_t layer, size_t kv_head)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    return (layer * p->kv_heads + kv_head) * s->context * p->head;
+}
+
+/* Keeps the n vectors in s->kv as halves. */
+static void keep(struct lm_session *s, size_t layer, size_t n, uint16_t *to)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    for (size_t t = 0; t < n; t++) {
+        for (size_t h = 0; h < p->kv_heads; h++) {
+            s->lm->ops->to_half(s->kv + (t * p->kv_heads + h) * p->head,
+                                to + head_at(s, layer, h) + (s->length + t) * p->head, p->head);
+        }
+    }
+}
+
+static void soften(float *scores, size_t count)
+{
+    float most = scores[0];
+    for (size_t i = 1; i < count; i++) {
+        most = fmaxf(most, scores[i]);
+    }
+    float total = 0;
+    for (size_t i = 0; i < count; i++) {
+        scores[i] = expf(scores[i] - most);
+        total += scores[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        scores[i] /= total;
+    }
+}
+
+/* One head of one token over the `count` positions up to its own. */
+static void attend(struct lm_session *s, size_t at, const float *query, size_t count, float *out)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    const struct dot_ops *ops = s->lm->ops;
+    float scale = 1 / sqrtf((float)p->head);
+    for (size_t i = 0; i < count; i++) {
+        s->scores[i] = ops->half(s->keys + at + i * p->head, query, p->head) * scale;
+    }
+    soften(s->scores, count);
+    memset(out, 0, p->head * sizeof *out);
+    for (size_t i = 0; i < count; i++) {
+        ops->add_half(out, s->scores[i], s->values + at + i * p->head, p->head);
+    }
+}
+
+static void read_attention(struct lm_session *s, size_t l, size_t n)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    const struct lm_layer *layer = &s->lm->layers[l];
+    size_t queries = p->heads * p->head;
+    size_t keys = p->kv_heads * p->head;
+    multiply(&layer->q, &s->narrow, n, s->q, queries);
+    add_bias(layer->q_bias, queries, n, s->q);
+    multiply(&layer->k, &s->narrow, n, s->kv, keys);
+    add_bias(layer->k_bias, keys, n, s->kv);
+    for (size_t t = 0; t < n; t++) {
+        rotate(s, t, s->q + t * queries, p->heads);
+        rotate(s, t, s->kv + t * keys, p->kv_heads);
+    }
+    keep(s, l, n, s->keys);
+    multiply(&layer->v, &s->narrow, n, s->kv, keys);
+    add_bias(layer->v_bias, keys, n, s->kv);
+    keep(s, l, n, s->values);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t h = 0; h < p->heads; h++) {
+            attend(s, head_at(s, l, h / (p->heads / p->kv_heads)), s->q + t * queries + h * p->head,
+                   s->length + t + 1, s->narrow.values + t * s->narrow.width + h * p->head);
+        }
+    }
+    quantise(s->lm->ops, &s->narrow, queries, n);
+    multiply(&layer->out, &s->narrow, n, s->q, p->width);
+}
+
+static void read_feed_forward(struct lm_session *s, size_t l, size_t n)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    const struct lm_layer *layer = &s->lm->layers[l];
+    multiply(&layer->up, &s->narrow, n, s->up, p->hidden);
+    multiply(&layer->gate, &s->narrow, n, s->wide.values, s->wide.width);
+    for (size_t t = 0; t < n; t++) {
+        float *gate = s->wide.values + t * s->wide.width;
+        for (size_t i = 0; i < p->hidden; i++) {
+            gate[i] = gate[i] / (1 + expf(-gate[i])) * s->up[t * p->hidden + i];
+        }
+    }
+    quantise(s->lm->ops, &s->wide, p->hidden, n);
+    multiply(&layer->down, &s->wide, n, s->q, p->width);
+}
+
+/* narrow = rms(x) * weights, for n tokens */
+static void prepare(struct lm_session *s, const float *weights, size_t n)
+{
+    const struct lm_shape *p = &s->lm->shape;
+    for (size_t t = 0; t < n; t++) {
+        normalise(p, s->x + t * p->width, weights, s->narrow.values + t * s->narrow.width);
+    }
+    quantise(s->lm->ops, &s->narrow, p->width, n);
+}
+
+/* x = x + what a part of a layer left in q */
+static void add(struct lm_session *s, size_t n)
+{
+    for (size_t i = 0; i < n * s->lm->shape.width; i++) {
+        s->x[i] += s->q[i];
+    }
+}
+
+/* ---- public ---- */
+
+size_t lm_session_context(const struct lm_session *s)
+{
+    return s->context;
+}
+
+size_t lm_session_length(const struct lm_session *s)
+{
+    return s->length;
+}
+
+size_t lm_session_common(const struct lm_session *s, const int32_t *tokens, size_t count)
+{
+    size_t n = 0;
+    while (n < count && n < s->length && s->tokens[n] == tokens[n]) {
+        n++;
+    }
+    return n;
+}
+
+void lm_session_cut(struct lm_session *s, size_t length)
+{
+    s->length = length < s->length ? length : s->length;
+}
+
+enum status lm_session_read(struct lm_session *s, const int32_t *tokens, size_t count,
+                            bool wants_logits)
+{
+    ASSERT(count >= 1 && count <= LM_BATCH);
+    const struct lm *lm = s->lm;
+    const struct lm_shape *p = &lm->shape;
+    if (count > s->context - s->length) {
+        return ST_TOO_BIG;
+    }
+    for (size_t t = 0; t < count; t++) {
+        if (tokens[t] < 0 || (size_t)tokens[t] >= p->vocabulary) {
+            return ST_INVALID;
+        }
+        dot_expand(lm->embedding.kind,
+                   lm->embedding.data + (size_t)tokens[t] * lm->embedding.row_bytes,
+                   s->x + t * p->width, p->width);
+        s->tokens[s->length + t] = tokens[t];
+    }
+    fill_turns(s, count);
+    for (size_t l = 0; l < p->layers; l++) {
+        prepare(s, lm->layers[l].attn_norm, count);
+        read_attention(s, l, count);
+        add(s, count);
+        prepare(s, lm->layers[l].ffn_norm, count);
+        read_feed_forward(s, l, count);
+        add(s, count);
+    }
+    s->length += count;
+    if (wants_logits) {
+        memmove(s->x, s->x + (count - 1) * p->width, p->width * sizeof *s->x);
+        prepare(s, lm->output_norm, 1);
+        multiply(&lm->output, &s->narrow, 1, s->logits, p->vocabulary);
+    }
+    return ST_OK;
+}
+
+float *lm_session_logits(struct lm_session *s)
+{
+    return s->logits;
+}

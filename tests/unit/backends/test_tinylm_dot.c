@@ -1,0 +1,248 @@
+/* Inner products: halves, quantised activations, and that the fast functions say what the plain ones
+ * say. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/kernels/tinylm/dot.h"
+#include "base/mem.h"
+#include "tests/support/test.h"
+
+enum {
+    LENGTH = 5 * DOT_BLOCK,
+    ROUNDS = 200,
+};
+
+struct sample { /* one row of random weights, one random input */
+    unsigned char row[LENGTH * 4];
+    float values[LENGTH];
+    int8_t quants[LENGTH];
+    float scales[LENGTH / DOT_BLOCK];
+    float sums[LENGTH / DOT_BLOCK];
+};
+
+static uint32_t next(uint32_t *state)
+{
+    *state = *state * 1664525U + 1013904223U;
+    return *state >> 8;
+}
+
+static float next_real(uint32_t *state)
+{
+    uint32_t bits = next(state);
+    return (float)bits / (float)(1 << 23) - 1;
+}
+
+static struct dot_input input_of(const struct sample *s)
+{
+    return (struct dot_input){s->values, s->quants, s->scales, s->sums};
+}
+
+/* Random bytes, with scales that are numbers; F32 and F16 as numbers of their own. */
+static void fill(struct sample *s, const struct dot_kind *kind, uint32_t *state)
+{
+    for (size_t i = 0; i < sizeof s->row; i++) {
+        s->row[i] = (unsigned char)next(state);
+    }
+    for (size_t i = 0; i < LENGTH; i++) {
+        s->values[i] = next_real(state) * 3;
+        float w = next_real(state);
+        uint16_t half = dot_to_half(w);
+        if (strcmp(kind->name, "F32") == 0) {
+            memcpy(s->row + i * 4, &w, sizeof w);
+        } else if (strcmp(kind->name, "F16") == 0) {
+            memcpy(s->row + i * 2, &half, sizeof half);
+        }
+    }
+    for (size_t b = 0; kind->block == DOT_BLOCK && b < LENGTH / DOT_BLOCK; b++) {
+        uint16_t halves[2] = {dot_to_half(next_real(state)), dot_to_half(next_real(state))};
+        size_t n = strchr(kind->name, '1') != NULL ? 4 : 2; /* Q4_1 and Q5_1 have a least value */
+        memcpy(s->row + b * kind->bytes, halves, n);
+    }
+    dot_plain()->quantise(s->values, LENGTH, s->quants, s->scales, s->sums);
+}
+
+static void halves_convert_there_and_back(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits < 0x10000; bits++) {
+        float value = dot_from_half((uint16_t)bits);
+        if (!isnan(value) && dot_to_half(value) != bits) {
+            fail_msg("half %x became %x", bits, (unsigned)dot_to_half(value));
+        }
+    }
+    assert_true(isnan(dot_from_half(dot_to_half(NAN))));
+}
+
+static void halves_round_to_nearest_even(void **state)
+{
+    (void)state;
+
+    static const struct {
+        float value;
+        uint16_t want;
+    } cases[] = {
+        {1.0F, 0x3c00},
+        {-2.0F, 0xc000},
+        {65504.0F, 0x7bff},
+        {65519.996F, 0x7bff},
+        {65520.0F, 0x7c00},
+        {1e30F, 0x7c00},
+        {0x1p-24F, 0x0001},
+        {0x1p-25F, 0x0000},
+        {0x1.8p-24F, 0x0002},
+        {1.0F + 0x1p-11F, 0x3c00},
+        {1.0F + 0x3p-11F, 0x3c02},
+        {-0.0F, 0x8000},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(dot_to_half(cases[i].value), cases[i].want);
+    }
+}
+
+static void every_kind_of_weights_means_what_it_expands_to(void **state)
+{
+    (void)state;
+    static struct sample s;
+    static float weights[LENGTH];
+    const struct dot_ops *ops = dot_plain();
+    uint32_t seed = 1;
+    for (size_t k = 0; k < ops->kind_count; k++) {
+        const struct dot_kind *kind = &ops->kinds[k];
+        fill(&s, kind, &seed);
+        struct dot_input input = input_of(&s);
+        dot_expand(kind, s.row, weights, LENGTH);
+        double exact = 0;
+        double size = 0;
+        for (size_t i = 0; i < LENGTH; i++) {
+            float x = kind->block == 1 ? s.values[i] : s.scales[i / DOT_BLOCK] * (float)s.quants[i];
+            exact += (double)(weights[i] * x);
+            size += fabs((double)(weights[i] * x));
+        }
+        double got = (double)kind->row(s.row, &input, LENGTH);
+        if (fabs(got - exact) > size * 1e-5) {
+            fail_msg("%s gives %f, not %f", kind->name, got, exact);
+        }
+    }
+}
+
+static void known_blocks_expand_to_known_weights(void **state)
+{
+    (void)state;
+
+    /* scale 2, least 1 where there is one; the first weight is 3, the one 16 further is 5 steps */
+    static const struct {
+        uint32_t type;
+        unsigned char bytes[34];
+        float first;
+        float other;
+    } cases[] = {
+        {2, {0x00, 0x40, 0x53}, (3 - 8) * 2, (5 - 8) * 2},
+        {3, {0x00, 0x40, 0x00, 0x3c, 0x53}, 3 * 2 + 1, 5 * 2 + 1},
+        {6, {0x00, 0x40, 0x01, 0, 0, 0, 0x53}, (19 - 16) * 2, (5 - 16) * 2},
+        {7, {0x00, 0x40, 0x00, 0x3c, 0, 0, 0x01, 0, 0x53}, 3 * 2 + 1, (5 + 16) * 2 + 1},
+        {8, {0x00, 0x40, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5}, -6, 10},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float weights[DOT_BLOCK];
+        dot_expand(dot_find(dot_plain(), cases[i].type), cases[i].bytes, weights, DOT_BLOCK);
+        assert_float_equal(weights[0], cases[i].first, 0);
+        assert_float_equal(weights[16], cases[i].other, 0);
+    }
+}
+
+static void fast_functions_say_what_plain_ones_say(void **state)
+{
+    (void)state;
+    static struct sample s;
+    const struct dot_ops *fast = dot_avx2();
+    uint32_t seed = 7;
+    if (fast == NULL) {
+        print_message("SKIPPED: this machine has no AVX2, FMA and F16C\n");
+        skip();
+    }
+    assert_int_equal(fast->kind_count, dot_plain()->kind_count);
+    for (size_t k = 0; k < fast->kind_count; k++) {
+        const struct dot_kind *plain = dot_find(dot_plain(), fast->kinds[k].type);
+        for (int round = 0; round < ROUNDS; round++) {
+            fill(&s, plain, &seed);
+            struct dot_input input = input_of(&s);
+            size_t n =
+                plain->block == 1 ? (size_t)(round % LENGTH) : (size_t)(round % 5 + 1) * DOT_BLOCK;
+            float want = plain->row(s.row, &input, n);
+            float got = fast->kinds[k].row(s.row, &input, n);
+            if (fabsf(got - want) > 1e-3F + fabsf(want) * 1e-4F) {
+                fail_msg("%s of %zu gives %f, not %f", plain->name, n, (double)got, (double)want);
+            }
+        }
+    }
+}
+
+static void fast_helpers_say_what_plain_ones_say(void **state)
+{
+    (void)state;
+    static struct sample s;
+    static struct sample t;
+    static uint16_t halves[2][LENGTH];
+    const struct dot_ops *fast = dot_avx2();
+    const struct dot_ops *plain = dot_plain();
+    uint32_t seed = 3;
+    if (fast == NULL) {
+        print_message("SKIPPED: this machine has no AVX2, FMA and F16C\n");
+        skip();
+    }
+    for (size_t n = 1; n <= LENGTH; n++) {
+        fill(&s, &plain->kinds[0], &seed);
+        plain->to_half(s.values, halves[0], n);
+        fast->to_half(s.values, halves[1], n);
+        assert_memory_equal(halves[0], halves[1], n * sizeof halves[0][0]);
+        assert_float_equal(fast->half(halves[0], s.values, n), plain->half(halves[0], s.values, n),
+                           1e-2F);
+        t = s;
+        fast->add_half(s.values, 0.5F, halves[0], n);
+        plain->add_half(t.values, 0.5F, halves[0], n);
+        for (size_t i = 0; i < n; i++) {
+            assert_float_equal(s.values[i], t.values[i], 1e-5F);
+        }
+    }
+    fill(&s, &plain->kinds[0], &seed);
+    t = s;
+    memset(t.quants, 0, sizeof t.quants);
+    fast->quantise(s.values, LENGTH, t.quants, t.scales, t.sums);
+    assert_memory_equal(s.quants, t.quants, sizeof s.quants);
+    assert_memory_equal(s.scales, t.scales, sizeof s.scales);
+}
+
+static void numbers_that_are_none_are_quantised_to_nothing(void **state)
+{
+    (void)state;
+    static const float strange[] = {NAN, INFINITY, -INFINITY, 1e-38F, 0, 3e38F};
+    const struct dot_ops *all[] = {dot_plain(), dot_best()};
+    for (size_t o = 0; o < 2; o++) {
+        for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+            float values[DOT_BLOCK] = {0};
+            int8_t quants[DOT_BLOCK];
+            float scale = -1;
+            float sum = -1;
+            values[7] = strange[i];
+            all[o]->quantise(values, DOT_BLOCK, quants, &scale, &sum);
+            assert_true(isfinite(scale) && isfinite(sum));
+            assert_true(quants[7] == 0 || strange[i] > 1);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(halves_convert_there_and_back),
+        cmocka_unit_test(halves_round_to_nearest_even),
+        cmocka_unit_test(every_kind_of_weights_means_what_it_expands_to),
+        cmocka_unit_test(known_blocks_expand_to_known_weights),
+        cmocka_unit_test(fast_functions_say_what_plain_ones_say),
+        cmocka_unit_test(fast_helpers_say_what_plain_ones_say),
+        cmocka_unit_test(numbers_that_are_none_are_quantised_to_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
