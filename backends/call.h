@@ -29,6 +29,12 @@ enum call_state {
     CALL_DONE,      /* nothing more will arrive; `outcome` is set; `in` may still hold bytes */
 };
 
+struct call_endpoint { /* where an expert is that has no fixed url: a process that was started */
+    struct str url;    /* of the API's root */
+    struct str socket; /* path of a socket file, instead of the url's host; "": none */
+    uint64_t serial;   /* of this start: from expert_serial */
+};
+
 struct call_request {
     const struct expert *expert; /* outlives the call: the owner holds the snapshot */
     struct str body;             /* bytes to send; borrowed until the call is destroyed */

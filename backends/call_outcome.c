@@ -14,6 +14,7 @@ const char *call_outcome_text(enum call_outcome outcome)
         [CALL_TOO_BIG] = "too_big",
         [CALL_BAD_REPLY] = "bad_reply",
         [CALL_NO_MEMORY] = "no_memory",
+        [CALL_NOT_READY] = "not_ready",
         [CALL_CANCELLED] = "cancelled",
     };
     return texts[outcome];

@@ -12,6 +12,7 @@ enum call_outcome {
     CALL_TOO_BIG,   /* more than the expert's reply_bytes */
     CALL_BAD_REPLY, /* not HTTP, or a head that breaks the rules */
     CALL_NO_MEMORY,
+    CALL_NOT_READY, /* a managed process could not be started, or not in time */
     CALL_CANCELLED, /* by call_cancel */
 };
 

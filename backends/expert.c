@@ -6,6 +6,7 @@
 
 #include "backends/http1.h"
 #include "backends/kernel.h"
+#include "backends/managed.h"
 
 static const char *const dialects[] = {"openai", NULL};
 static const char *const localities[] = {"local", "remote", "unset", NULL};
@@ -182,6 +183,12 @@ static const struct key rows[] = {
      .example = "{calc: {}}",
      .decode = decode_kernel,
      .custom_type = "object"},
+    {.name = "process",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct expert, process_spec),
+     .sentence =
+         "a model server on this machine that the gateway starts and stops, instead of a url",
+     .block = &process_keys},
     {.name = "dialect",
      .type = KEY_CHOICE,
      .offset = offsetof(struct expert, dialect),
@@ -212,7 +219,8 @@ static const struct key rows[] = {
      .offset = offsetof(struct expert, locality),
      .fallback = "unset",
      .choices = localities,
-     .sentence = "where prompts go: local or remote; unset: kernels are local, urls remote"},
+     .sentence =
+         "where prompts go: local or remote; unset: kernels and processes are local, urls remote"},
     {.name = "price",
      .type = KEY_CUSTOM,
      .offset = offsetof(struct expert, price),
@@ -337,25 +345,44 @@ static void read_capabilities(struct expert *e, struct key_reader *reader, struc
     }
 }
 
-enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
+uint64_t expert_serial(void)
 {
-    /* Written by whoever builds a snapshot, read through the experts; only uniqueness matters. */
+    /* Written by whoever builds a snapshot or starts a process; only uniqueness matters. */
     static atomic_uint_fast64_t next_serial = 1;
 
-    size_t errors = reader->diags->errors;
-    bool has_kernel = e->kernel_spec.builtin != NULL;
-    e->index = index;
-    e->serial = atomic_fetch_add(&next_serial, 1);
-    if (e->model.len == 0) {
-        e->model = e->id.name;
-    }
-    if (has_kernel == (e->url.len > 0)) {
+    return atomic_fetch_add(&next_serial, 1);
+}
+
+bool expert_is_managed(const struct expert *e)
+{
+    return e->process_spec.argv.count > 0;
+}
+
+/* It answers from exactly one place. */
+static void check_place(const struct expert *e, struct key_reader *reader, struct str file)
+{
+    int places = (e->kernel_spec.builtin != NULL ? 1 : 0) + (e->url.len > 0 ? 1 : 0) +
+                 (expert_is_managed(e) ? 1 : 0);
+    if (places != 1) {
         complain(reader, file, e,
-                 has_kernel ? "has both a url and a kernel" : "needs a url or a kernel");
-    } else if (!has_kernel && !check_url(e->url)) {
+                 places > 1 ? "has more than one of url, kernel and process"
+                            : "needs a url, a kernel or a process with argv");
+    } else if (e->url.len > 0 && !check_url(e->url)) {
         complain(reader, file, e,
                  "needs a url like https://host:port/v1, without user, query or fragment");
     }
+}
+
+enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
+{
+    size_t errors = reader->diags->errors;
+    bool has_kernel = e->kernel_spec.builtin != NULL;
+    e->index = index;
+    e->serial = expert_serial();
+    if (e->model.len == 0) {
+        e->model = e->id.name;
+    }
+    check_place(e, reader, file);
     if (!check_header_value(e->key)) {
         complain(reader, file, e, "has a key with control characters");
     }
@@ -363,7 +390,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         e->url.len--;
     }
     if (e->locality == EXPERT_LOCALITY_UNSET) {
-        e->locality = has_kernel ? EXPERT_LOCAL : EXPERT_REMOTE;
+        e->locality = has_kernel || expert_is_managed(e) ? EXPERT_LOCAL : EXPERT_REMOTE;
     }
     if (expert_tls_is_set(&e->tls) && !str_starts_with(e->url, STR("https://"))) {
         complain(reader, file, e, "has a tls block, which needs a url with https://");
@@ -377,7 +404,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         return ST_INVALID;
     }
     if (!has_kernel) {
-        e->is_near = http1_fits(e);
+        e->is_near = expert_is_managed(e) || http1_fits(e);
         return ST_OK;
     }
     e->price.is_set = true;
@@ -386,6 +413,8 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
 
 void expert_fini(struct expert *e)
 {
+    managed_unref(e->managed);
+    e->managed = NULL;
     expert_tls_fini(&e->tls);
     if (e->kernel != NULL) {
         kernel_unref(e->kernel);

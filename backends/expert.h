@@ -8,11 +8,13 @@
 #include "backends/caching.h"
 #include "backends/edits.h"
 #include "backends/expert_tls.h"
+#include "backends/process_spec.h"
 #include "base/keys.h"
 #include "base/status.h"
 #include "base/str.h"
 
 struct kernel;
+struct managed;
 struct kernel_builtin;
 
 enum expert_locality {
@@ -68,8 +70,9 @@ struct expert {
     struct key_id id; /* its name */
     struct str url;   /* of the API's root, e.g. https://med.example/v1; empty for kernels */
     struct expert_kernel kernel_spec;
-    int dialect;      /* index: openai */
-    struct str model; /* what the upstream calls it; empty: the expert's name */
+    struct process_spec process_spec; /* without argv: it is not managed */
+    int dialect;                      /* index: openai */
+    struct str model;                 /* what the upstream calls it; empty: the expert's name */
     struct str key;
     struct expert_tls tls;
     int locality; /* enum expert_locality */
@@ -89,8 +92,9 @@ struct expert {
     uint64_t serial;       /* unique in the process, never reused */
     unsigned capabilities; /* bits; all set when capability_names is absent */
     bool declares_capabilities;
-    struct kernel *kernel; /* NULL for remote experts */
-    bool is_near;          /* http1.h serves its url, else libcurl */
+    struct kernel *kernel;   /* NULL for remote experts */
+    struct managed *managed; /* of a managed one in a running server, a reference; else NULL */
+    bool is_near;            /* http1.h serves its url, else libcurl */
 };
 
 extern const struct keys expert_keys;
@@ -104,6 +108,10 @@ MUST_CHECK enum status expert_build(struct expert *e, size_t index, struct key_r
 /* Destroys the kernel and lets go of certificates, if any. The rest lives in the arena. */
 void expert_fini(struct expert *e);
 
+/* A number that no expert, nor start of one's process, has had. Any thread. */
+uint64_t expert_serial(void);
+
+bool expert_is_managed(const struct expert *e);
 bool expert_is_local(const struct expert *e);
 
 /* What tokens cost here, rounded up to a nano-USD; at most INT64_MAX. EXPERT_COST_UNKNOWN where no

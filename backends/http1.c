@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "backends/call_watch.h"
@@ -33,7 +34,15 @@ union address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
+    struct sockaddr_un local;
 };
+
+static socklen_t address_len(const union address *a)
+{
+    return a->any.sa_family == AF_INET    ? sizeof a->v4
+           : a->any.sa_family == AF_INET6 ? sizeof a->v6
+                                          : sizeof a->local;
+}
 
 /* What all calls to one expert share. Calls and connections hold references. */
 struct pool {
@@ -148,6 +157,18 @@ static size_t find_addresses(const struct target *t, union address *addresses)
     return set_address(&addresses[0], t->is_ipv6 ? AF_INET6 : AF_INET, host, t->port) ? 1 : 0;
 }
 
+/* The address of a socket file; 0: its path is too long. */
+static size_t find_socket(struct str path, union address *a)
+{
+    memset(a, 0, sizeof *a);
+    a->local.sun_family = AF_UNIX;
+    if (path.len >= sizeof a->local.sun_path) {
+        return 0;
+    }
+    memcpy(a->local.sun_path, path.ptr, path.len);
+    return 1;
+}
+
 bool http1_fits(const struct expert *expert)
 {
     struct target target;
@@ -193,7 +214,7 @@ static enum status write_request_head(struct pool *pool, const struct expert *ex
     return st;
 }
 
-static struct pool *make_pool(const struct expert *expert)
+static struct pool *make_pool(const struct expert *expert, const struct call_endpoint *at)
 {
     struct target target;
     struct pool *pool = mem_zalloc(1, sizeof *pool);
@@ -201,12 +222,13 @@ static struct pool *make_pool(const struct expert *expert)
         return NULL;
     }
     pool->refs = 1;
-    pool->serial = expert->serial;
-    if (!take_apart(expert->url, &target) || write_request_head(pool, expert, &target) != ST_OK) {
+    pool->serial = at->serial;
+    if (!take_apart(at->url, &target) || write_request_head(pool, expert, &target) != ST_OK) {
         unref_pool(pool);
         return NULL;
     }
-    pool->address_count = find_addresses(&target, pool->addresses);
+    pool->address_count = at->socket.len > 0 ? find_socket(at->socket, pool->addresses)
+                                             : find_addresses(&target, pool->addresses);
     return pool;
 }
 
@@ -262,7 +284,8 @@ static void retire_pool(struct pool *pool)
     unref_pool(pool);
 }
 
-static struct pool *pool_of(struct http1 *h, const struct expert *expert)
+static struct pool *pool_of(struct http1 *h, const struct expert *expert,
+                            const struct call_endpoint *at)
 {
     if (expert->index >= h->pool_count) {
         size_t count = expert->index + 16;
@@ -275,9 +298,9 @@ static struct pool *pool_of(struct http1 *h, const struct expert *expert)
         h->pool_count = count;
     }
     struct pool **pool = &h->pools[expert->index];
-    if (*pool == NULL || (*pool)->serial != expert->serial) {
+    if (*pool == NULL || (*pool)->serial != at->serial) {
         retire_pool(*pool);
-        *pool = make_pool(expert);
+        *pool = make_pool(expert, at);
     }
     return *pool;
 }
@@ -344,8 +367,7 @@ static enum status connect_next(struct http1_call *hc)
             return ST_IO;
         }
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* only slower without */
-        socklen_t len = a->any.sa_family == AF_INET ? sizeof a->v4 : sizeof a->v6;
-        if (connect(fd, &a->any, len) != 0 && errno != EINPROGRESS) {
+        if (connect(fd, &a->any, address_len(a)) != 0 && errno != EINPROGRESS) {
             (void)close(fd);
             continue;
         }
@@ -607,7 +629,15 @@ static struct http1_call *create_call(struct http1 *h, struct pool *pool,
 
 enum status http1_call(struct http1 *h, const struct call_request *request, struct call **ret_call)
 {
-    struct pool *pool = pool_of(h, request->expert);
+    const struct expert *expert = request->expert;
+    const struct call_endpoint at = {expert->url, STR(""), expert->serial};
+    return http1_call_at(h, request, &at, ret_call);
+}
+
+enum status http1_call_at(struct http1 *h, const struct call_request *request,
+                          const struct call_endpoint *at, struct call **ret_call)
+{
+    struct pool *pool = pool_of(h, request->expert, at);
     struct http1_call *hc = pool == NULL ? NULL : create_call(h, pool, request);
     if (hc == NULL) {
         return ST_NO_MEMORY;

@@ -24,5 +24,9 @@ bool http1_fits(const struct expert *expert);
 MUST_CHECK enum status http1_call(struct http1 *h, const struct call_request *request,
                                   struct call **ret_call);
 
+/* The same to a place that is not the expert's url; `at` is lent. */
+MUST_CHECK enum status http1_call_at(struct http1 *h, const struct call_request *request,
+                                     const struct call_endpoint *at, struct call **ret_call);
+
 /* Closes idle connections: after a reload. */
 void http1_forget_idle(struct http1 *h);

@@ -58,6 +58,9 @@ void resident_enter(struct resident *e, enum residency_state state, int64_t now_
     } else if (state == RESIDENCY_COLD) {
         e->is_unwished = false;
     }
+    if (state == RESIDENCY_COLD || state == RESIDENCY_FAILED) {
+        e->busy = 0; /* there is no process: what ran in it has ended with it */
+    }
     e->state = state;
     e->since_ms = now_ms;
 }

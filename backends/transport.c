@@ -459,6 +459,12 @@ enum status transport_call(struct transport *t, const struct call_request *reque
     return ST_OK;
 }
 
+enum status transport_call_at(struct transport *t, const struct call_request *request,
+                              const struct call_endpoint *at, struct call **ret_call)
+{
+    return http1_call_at(t->http1, request, at, ret_call);
+}
+
 void transport_give_back(struct transport *t, struct remote_call *rc)
 {
     t->calls--;

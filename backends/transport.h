@@ -22,6 +22,10 @@ void transport_destroy(struct transport *t);
 MUST_CHECK enum status transport_call(struct transport *t, const struct call_request *request,
                                       struct call **ret_call);
 
+/* Starts a call to an expert's process, at the place where it listens; `at` is lent. ST_NO_MEMORY. */
+MUST_CHECK enum status transport_call_at(struct transport *t, const struct call_request *request,
+                                         const struct call_endpoint *at, struct call **ret_call);
+
 /* Does what libcurl wants done at once. Call it before each loop_turn. */
 void transport_turn(struct transport *t);
 

@@ -112,6 +112,44 @@ static void check_key(const struct builder *b, const struct yaml_node *key)
     }
 }
 
+/* Whether a value stands in a list or mapping under "argv" or "env": of a command. */
+static bool is_of_command(const struct builder *b)
+{
+    if (b->depth < 2 || b->frames[b->depth - 2].node->kind != YAML_MAPPING) {
+        return false;
+    }
+    struct str key = b->pending[b->frames[b->depth - 1].first - 2]->text; /* then the list itself */
+    return str_eq(key, STR("argv")) || str_eq(key, STR("env"));
+}
+
+/* In commands ${PORT} and ${SOCKET} stay: they are known when the command is run. So their dollar is
+ * doubled, which the expansion undoes. */
+static enum status keep_places(const struct builder *b, struct str *text)
+{
+    static const struct str places[] = {STR_INIT("${PORT}"), STR_INIT("${SOCKET}")};
+    struct str done = STR("");
+    struct str rest = *text;
+    while (rest.len > 0) {
+        size_t at = rest.len;
+        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+            size_t found = str_find(rest, places[i]);
+            at = found < at ? found : at;
+        }
+        bool is_place = at < rest.len;
+        bool is_escaped = is_place && at > 0 && rest.ptr[at - 1] == '$';
+        done = arena_printf(b->arena, "%.*s%.*s%s", STR_ARG(done), (int)at, rest.ptr,
+                            !is_place    ? ""
+                            : is_escaped ? "$"
+                                         : "$$");
+        if (done.ptr == NULL) {
+            return ST_NO_MEMORY;
+        }
+        rest = str_slice(rest, is_place ? at + 1 : at, rest.len);
+    }
+    *text = done;
+    return ST_OK;
+}
+
 /* Copies the scalar's text and, in values, replaces ${}. A bad reference is reported and leaves the
  * text empty. */
 static enum status fill_scalar(const struct builder *b, struct yaml_node *node, struct str raw)
@@ -131,6 +169,10 @@ static enum status fill_scalar(const struct builder *b, struct yaml_node *node, 
 
     struct str why = STR("");
     struct str expanded = STR("");
+    bool has_place = str_find(node->text, STR("${")) < node->text.len && is_of_command(b);
+    if (has_place && keep_places(b, &node->text) != ST_OK) {
+        return ST_NO_MEMORY;
+    }
     enum status st = yaml_env_expand(node->text, b->arena, &expanded, &node->is_from_env, &why);
     if (st == ST_INVALID) {
         REPORT(b, node->pos, "%.*s", STR_ARG(why));

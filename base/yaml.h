@@ -4,6 +4,8 @@
  * through the parser (libyaml needs over 20 s for 100,000 brackets; here they take 1 ms).
  * ${NAME} and ${NAME:-default} in scalars are replaced from the environment (after parsing, so a
  * value can never change the structure); $$ is a dollar. A missing name without default is an error.
+ * Under the keys argv and env, ${PORT} and ${SOCKET} stay as they are: they are filled in when the
+ * command is run.
  * Lifetime: nodes live in the arena that is passed in. */
 #pragma once
 

@@ -265,7 +265,7 @@ static enum status decode_workers(struct key_reader *reader, const struct yaml_n
 const struct keys *conf_keys(void)
 {
     enum {
-        OWN_ROWS = 6,
+        OWN_ROWS = 7,
         ROWS = OWN_ROWS + ROUTES_ROW_COUNT
     };
 
@@ -305,6 +305,11 @@ const struct keys *conf_keys(void)
                                .offset = offsetof(struct conf, cache),
                                .sentence = "the answers that categories and experts keep",
                                .block = &cache_keys};
+        rows[6] = (struct key){.name = "local",
+                               .type = KEY_BLOCK,
+                               .offset = offsetof(struct conf, local),
+                               .sentence = "what managed processes may take together",
+                               .block = &local_keys};
         for (size_t i = 0; i < ROUTES_ROW_COUNT; i++) {
             rows[OWN_ROWS + i] = routes_rows[i];
             rows[OWN_ROWS + i].offset += offsetof(struct conf, routes);

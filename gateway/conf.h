@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/process_spec.h"
 #include "base/keys.h"
 #include "gateway/api_key.h"
 #include "gateway/budgets.h"
@@ -65,6 +66,7 @@ struct conf {
     struct conf_cache cache;
     struct key_array budgets; /* of struct budget */
     struct tenants tenants;
+    struct local_settings local;
     struct routes routes;
     const struct key_path *files; /* that the file names; in its arena */
 };

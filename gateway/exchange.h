@@ -195,4 +195,6 @@ enum status pages_models(struct exchange *x, struct buf *out);
 enum status pages_model(struct exchange *x, struct buf *out); /* ST_NOT_FOUND */
 enum status pages_route(struct exchange *x, struct buf *out);
 enum status pages_health(struct exchange *x, struct buf *out);
+enum status pages_processes(struct exchange *x, struct buf *out);
+enum status pages_expert(struct exchange *x, struct buf *out); /* ST_NOT_FOUND */
 enum status pages_metrics(struct exchange *x, struct buf *out);

@@ -2,6 +2,7 @@
  * steps decide when. */
 #include <inttypes.h>
 
+#include "backends/managed.h"
 #include "base/json_write.h"
 #include "base/log.h"
 #include "gateway/cache.h"
@@ -256,8 +257,45 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     if (st == ST_OK) {
         st = quotas_write_metrics(w->quotas, out);
     }
+    if (st == ST_OK && x->snapshot->managed != NULL) {
+        st = managed_set_write_metrics(x->snapshot->managed, out);
+    }
     if (st == ST_OK && w->learner != NULL) {
         st = learner_write_metrics(w->learner, out);
     }
     return st;
+}
+
+enum status pages_processes(struct exchange *x, struct buf *out)
+{
+    return x->snapshot->managed == NULL ? buf_append(out, STR("[]"))
+                                        : managed_set_write_json(x->snapshot->managed, out);
+}
+
+/* POST /admin/experts/NAME/load and /unload. What it leads to is seen in /admin/processes. */
+enum status pages_expert(struct exchange *x, struct buf *out)
+{
+    static const struct {
+        struct str verb;
+        void (*act)(struct managed *m);
+    } verbs[] = {
+        {STR_INIT("/load"), managed_load},
+        {STR_INIT("/unload"), managed_unload},
+    };
+
+    struct str path = http_request_path(x->http);
+    struct str rest = str_slice(path, x->endpoint->path.len, path.len);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (!str_ends_with(rest, verbs[i].verb)) {
+            continue;
+        }
+        struct str name = str_slice(rest, 0, rest.len - verbs[i].verb.len);
+        const struct expert *e = routes_expert(&x->snapshot->conf.routes, name);
+        if (e != NULL && e->managed != NULL) {
+            verbs[i].act(e->managed);
+            return buf_printf(out, "{\"accepted\":true,\"wait_ms\":%" PRId64 "}",
+                              managed_wait_ms(e->managed));
+        }
+    }
+    return ST_NOT_FOUND;
 }

@@ -64,6 +64,8 @@
     X(QUEUE_FULL, 503, "api_error", "overloaded", "Too many requests wait for this expert.")         \
     X(UNAVAILABLE, 503, "api_error", "experts_unavailable",                                          \
       "None of the experts for this request takes requests now.")                                    \
+    X(EXPERT_NOT_READY, 503, "api_error", "expert_not_ready",                                        \
+      "The expert's process is not running.")                                                        \
     X(STATE_OFF, 503, "api_error", "state_off",                                                      \
       "This gateway stores nothing: its configuration has no state block.")                          \
     X(STATE_BUSY, 503, "api_error", "state_busy", "Too much waits for the disk already.")            \

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "backends/kernel_pool.h"
+#include "backends/managed.h"
 #include "backends/transport.h"
 #include "base/container.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@
 
 enum {
     SESSIONS = 65536, /* conversations that keep their expert: 1 MB, touched as it fills */
+    PATH_BYTES = 4096,
     ACCESS_LOG_MODE = 0640,
     PROMPT_LOG_MODE = 0600,
     MALLOC_KEEP_BYTES = 64 * 1024 * 1024, /* measured: -16 % CPU at 100 kB bodies */
@@ -56,6 +58,7 @@ struct process {
     struct sessions *sessions;
     struct retry_budget retries;
     struct quotas *quotas;
+    struct managed_set *managed; /* NULL: no expert was ever a process */
     struct cache *cache;
     bool is_exposed; /* the listener of this start takes clients from other machines */
     bool is_admin_exposed;
@@ -286,13 +289,63 @@ static enum status confine(const struct process *p)
         .folders = &conf->server.sandbox_read,
         .state_file = conf->state.path,
         .logs = {path_of(conf->server.access_log), conf->privacy.prompt_log.path},
-        .exec = false, /* nothing here starts programs */
+        .exec = p->managed != NULL,
     };
     if (conf->state.path.len > 0) {
         enum status st = db_make_folders(conf->state.path.ptr);
         (void)st; /* whoever opens the file says what is wrong */
     }
     return sandbox_enter((enum sandbox_mode)conf->server.sandbox, &needs);
+}
+
+static bool has_managed(const struct snapshot *s)
+{
+    const struct expert *experts = s->conf.routes.experts.items;
+    for (size_t i = 0; i < s->conf.routes.experts.count; i++) {
+        if (expert_is_managed(&experts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Before the sandbox: what a killed gateway left behind can be ended only from outside. The record that
+ * names it stands beside the state file. */
+static enum status create_managed(struct process *p)
+{
+    char record[PATH_BYTES] = "";
+    struct str path = p->snapshot->conf.state.path;
+    if (!has_managed(p->snapshot)) {
+        return ST_OK;
+    }
+    if (path.len > 0 && path.len < sizeof record - sizeof ".children") {
+        (void)snprintf(record, sizeof record, "%.*s.children", STR_ARG(path));
+        enum status st = db_make_folders(record);
+        (void)st; /* whoever opens the state file says what is wrong */
+    }
+    return managed_set_create(str_from(record), &p->managed);
+}
+
+/* Gives its managed experts their processes; the last thing before a snapshot is used, because they may
+ * start at once. */
+static enum status join_managed(struct process *p, struct snapshot *s)
+{
+    struct key_array *experts = &s->conf.routes.experts;
+    if (p->managed == NULL && !has_managed(s)) {
+        return ST_OK;
+    }
+    if (p->managed == NULL) {
+        log_write(LOG_ERROR, "process",
+                  "this gateway was started without managed experts, and has given up starting "
+                  "programs: the first one needs a restart");
+        return ST_INVALID;
+    }
+    s->managed = p->managed;
+    enum status st = managed_set_join(p->managed, experts->items, experts->count, &s->conf.local);
+    if (st != ST_OK) {
+        log_write(LOG_ERROR, "process", "cannot manage processes: %s", status_text(st));
+    }
+    return st;
 }
 
 static enum status start(struct process *p)
@@ -303,7 +356,10 @@ static enum status start(struct process *p)
         return st;
     }
     const struct conf_server *server = &p->snapshot->conf.server;
-    st = confine(p);
+    st = create_managed(p);
+    if (st == ST_OK) {
+        st = confine(p);
+    }
     if (st != ST_OK) {
         return st;
     }
@@ -345,6 +401,9 @@ static enum status start(struct process *p)
     }
     if (st == ST_OK) {
         st = mark_revoked(p, p->snapshot);
+    }
+    if (st == ST_OK) {
+        st = join_managed(p, p->snapshot);
     }
     return st == ST_OK ? start_workers(p) : st;
 }
@@ -449,6 +508,9 @@ static void reload(struct process *p)
     if (st == ST_OK) {
         st = mark_revoked(p, fresh);
     }
+    if (st == ST_OK) {
+        st = join_managed(p, fresh);
+    }
     for (size_t i = 0; st == ST_OK && i < p->started; i++) {
         worker_switch(p->workers[i], fresh);
     }
@@ -494,6 +556,7 @@ static void stop(struct process *p)
         worker_join(p->workers[i]);
     }
     mem_free(p->workers);
+    managed_set_stop(p->managed);
     state_close(p->state);
     learner_destroy(p->learner);
     recent_destroy(p->recent);
@@ -505,6 +568,7 @@ static void stop(struct process *p)
     sessions_destroy(p->sessions);
     budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
+    managed_set_destroy(p->managed);
     quotas_destroy(p->quotas);
     cache_destroy(p->cache);
 }

@@ -33,6 +33,22 @@ static void destroy(struct snapshot_box *box)
     mem_free(box);
 }
 
+/* What single experts cannot know: groups and memory of all. */
+static enum status check_processes(const struct conf *conf, struct key_reader *reader,
+                                   struct str file)
+{
+    const struct expert *experts = conf->routes.experts.items;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < conf->routes.experts.count; i++) {
+        if (expert_is_managed(&experts[i]) &&
+            process_spec_check(&experts[i].process_spec, &experts[i].id, &conf->local, reader,
+                               file) != ST_OK) {
+            st = ST_INVALID;
+        }
+    }
+    return st;
+}
+
 static enum status build(struct snapshot_box *box, struct str text, struct str file,
                          struct diags *diags)
 {
@@ -55,6 +71,9 @@ static enum status build(struct snapshot_box *box, struct str text, struct str f
     }
     if (st == ST_OK) {
         st = routes_build(&conf->routes, &reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = check_processes(conf, &reader, root->file);
     }
     if (st == ST_OK) {
         st = tenants_build(&conf->tenants, &conf->routes, &reader, root->file);

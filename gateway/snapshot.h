@@ -11,12 +11,15 @@
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
 
+struct managed_set;
+
 struct snapshot {
     struct conf conf;
     uint64_t generation;           /* counts loads in this process, from 1 */
     struct digest digest;          /* of the file as it is written, not of what ${} stand for */
     unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
     unsigned char *expert_slots;   /* by expert index */
+    struct managed_set *managed;   /* the process's; NULL: no expert is a process */
     unsigned char *language_slots; /* by index of the language; NULL without tables */
 };
 

@@ -1,5 +1,6 @@
 /* EX_DISPATCH: the next attempt of the plan becomes a call. */
 #include "backends/kernel_pool.h"
+#include "backends/managed.h"
 #include "backends/transport.h"
 #include "base/log.h"
 #include "gateway/attempt.h"
@@ -25,6 +26,9 @@ static enum status start_call(struct exchange *x, struct str body)
                                    .first_due_ms = f->first_ms,
                                    .wake = exchange_wake,
                                    .owner = x};
+    if (e->managed != NULL) {
+        return managed_call(x->worker->transport, x->worker->loop, &request, &x->call);
+    }
     if (e->kernel == NULL) {
         return transport_call(x->worker->transport, &request, &x->call);
     }
@@ -131,6 +135,9 @@ enum step_result step_dispatch(struct exchange *x)
     const struct plan_outcome full = {CALL_OK, 503, REPLY_ERROR_OTHER, false, -1};
     attempt_settle(x, CALL_NO_MEMORY);
     x->retry_after_s = 1;
+    if (x->expert->managed != NULL) {
+        x->retry_after_s += managed_wait_ms(x->expert->managed) / 1000;
+    }
     return st == ST_TOO_BIG ? go_on(x, &full, "queue_full", PROBLEM_QUEUE_FULL, STR(""))
                             : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
 }

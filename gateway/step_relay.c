@@ -27,6 +27,8 @@ static enum problem problem_of(enum call_outcome outcome)
         return PROBLEM_EXPERT_TOO_BIG;
     case CALL_NO_MEMORY:
         return PROBLEM_NO_MEMORY;
+    case CALL_NOT_READY:
+        return PROBLEM_EXPERT_NOT_READY;
     case CALL_OK: /* a reply that is no answer */
     case CALL_BAD_REPLY:
     case CALL_CANCELLED:
@@ -78,6 +80,9 @@ static enum step_result fail(struct exchange *x, enum call_outcome outcome)
         return STEP_MORE;
     }
     enum problem problem = problem_of(outcome);
+    if (outcome == CALL_NOT_READY) {
+        x->retry_after_s = x->call->retry_after_s;
+    }
     attempt_settle(x, outcome);
     x->reason = call_outcome_text(outcome);
     return exchange_refuse(x, problem, sentence(x, problem), STR(""));

@@ -173,6 +173,7 @@ static void *run(void *arg)
     while (w->state_jobs > 0 || (w->cache_seats > 0 && w->exchanges == 0)) {
         turn(w, ABORT_WAIT_MS);
     }
+    (void)loop_turn(w->loop, 0); /* what was posted for calls that had gone is freed there */
     flush_log(w);
     return NULL;
 }

@@ -51,6 +51,7 @@ enum plan_cause plan_cause_of(const struct plan_outcome *outcome)
         return cause_of_status(outcome);
     case CALL_CONNECT_FAILED:
     case CALL_CONNECT_TIMEOUT:
+    case CALL_NOT_READY:
         return PLAN_CONNECT;
     case CALL_FIRST_TOKEN_TIMEOUT:
     case CALL_IDLE_TIMEOUT:

@@ -102,8 +102,9 @@ static void urls_must_be_whole_and_plain(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char members[128];
         (void)snprintf(members, sizeof members, "url: '%s'", bad[i]);
-        check_refused(members, bad[i][0] == '\0' ? "expert \"e\" needs a url or a kernel"
-                                                 : "expert \"e\" needs a url like https://");
+        check_refused(members, bad[i][0] == '\0'
+                                   ? "expert \"e\" needs a url, a kernel or a process with argv"
+                                   : "expert \"e\" needs a url like https://");
     }
 }
 
@@ -128,8 +129,9 @@ static void slashes_at_the_end_of_a_url_go(void **state)
 static void an_expert_has_a_url_or_a_kernel(void **state)
 {
     (void)state;
-    check_refused("", "expert \"e\" needs a url or a kernel");
-    check_refused("url: 'http://h/v1', kernel: echo", "expert \"e\" has both a url and a kernel");
+    check_refused("", "expert \"e\" needs a url, a kernel or a process with argv");
+    check_refused("url: 'http://h/v1', kernel: echo",
+                  "expert \"e\" has more than one of url, kernel and process");
     check_refused("kernel: nothing", "\"kernel\" must be one of ");
     check_refused("kernel: {echo: {}, calc: {}}", "\"kernel\" must be one of ");
     check_refused("kernel: [echo]", "\"kernel\" must be one of ");

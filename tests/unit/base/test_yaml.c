@@ -347,6 +347,25 @@ static void references_are_replaced_in_values(void **state)
     assert_false(yaml_get(fx.root, STR("dollars"))->is_from_env);
 }
 
+/* They are filled in when the command is run, whatever our own environment calls PORT. */
+static void places_in_commands_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("PORT", "80", 1), 0);
+
+    parse(STR(
+        "a: {argv: [s, \"${PORT}\", \"x${SOCKET}y\"], env: {P: \"${PORT}\"}, b: \"${PORT}\"}\n"));
+
+    assert_int_equal(fx.st, ST_OK);
+    const struct yaml_node *a = yaml_get(fx.root, STR("a"));
+    const struct yaml_node *argv = yaml_get(a, STR("argv"));
+    test_assert_str(argv->items[1]->text, STR("${PORT}"));
+    test_assert_str(argv->items[2]->text, STR("x${SOCKET}y"));
+    test_assert_str(yaml_get(yaml_get(a, STR("env")), STR("P"))->text, STR("${PORT}"));
+    test_assert_str(yaml_get(a, STR("b"))->text, STR("80"));
+    assert_int_equal(unsetenv("PORT"), 0);
+}
+
 static void a_word_from_the_environment_is_no_null(void **state)
 {
     (void)state;
@@ -453,6 +472,7 @@ int main(void)
         TEST(a_file_over_the_ceiling_is_refused),
         TEST(brackets_in_text_do_not_count_as_nesting),
         TEST(references_are_replaced_in_values),
+        TEST(places_in_commands_stay),
         TEST(a_word_from_the_environment_is_no_null),
         TEST(bad_references_are_refused),
         TEST(a_file_is_loaded_from_disk),

@@ -1,0 +1,366 @@
+"""Managed experts: real child processes of a fake model server, through all that may happen to them."""
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+from gateway import Gateway
+from wire import PATIENCE_S, exchange
+
+FAKE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib",
+                    "fake_model.py")
+
+
+def is_alive(pid):
+    """A zombie is gone: it only waits to be counted."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(what, seconds=PATIENCE_S):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        got = what()
+        if got:
+            return got
+        time.sleep(0.02)
+    raise AssertionError("it did not come to be in time")
+
+
+class House:
+    """A gateway with managed experts. experts: name -> (arguments of the fake, keys of process)."""
+
+    def __init__(self, experts, local="", categories=None, state=False, workers=2, extra=""):
+        self.folder = tempfile.TemporaryDirectory(prefix="expertd-managed-")
+        self.starts_path = os.path.join(self.folder.name, "starts")
+        self.flag = os.path.join(self.folder.name, "flag")
+        self.local = local
+        self.state = state
+        self.workers = workers
+        self.categories = categories
+        self.extra = extra
+        self.gateway = Gateway(self.config(experts))
+
+    def config(self, experts):
+        text = f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: {self.workers}}}\n"
+        if self.state:
+            text += f"state: {{path: {self.folder.name}/e.db}}\n"
+        text += f"local: {{{self.local}}}\nexperts:\n"
+        for name, (arguments, keys) in experts.items():
+            place = "--socket, '${SOCKET}'" if "socket" in arguments else "--port, '${PORT}'"
+            words = [a for a in arguments if a != "socket"]
+            argv = ", ".join([f"'{sys.executable}'", f"'{FAKE}'", place, f"--name, {name}",
+                              f"--starts, '{self.starts_path}'", *(f"'{w}'" for w in words)])
+            text += f"  {name}:\n    process: {{argv: [{argv}]{keys}}}\n"
+        members = self.categories or ", ".join(
+            f"{{expert: {name}, score: {0.9 - 0.01 * i}}}" for i, name in enumerate(experts))
+        return text + f"categories: {{general: {{experts: [{members}]}}}}\n" + self.extra
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            if self.gateway.is_alive():
+                self.gateway.stop()
+        finally:
+            self.folder.cleanup()
+
+    def ask(self, model, stream=False):
+        document = {"model": model, "stream": stream,
+                    "messages": [{"role": "user", "content": "hello"}]}
+        return exchange(self.gateway.port, "POST", "/v1/chat/completions", [],
+                        json.dumps(document).encode())
+
+    def words(self, model):
+        """[name, pid] of who answered."""
+        reply = self.ask(model)
+        assert reply.status == 200, (reply.status, reply.body(), self.gateway.output())
+        return json.loads(reply.body())["choices"][0]["message"]["content"].split()
+
+    def ask_at_once(self, models):
+        replies = [None] * len(models)
+
+        def one(i):
+            replies[i] = self.ask(models[i])
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(len(models))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return replies
+
+    def admin(self, method, path):
+        reply = exchange(self.gateway.admin, method, path, [], b"" if method == "POST" else None)
+        return reply.status, json.loads(reply.body())
+
+    def process(self, name):
+        found = [p for p in self.admin("GET", "/admin/processes")[1]
+                 if p["expert"] == name and not p["retired"]]
+        assert len(found) == 1, found
+        return found[0]
+
+    def wait_state(self, name, state):
+        return wait_until(lambda: (lambda p: p if p["state"] == state else None)(self.process(name)))
+
+    def starts(self):
+        try:
+            with open(self.starts_path, encoding="utf-8") as f:
+                return [line.split() for line in f]
+        except FileNotFoundError:
+            return []
+
+
+def test_twenty_callers_of_a_cold_expert_share_one_start():
+    with House({"a": (["--load-ms", "300"], "")}) as h:
+        replies = h.ask_at_once(["a"] * 20)
+        assert [r.status for r in replies] == [200] * 20, [r.status for r in replies]
+        assert len(h.starts()) == 1, h.starts()
+        p = h.process("a")
+        assert (p["state"], p["starts"], p["waiting"], p["busy"]) == ("ready", 1, 0, 0), p
+        assert p["load_ms"] >= 300, p
+
+
+def test_a_socket_file_serves_as_well_as_a_port():
+    with House({"a": (["socket"], "")}) as h:
+        assert h.words("a")[0] == "a"
+        reply = h.ask("a", stream=True)
+        assert reply.status == 200 and b"[DONE]" in reply.body(), reply.body()
+
+
+def test_a_killed_gateway_leaves_no_process():
+    with House({"a": ([], ""), "b": (["--child"], "")}, state=True) as h:
+        pids = [int(h.words("a")[1]), int(h.words("b")[1])]
+        leaders = [h.process("a")["pid"], h.process("b")["pid"]]
+        h.gateway.process.kill()
+        h.gateway.process.wait()
+        wait_until(lambda: not any(is_alive(p) for p in leaders), seconds=1)
+        # What a child had started itself is the next start's to end.
+        assert is_alive(pids[1]), "the fake's own child should have survived: nobody told it"
+        with House({"a": ([], "")}) as other:  # no record of that one: does nothing to it
+            other.words("a")
+        assert is_alive(pids[1])
+        h.gateway = Gateway(h.config({"a": ([], "")}))
+        wait_until(lambda: not is_alive(pids[1]), seconds=1)
+        assert "was left behind" in h.gateway.output()
+
+
+def test_a_killed_child_is_a_failure_with_a_reason_and_comes_back():
+    with House({"a": ([], ""), "spare": ([], "")}) as h:
+        pid = int(h.words("a")[1])
+        os.kill(pid, signal.SIGKILL)
+        p = h.wait_state("a", "failed")
+        assert "signal 9" in p["reason"], p
+        assert h.words("auto")[0] == "spare"
+        wait_until(lambda: h.ask("a").status == 200)
+        assert int(h.words("a")[1]) != pid
+        assert h.process("a")["failures"] == 1
+
+
+def test_a_crash_while_loading_fails_over_with_the_last_words():
+    with House({"a": (["--fail", "crash", "--load-ms", "100"], ""), "spare": ([], "")}) as h:
+        assert h.words("auto")[0] == "spare"
+        p = h.process("a")
+        assert p["state"] == "failed" and "exit status 3" in p["reason"], p
+        assert "imaginary memory" in p["reason"] and "imaginary" in p["output"], p
+        reply = h.ask("a")  # pinned: nobody else may answer
+        assert reply.status == 503, reply.status
+        assert json.loads(reply.body())["error"]["code"] == "expert_not_ready", reply.body()
+        assert int(reply.head.get("Retry-After")) >= 1
+        assert "imaginary" not in reply.body().decode()
+
+
+def test_one_that_is_never_healthy_is_ended_at_its_deadline():
+    with House({"a": (["--fail", "never"], ", start_ms: 300"), "spare": ([], "")}) as h:
+        assert h.words("auto")[0] == "spare"
+        p = h.process("a")
+        assert p["state"] == "failed" and "start_ms" in p["reason"], p
+        wait_until(lambda: not is_alive(int(h.starts()[0][1])))
+
+
+def test_failures_back_off_and_a_repaired_expert_recovers():
+    arguments = ["--fail", "crash", "--flag"]
+    with tempfile.TemporaryDirectory() as folder:
+        flag = os.path.join(folder, "flag")
+        with open(flag, "w", encoding="utf-8"):
+            pass
+        with House({"a": ([*arguments, flag], "")}, extra="policies: {retries: 0}\n") as h:
+            assert h.ask("a").status == 503
+            first = h.process("a")
+            assert 0 < first["retry_ms"] <= 1000, first
+            assert h.ask("a").status == 503  # at once, no start
+            assert h.process("a")["starts"] == 1
+            wait_until(lambda: h.process("a")["retry_ms"] == 0)
+            assert h.ask("a").status == 503
+            second = h.process("a")
+            assert second["starts"] == 2 and 1000 < second["retry_ms"] <= 2000, second
+            os.unlink(flag)
+            wait_until(lambda: h.process("a")["retry_ms"] == 0)
+            assert h.words("a")[0] == "a"
+
+
+def test_a_hung_child_is_found_out_and_replaced():
+    with tempfile.TemporaryDirectory() as folder:
+        flag = os.path.join(folder, "flag")
+        with open(flag, "w", encoding="utf-8"):
+            pass
+        with House({"a": (["--fail", "deaf", "--flag", flag], ", stop_ms: 100}\n"
+                          "    deadlines: {first_token_ms: 300"), "spare": ([], "")}) as h:
+            assert h.words("auto")[0] == "spare"
+            os.unlink(flag)
+            p = h.wait_state("a", "failed")
+            assert "hung" in p["reason"], p
+            wait_until(lambda: h.ask("a").status == 200)
+            assert len([s for s in h.starts() if s[0] == "a"]) == 2
+
+
+def test_an_idle_expert_is_unloaded_a_ttl_after_its_last_request_ended():
+    with House({"a": (["--service-ms", "1500"], ", ttl_s: 1")}) as h:
+        pid = int(h.words("a")[1])  # takes longer than the ttl: it counts from the end
+        assert is_alive(pid)
+        p = h.wait_state("a", "cold")
+        assert p["expiries"] == 1 and not is_alive(pid), p
+
+
+def test_a_busy_expert_is_never_stopped_for_another():
+    with House({"a": (["--service-ms", "1200"], ", memory: 1GiB"),
+                "b": ([], ", memory: 1GiB")},
+               local="memory: 1GiB, starve_ms: 100, patience: 0") as h:
+        h.admin("POST", "/admin/experts/a/load")
+        h.wait_state("a", "ready")
+        replies = []
+        thread = threading.Thread(target=lambda: replies.append(h.ask("a")))
+        thread.start()
+        wait_until(lambda: h.process("a")["busy"] == 1)
+        assert h.words("b")[0] == "b"
+        thread.join()
+        assert replies[0].status == 200, (replies[0].status, h.gateway.output())
+        assert h.process("a")["evictions"] == 1
+        assert h.process("a")["failures"] == 0
+
+
+def test_memory_holds_only_as_many_as_fit():
+    experts = {name: ([], ", memory: 1GiB") for name in "abcd"}
+    with House(experts, local="memory: 2GiB, starve_ms: 0, patience: 0") as h:
+        for name in "abcdabcd":
+            assert h.words(name)[0] == name
+            loaded = [p for p in h.admin("GET", "/admin/processes")[1]
+                      if p["state"] not in ("cold", "failed")]
+            assert len(loaded) <= 2, loaded
+
+
+def test_the_queue_is_bounded_and_says_when_to_come_back():
+    with House({"a": (["--load-ms", "1000"], ", queue: 3")}) as h:
+        replies = h.ask_at_once(["a"] * 8)
+        assert sorted(r.status for r in replies) == [200] * 3 + [503] * 5, \
+            [r.status for r in replies]
+        for reply in replies:
+            if reply.status == 503:
+                assert json.loads(reply.body())["error"]["code"] == "overloaded"
+                assert int(reply.head.get("Retry-After")) >= 1
+
+
+def test_a_wait_that_is_too_long_ends():
+    with House({"a": (["--load-ms", "3000"], ", wait_ms: 200")}) as h:
+        reply = h.ask("a")
+        assert reply.status == 503, reply.status
+        assert json.loads(reply.body())["error"]["code"] == "expert_not_ready"
+        assert int(reply.head.get("Retry-After")) >= 1
+
+
+def test_a_flood_of_output_blocks_nobody():
+    with House({"a": (["--fail", "flood"], "")}) as h:
+        for _ in range(20):
+            assert h.words("a")[0] == "a"
+        p = h.process("a")
+        assert "flood" in p["output"] and len(p["output"]) <= 2048, len(p["output"])
+
+
+def test_output_can_go_to_a_file():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.log")
+        with House({"a": ([], f", log: '{path}'")}) as h:
+            h.words("a")
+            wait_until(lambda: os.path.exists(path) and "loading" in open(path).read())
+
+
+def test_a_reload_keeps_what_has_not_changed_and_ends_what_has_gone():
+    experts = {"a": ([], ""), "b": ([], "")}
+    with House(experts) as h:
+        pids = {name: int(h.words(name)[1]) for name in experts}
+        h.gateway.write_config(h.config({"a": ([], ", ttl_s: 3600"), "c": ([], "")}))
+        h.gateway.signal(signal.SIGHUP)
+        h.gateway.wait_output(r"reloaded, generation 2")
+        assert int(h.words("a")[1]) == pids["a"]
+        wait_until(lambda: not is_alive(pids["b"]))
+        assert h.words("c")[0] == "c"
+        h.gateway.write_config(h.config({"a": (["--memory-mb", "1"], "")}))
+        h.gateway.signal(signal.SIGHUP)
+        h.gateway.wait_output(r"reloaded, generation 3")
+        assert int(h.words("a")[1]) != pids["a"]
+        wait_until(lambda: not is_alive(pids["a"]))
+
+
+def test_operators_load_and_unload():
+    with House({"a": ([], "")}) as h:
+        status, said = h.admin("POST", "/admin/experts/a/load")
+        assert status == 200 and said["accepted"] is True, said
+        pid = h.wait_state("a", "ready")["pid"]
+        assert h.admin("POST", "/admin/experts/a/unload")[0] == 200
+        h.wait_state("a", "cold")
+        assert not is_alive(pid)
+        assert h.admin("POST", "/admin/experts/nobody/load")[0] == 404
+        assert h.admin("POST", "/admin/experts/a/dance")[0] == 404
+
+
+def test_preloaded_experts_are_there_before_anybody_asks():
+    with House({"a": ([], ", preload: true"), "b": ([], "")}) as h:
+        h.wait_state("a", "ready")
+        assert h.process("b")["state"] == "cold"
+
+
+def test_metrics_count_what_happened():
+    with House({"a": ([], "")}) as h:
+        h.words("a")
+        page = exchange(h.gateway.admin, "GET", "/metrics", [], None).body().decode()
+        assert 'expertd_managed_starts_total{expert="a"} 1\n' in page, page
+        assert 'expertd_managed_ready{expert="a"} 1\n' in page
+
+
+def test_a_stubborn_child_is_killed_after_its_grace():
+    with House({"a": (["--fail", "stubborn"], ", stop_ms: 200")}) as h:
+        pid = int(h.words("a")[1])
+        h.gateway.stop()
+        assert not is_alive(pid)
+
+
+def test_an_orderly_end_takes_all_children_along():
+    with House({"a": ([], ""), "b": (["--child"], "")}) as h:
+        pids = [int(h.words(name)[1]) for name in "ab"]
+        h.gateway.stop()
+        assert not any(is_alive(pid) for pid in pids)
+
+
+def test_children_get_no_secrets_and_no_descriptors():
+    script = ("import os, sys; print('ENV', sorted(os.environ)); "
+              "print('FDS', sorted(os.listdir('/proc/self/fd')), flush=True); sys.exit(1)")
+    conf = ("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1}\n"
+            f"experts: {{a: {{process: {{argv: ['{sys.executable}', -c, \"{script}\", "
+            "'${PORT}'], env: {MINE: '1'}}}}\n"
+            "local: {cpus: 2}\n"
+            "categories: {general: {experts: [{expert: a, score: 1}]}}\n")
+    with House({"a": ([], "")}) as h:
+        h.gateway.stop()
+        h.gateway = Gateway(conf, env={"SECRET_KEY": "zebra"})
+        assert h.ask("a").status == 503
+        output = h.process("a")["output"]
+        assert "SECRET_KEY" not in output and "MINE" in output, output
+        assert "OMP_WAIT_POLICY" in output and "OMP_NUM_THREADS" in output, output
+        assert "FDS ['0', '1', '2', '3']" in output, output  # 3: the listing itself
