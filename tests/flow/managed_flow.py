@@ -182,7 +182,7 @@ def test_one_that_is_never_healthy_is_ended_at_its_deadline():
         assert h.words("auto")[0] == "spare"
         p = h.process("a")
         assert p["state"] == "failed" and "start_ms" in p["reason"], p
-        wait_until(lambda: not is_alive(int(h.starts()[0][1])))
+        assert not any(is_alive(int(pid)) for name, pid in h.starts() if name == "a")
 
 
 def test_failures_back_off_and_a_repaired_expert_recovers():
