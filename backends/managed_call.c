@@ -174,6 +174,12 @@ static void destroy(struct call *call)
     }
 }
 
+/* The earlier of two times, of which the second may be 0: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return b != 0 && b < a ? b : a;
+}
+
 static const struct call_kind managed_kind = {consumed, cancel, destroy};
 
 enum status managed_call(struct transport *t, struct loop *loop, const struct call_request *request,
@@ -196,6 +202,7 @@ enum status managed_call(struct transport *t, struct loop *loop, const struct ca
     mc->call.started_us = clock_now_us(loop_clock(loop));
     buf_init(&mc->call.in, (size_t)request->expert->reply_bytes);
     int64_t due_ms = loop_now_ms(loop) + request->expert->process_spec.wait_ms;
+    due_ms = sooner(sooner(due_ms, request->due_ms), request->first_due_ms);
     enum status st = loop_timer_set(loop, &mc->late, due_ms);
     enum managed_verdict verdict = st == ST_OK ? managed_enter(m, &mc->lease) : MANAGED_FULL;
     if (verdict == MANAGED_FULL) {
