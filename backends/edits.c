@@ -162,6 +162,35 @@ static const struct key prompt_rows[] = {
 const struct keys edits_prompt_keys = {"prompt", sizeof(struct edits_prompt), prompt_rows, 2,
                                        "Instructions of the operator's."};
 
+static const struct key demos_rows[] = {
+    {.name = "file",
+     .type = KEY_PATH,
+     .offset = offsetof(struct demos_settings, file),
+     .is_required = true,
+     .sentence = "a line for each: {\"prompt\": \"...\", \"answer\": \"...\"}",
+     .example = "demos/medical.jsonl"},
+    {.name = "k",
+     .type = KEY_INT,
+     .offset = offsetof(struct demos_settings, k),
+     .min = 1,
+     .max = 16,
+     .fallback = "3",
+     .sentence =
+         "how many: those whose prompts mean most nearly the same as the last user message"},
+    {.name = "budget_tokens",
+     .type = KEY_INT,
+     .offset = offsetof(struct demos_settings, budget_tokens),
+     .min = 1,
+     .max = 1000000,
+     .fallback = "1000",
+     .sentence =
+         "tokens that they may have together, estimated; one that is too long is passed over"},
+};
+
+const struct keys edits_demos_keys = {"demos", sizeof(struct demos_settings), demos_rows,
+                                      sizeof demos_rows / sizeof demos_rows[0],
+                                      "Demonstrations: prompts with good answers."};
+
 const char *edits_param_text(enum edits_param param)
 {
     return values[param].name;
@@ -183,5 +212,5 @@ bool edits_any_param(const struct edits *e)
 
 bool edits_any(const struct edits *e)
 {
-    return e->prompt.text.len > 0 || edits_any_param(e);
+    return e->prompt.text.len > 0 || e->demos.read != NULL || edits_any_param(e);
 }

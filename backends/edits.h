@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/keys.h"
 #include "base/str.h"
@@ -43,13 +44,24 @@ struct edits_prompt {
     int mode;        /* enum edits_mode */
 };
 
+struct demos; /* router/demos.h */
+
+struct demos_settings {
+    struct str file; /* "": none */
+    int64_t k;
+    int64_t budget_tokens;
+    const struct demos *read; /* set by routes_build; NULL: none */
+};
+
 struct edits {
     struct edits_params params;
     struct edits_prompt prompt;
+    struct demos_settings demos;
 };
 
 extern const struct keys edits_params_keys;
 extern const struct keys edits_prompt_keys;
+extern const struct keys edits_demos_keys;
 
 /* The rows of a block whose struct has a member `edits`. */
 #define EDITS_ROWS(owner)                                                                          \
@@ -58,6 +70,12 @@ extern const struct keys edits_prompt_keys;
      .offset = offsetof(owner, edits) + offsetof(struct edits, params),                            \
      .sentence = "parameters of requests that are added or held down",                             \
      .block = &edits_params_keys},                                                                 \
+        {.name = "demos",                                                                          \
+         .type = KEY_BLOCK,                                                                        \
+         .offset = offsetof(owner, edits) + offsetof(struct edits, demos),                         \
+         .sentence = "demonstrations that are put before the prompt; a category's instead of an "  \
+                     "expert's",                                                                   \
+         .block = &edits_demos_keys},                                                              \
     {                                                                                              \
         .name = "prompt", .type = KEY_BLOCK,                                                       \
         .offset = offsetof(owner, edits) + offsetof(struct edits, prompt),                         \

@@ -56,6 +56,7 @@ struct editor {
     enum status st;
     struct rule rules[GROUPS];
     struct texts texts;
+    const struct demos_picked *demos; /* NULL: none */
     struct chat_edit_notes *notes;
 };
 
@@ -283,32 +284,70 @@ static bool has_system(const struct editor *e, struct json_value messages)
     return has;
 }
 
+/* Where the last message of the user's begins; the end of the body: there is none. */
+static size_t last_user(const struct editor *e, struct json_value messages)
+{
+    struct json_reader r;
+    struct json_value item;
+    size_t at = e->body.len;
+    json_reader_init(&r, messages.raw);
+    (void)json_open(&r, JSON_ARRAY);
+    while (json_next_item(&r) && json_take(&r, &item)) {
+        at = json_text_is(look(e, item).role, STR("user")) ? offset_of(e, item.raw) : at;
+    }
+    return at;
+}
+
+static void put_demos(struct editor *e)
+{
+    for (size_t i = 0; i < e->demos->count; i++) {
+        put(e, e->demos->messages[i]);
+        e->notes->text_bytes += (int64_t)e->demos->messages[i].len;
+        e->notes->demo_lines[e->notes->demo_count++] = e->demos->lines[i];
+    }
+}
+
+/* A system message, as the texts want it. *is_joined: they stand in one already. */
+static void edit_system(struct editor *e, struct json_value item, const struct message *m,
+                        size_t previous_end, bool *is_joined)
+{
+    size_t end = offset_of(e, item.raw) + item.raw.len;
+    if (!*is_joined) {
+        join_message(e, item, m);
+        *is_joined = true;
+    } else if (e->texts.replaces) {
+        keep_until(e, previous_end);
+        skip(e, end - previous_end);
+    }
+}
+
 static void edit_messages(struct editor *e, struct json_value messages)
 {
     struct json_reader r;
     struct json_value item;
-    if (!has_system(e, messages)) {
+    size_t demos_at = e->demos == NULL ? e->body.len : last_user(e, messages);
+    bool is_joined = !has_texts(&e->texts) || !has_system(e, messages);
+    bool joins = !is_joined;
+    if (!joins && has_texts(&e->texts)) {
         keep_until(e, offset_of(e, messages.raw) + 1);
         put(e, STR("{\"role\":\"system\",\"content\":"));
         put_all(e);
         put(e, STR("},"));
-        return;
     }
-    bool is_joined = false;
     size_t previous_end = 0;
     json_reader_init(&r, messages.raw);
     (void)json_open(&r, JSON_ARRAY);
     while (json_next_item(&r) && json_take(&r, &item)) {
+        size_t start = offset_of(e, item.raw);
         struct message m = look(e, item);
-        size_t end = offset_of(e, item.raw) + item.raw.len;
-        if (m.is_system && !is_joined) {
-            join_message(e, item, &m);
-            is_joined = true;
-        } else if (m.is_system && e->texts.replaces) {
-            keep_until(e, previous_end);
-            skip(e, end - previous_end);
+        if (joins && m.is_system) {
+            edit_system(e, item, &m, previous_end, &is_joined);
         }
-        previous_end = end;
+        if (start == demos_at) {
+            keep_until(e, start);
+            put_demos(e);
+        }
+        previous_end = start + item.raw.len;
     }
 }
 
@@ -402,7 +441,8 @@ static void edit_members(struct editor *e)
         bool is_there = json_take(&r, &value);
         if (is_there && p < EDITS_PARAMS) {
             edit_param(e, (enum edits_param)p, value);
-        } else if (is_there && value.type == JSON_ARRAY && has_texts(&e->texts) &&
+        } else if (is_there && value.type == JSON_ARRAY &&
+                   (has_texts(&e->texts) || e->demos != NULL) &&
                    json_text_is(key, STR("messages"))) {
             edit_messages(e, value);
         }
@@ -414,7 +454,8 @@ static void edit_members(struct editor *e)
 
 bool chat_edit_is_empty(const struct chat_edit *edit)
 {
-    return (edit->of_expert == NULL || !edits_any(edit->of_expert)) &&
+    return (edit->demos == NULL || edit->demos->count == 0) &&
+           (edit->of_expert == NULL || !edits_any(edit->of_expert)) &&
            (edit->of_category == NULL || !edits_any(edit->of_category));
 }
 
@@ -422,7 +463,7 @@ enum status chat_edit_apply(const struct chat_edit *edit, struct str body, struc
                             struct str *ret_body, struct chat_edit_notes *ret_notes)
 {
     const struct edits *sources[SOURCES] = {edit->of_expert, edit->of_category};
-    struct editor e = {.body = body, .st = ST_OK, .notes = ret_notes};
+    struct editor e = {.body = body, .st = ST_OK, .demos = edit->demos, .notes = ret_notes};
     size_t text_bytes = 0;
     memset(ret_notes, 0, sizeof *ret_notes);
     if (chat_edit_is_empty(edit)) {
@@ -435,6 +476,9 @@ enum status chat_edit_apply(const struct chat_edit *edit, struct str body, struc
             add_text(&e.texts, &sources[i]->prompt);
             text_bytes += sources[i]->prompt.text.len;
         }
+    }
+    for (size_t i = 0; e.demos != NULL && i < e.demos->count; i++) {
+        text_bytes += e.demos->messages[i].len;
     }
     for (size_t i = 0; i < SOURCES; i++) {
         if (sources[i] != NULL) {

@@ -1,5 +1,6 @@
 /* Carries out what the configuration changes in a chat request (backends/edits.h): parameters are added
- * or lowered, the operator's instructions join the client's system prompt. By splicing: every byte that
+ * or lowered, the operator's instructions join the client's system prompt, demonstrations stand before
+ * the last message of the user's. By splicing: every byte that
  * no edit is about stays as it is. Pure. */
 #pragma once
 
@@ -9,17 +10,21 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "router/demos.h"
 
 struct chat_edit { /* what is to be done; NULL: nothing is configured there */
     const struct edits *of_expert;
     const struct edits *of_category;
+    const struct demos_picked *demos;
 };
 
 struct chat_edit_notes { /* what was done */
     unsigned added;      /* bits: 1 << enum edits_param */
     unsigned lowered;    /* in the same way */
     int64_t max_tokens;  /* the limit that was written; 0: none was */
-    int64_t text_bytes;  /* of the instructions, as sent */
+    size_t demo_count;   /* turns that were put before the last message of the user's, */
+    int demo_lines[DEMOS_PICKED_MAX]; /* and where they stand in their file */
+    int64_t text_bytes;               /* of instructions and demonstrations, as sent */
 };
 
 bool chat_edit_is_empty(const struct chat_edit *edit);

@@ -2,7 +2,9 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "base/json_write.h"
 #include "gateway/cmd.h"
+#include "gateway/editing.h"
 #include "gateway/explain.h"
 #include "gateway/snapshot.h"
 
@@ -113,12 +115,67 @@ static void print_text(const struct routes *routes, struct decide_scratch *scrat
     }
 }
 
+/* What would be changed in a request of this prompt and nothing else. */
+static enum status write_edits(const struct routes *routes, struct decide_scratch *scratch,
+                               const struct prompt *prompt, const struct decision *d,
+                               struct buf *out)
+{
+    struct buf body;
+    struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    struct editing of = {routes->classifier, scratch->classifier, prompt, d, arena};
+    buf_init(&body, ARENA_MAX_BYTES);
+    enum status st = buf_append(&body, STR("{\"messages\":[{\"role\":\"user\",\"content\":"));
+    if (st == ST_OK) {
+        st = json_write_text(&body, prompt_last_text(prompt));
+    }
+    if (st == ST_OK) {
+        st = buf_append(&body, STR("}]}"));
+    }
+    if (st == ST_OK) {
+        st = arena == NULL ? ST_NO_MEMORY : editing_explain(&of, buf_str(&body), out);
+    }
+    buf_fini(&body);
+    arena_destroy(arena);
+    return st;
+}
+
+static bool has_edits(const struct decision *d)
+{
+    bool any = d->category != NULL && edits_any(&d->category->edits);
+    for (size_t i = 0; i < d->plan.count; i++) {
+        any = any || edits_any(&d->plan.experts[i]->edits);
+    }
+    return any;
+}
+
+static void print_edits(const struct routes *routes, struct decide_scratch *scratch,
+                        const struct prompt *prompt, const struct decision *d)
+{
+    struct buf out;
+    buf_init(&out, PROMPT_MAX_BYTES);
+    if (write_edits(routes, scratch, prompt, d, &out) == ST_OK) { /* else: there is no memory */
+        struct str text = str_slice(buf_str(&out), STR("\"edits\":").len, out.len);
+        (void)printf("edits       %.*s\n", STR_ARG(text));
+    }
+    buf_fini(&out);
+}
+
 static int print_json(const struct routes *routes, struct decide_scratch *scratch,
                       const struct prompt *prompt, const struct decision *d)
 {
     struct buf out;
     buf_init(&out, PROMPT_MAX_BYTES);
     enum status st = explain_write(&out, routes, scratch, prompt, d);
+    if (st == ST_OK) {
+        buf_truncate(&out, out.len - 1); /* the closing brace */
+        st = buf_append_char(&out, ',');
+    }
+    if (st == ST_OK) {
+        st = write_edits(routes, scratch, prompt, d, &out);
+    }
+    if (st == ST_OK) {
+        st = buf_append_char(&out, '}');
+    }
     if (st == ST_OK) {
         (void)printf("%.*s\n", STR_ARG(buf_str(&out)));
     }
@@ -150,6 +207,9 @@ static int explain(const struct snapshot *s, const struct route_options *options
         failed = print_json(&s->conf.routes, &scratch, &prompt, &decision);
     } else {
         print_text(&s->conf.routes, &scratch, &decision);
+        if (has_edits(&decision)) {
+            print_edits(&s->conf.routes, &scratch, &prompt, &decision);
+        }
         failed = 0;
     }
 

@@ -31,6 +31,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/attempt.h"
+#include "gateway/editing.h"
 #include "gateway/lookup.h"
 #include "gateway/receipt.h"
 #include "gateway/redaction.h"
@@ -97,6 +98,12 @@ uint64_t exchange_weights(const struct exchange *x)
 {
     const struct classifier *c = x->snapshot->conf.routes.classifier;
     return c == NULL ? 0 : classifier_checksum(c);
+}
+
+struct editing exchange_editing(const struct exchange *x)
+{
+    return (struct editing){x->snapshot->conf.routes.classifier, x->worker->scratch.classifier,
+                            &x->chat.prompt, &x->decision, x->arena};
 }
 
 struct budget_who exchange_who(const struct exchange *x, struct str expert, struct str category)
@@ -245,6 +252,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     exchange_add_header(reply, "x-expertd-attempt-log", failover_text(x));
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
     exchange_add_header(reply, "x-expertd-cache", lookup_text(x));
+    exchange_add_header(reply, "x-expertd-demos", editing_demos(&x->edited, x->arena));
     bool is_answered = x->attempts > 0 || lookup_has_answer(x);
     if (!x->is_stream && is_answered && !x->is_cost_unknown) {
         (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);

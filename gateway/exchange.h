@@ -24,6 +24,7 @@
 struct attempt;
 struct receipt;
 struct budget_who;
+struct editing;
 struct exchange;
 struct feedback_job;
 struct preview_job;
@@ -153,6 +154,9 @@ void exchange_drop_call(struct exchange *x);
 
 /* The checksum of the classifier in use; 0: there is none. */
 uint64_t exchange_weights(const struct exchange *x);
+
+/* For gateway/editing.h. Borrows from the exchange. */
+struct editing exchange_editing(const struct exchange *x);
 
 /* Whose money an attempt at `expert` would be. Borrows from the exchange and its snapshot. */
 struct budget_who exchange_who(const struct exchange *x, struct str expert, struct str category);

@@ -4,6 +4,7 @@
 #include "base/container.h"
 #include "gateway/cache.h"
 #include "gateway/cache_answer.h"
+#include "gateway/editing.h"
 #include "gateway/exchange.h"
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
@@ -67,13 +68,13 @@ static enum wish wish_of(const struct exchange *x)
 /* The body as it would be sent. False: it is not the same for everybody, or cannot be told. */
 static bool make_body(struct exchange *x, struct str *ret_body)
 {
-    const struct category *category = x->decision.category;
-    const struct chat_edit what = {&x->expert->edits, category == NULL ? NULL : &category->edits};
     struct str body = chat_request_rewrite(&x->chat, x->expert->model, false, x->arena);
     if (body.ptr == NULL || redaction_apply(x, &body) != ST_OK || redaction_counts(x) != NULL) {
         return false; /* what is wrong with it is said when it is sent */
     }
-    return chat_edit_apply(&what, body, x->arena, ret_body, &x->edited) == ST_OK;
+    *ret_body = body;
+    struct editing of = exchange_editing(x);
+    return editing_apply(&of, x->expert, ret_body, &x->edited) == ST_OK;
 }
 
 static bool make_key(struct exchange *x, struct digest *ret_key)

@@ -6,6 +6,7 @@
 #include "base/json_write.h"
 #include "base/log.h"
 #include "gateway/cache.h"
+#include "gateway/editing.h"
 #include "gateway/exchange.h"
 #include "gateway/explain.h"
 #include "gateway/learner.h"
@@ -116,71 +117,15 @@ enum status pages_model(struct exchange *x, struct buf *out)
     return st == ST_OK ? ST_NOT_FOUND : st;
 }
 
-/* {"temperature":"added","max_tokens":"lowered"} */
-static enum status write_params(struct buf *out, const struct chat_edit_notes *notes)
-{
-    enum status st = buf_append(out, STR(",\"params\":{"));
-    bool is_first = true;
-    for (unsigned p = 0; st == ST_OK && p < EDITS_PARAMS; p++) {
-        unsigned bit = 1U << p;
-        if (((notes->added | notes->lowered) & bit) != 0) {
-            st = buf_printf(out, "%s\"%s\":\"%s\"", is_first ? "" : ",",
-                            edits_param_text((enum edits_param)p),
-                            (notes->lowered & bit) != 0 ? "lowered" : "added");
-            is_first = false;
-        }
-    }
-    return st == ST_OK ? buf_append_char(out, '}') : st;
-}
-
-static enum status write_mode(struct buf *out, const char *name, const struct edits *edits)
-{
-    if (edits == NULL || edits->prompt.text.len == 0) {
-        return ST_OK;
-    }
-    return buf_printf(out, ",\"%s\":\"%s\"", name,
-                      edits_mode_text((enum edits_mode)edits->prompt.mode));
-}
-
-/* What would be changed in the body for each expert of the plan; no texts. */
-static enum status write_edits(struct exchange *x, struct buf *out)
-{
-    const struct plan *plan = &x->decision.plan;
-    const struct category *category = x->decision.category;
-    enum status st = buf_append(out, STR(",\"edits\":["));
-    for (size_t i = 0; st == ST_OK && i < plan->count && i < plan->attempts_max; i++) {
-        const struct expert *e = plan->experts[i];
-        const struct chat_edit edit = {&e->edits, category == NULL ? NULL : &category->edits};
-        struct chat_edit_notes notes;
-        struct str body;
-        st = chat_edit_apply(&edit, x->chat.body, x->arena, &body, &notes);
-        if (st == ST_OK) {
-            st = buf_append(out, i == 0 ? STR("{\"expert\":") : STR(",{\"expert\":"));
-        }
-        if (st == ST_OK) {
-            st = json_write_text(out, e->id.name);
-        }
-        if (st == ST_OK) {
-            st = write_params(out, &notes);
-        }
-        if (st == ST_OK) {
-            st = write_mode(out, "expert_prompt", edit.of_expert);
-        }
-        if (st == ST_OK) {
-            st = write_mode(out, "category_prompt", edit.of_category);
-        }
-        st = st == ST_OK ? buf_append_char(out, '}') : st;
-    }
-    return st == ST_OK ? buf_append_char(out, ']') : st;
-}
-
 enum status pages_route(struct exchange *x, struct buf *out)
 {
     enum status st = explain_write(out, &x->snapshot->conf.routes, &x->worker->scratch,
                                    &x->chat.prompt, &x->decision);
     if (st == ST_OK) {
         buf_truncate(out, out->len - 1); /* the closing brace */
-        st = write_edits(x, out);
+        struct editing of = exchange_editing(x);
+        st = buf_append_char(out, ',');
+        st = st == ST_OK ? editing_explain(&of, x->chat.body, out) : st;
     }
     st = st == ST_OK ? redaction_explain(x, out) : st;
     return st == ST_OK ? buf_append_char(out, '}') : st;

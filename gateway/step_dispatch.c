@@ -4,6 +4,7 @@
 #include "backends/transport.h"
 #include "base/log.h"
 #include "gateway/attempt.h"
+#include "gateway/editing.h"
 #include "gateway/exchange.h"
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
@@ -83,15 +84,6 @@ static bool is_barred(const struct exchange *x)
     return true;
 }
 
-/* What the configuration changes in the body. */
-static enum status edit(struct exchange *x, struct str *body)
-{
-    const struct category *category = x->decision.category;
-    const struct chat_edit what = {&x->expert->edits, category == NULL ? NULL : &category->edits};
-    enum status st = chat_edit_apply(&what, *body, x->arena, body, &x->edited);
-    return st == ST_OK ? ST_OK : ST_NO_MEMORY; /* over a ceiling: as well */
-}
-
 enum step_result step_dispatch(struct exchange *x)
 {
     if (failover_must_wait(x)) {
@@ -110,7 +102,8 @@ enum step_result step_dispatch(struct exchange *x)
         return exchange_refuse(x, PROBLEM_PRIVACY, STR(""), STR("messages"));
     }
     if (st == ST_OK) {
-        st = edit(x, &body);
+        struct editing of = exchange_editing(x);
+        st = editing_apply(&of, x->expert, &body, &x->edited);
     }
     if (st == ST_OK) {
         st = attempt_open(x, &budget);

@@ -331,12 +331,17 @@ static void classify(const struct routes *routes, struct decide_scratch *s,
     fall_back(routes, d, p);
 }
 
-/* Tokens of the operator's texts that join the prompt on its way. */
+/* Tokens of the operator's texts that join the prompt on its way, at most. */
 static int64_t added_tokens(const struct decision *d, const struct expert *e)
 {
     size_t bytes = e->edits.prompt.text.len;
-    bytes += d->category == NULL ? 0 : d->category->edits.prompt.text.len;
-    return (int64_t)((bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN);
+    const struct demos_settings *demos = &e->edits.demos;
+    if (d->category != NULL) {
+        bytes += d->category->edits.prompt.text.len;
+        demos = d->category->edits.demos.read != NULL ? &d->category->edits.demos : demos;
+    }
+    return (int64_t)((bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN) +
+           (demos->read == NULL ? 0 : demos->budget_tokens);
 }
 
 static struct policy_candidate facts_of(const struct decision *d, const struct expert *e,

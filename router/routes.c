@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "router/advice.h"
 #include "router/decide.h"
+#include "router/demos.h"
 #include "router/examples.h"
 #include "router/heads.h"
 #include "router/prove.h"
@@ -274,8 +275,8 @@ static const struct key category_rows[] = {
      .type = KEY_TEXT,
      .offset = offsetof(struct category, parent_name),
      .sentence =
-         "category that this one is a part of: gives the experts, the threshold, params, prompt "
-         "and cache that are not given here, and takes the prompts that this one is not sure about",
+         "category that this one is a part of: gives the experts, the threshold, params, prompt, "
+         "demos and cache that are not given here, and takes the prompts that this one is not sure about",
      .example = "medical"},
     EDITS_ROWS(struct category),
     CACHING_ROW(struct category),
@@ -737,6 +738,7 @@ static void inherit(const struct build *b)
             c->edits.params = c->parent->edits.params;
         }
         c->edits.prompt = c->edits.prompt.text.len == 0 ? c->parent->edits.prompt : c->edits.prompt;
+        c->edits.demos = c->edits.demos.file.len == 0 ? c->parent->edits.demos : c->edits.demos;
         c->caching = c->caching.ttl_s == 0 ? c->parent->caching : c->caching;
         c->threshold = c->threshold > 0.0 ? c->threshold : c->parent->threshold;
     }
@@ -985,6 +987,35 @@ static void resolve_heads(const struct build *b)
     }
 }
 
+static enum status read_demos(const struct build *b, struct edits *edits, struct pos pos)
+{
+    struct demos_settings *demos = &edits->demos;
+    if (demos->file.len == 0) {
+        return ST_OK;
+    }
+    if (b->routes->router.model.len == 0) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, pos,
+                  "\"demos\" needs router.model: its vectors tell which are near");
+    }
+    return b->routes->classifier == NULL
+               ? ST_OK
+               : demos_read(b->reader, demos->file, b->routes->classifier, &demos->read);
+}
+
+static enum status read_all_demos(const struct build *b)
+{
+    struct expert *experts = b->routes->experts.items;
+    struct category *categories = b->routes->categories.items;
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < b->routes->experts.count; i++) {
+        st = read_demos(b, &experts[i].edits, experts[i].id.pos);
+    }
+    for (size_t i = 0; st == ST_OK && i < b->routes->categories.count; i++) {
+        st = read_demos(b, &categories[i].edits, categories[i].id.pos);
+    }
+    return st;
+}
+
 /* The label that the examples of a category sharpen, or SIZE_MAX. */
 static size_t sharpened(const struct routes *r, const struct category *category)
 {
@@ -1095,6 +1126,9 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
     }
     if (st == ST_OK && routes->classifier != NULL) {
         st = fit_examples(&b);
+    }
+    if (st == ST_OK) {
+        st = read_all_demos(&b);
     }
     if (st == ST_OK && reader->diags->errors == errors) {
         thresholds_build(routes, reader, file);

@@ -51,7 +51,7 @@ static struct edits saying(const char *text, enum edits_mode mode)
 static void nothing_configured_is_the_same_body(void **state)
 {
     struct edits none = {0};
-    struct chat_edit edit = {&none, NULL};
+    struct chat_edit edit = {&none, NULL, NULL};
     struct chat_edit_notes notes;
     struct str body = STR("{ }");
     struct str got;
@@ -77,7 +77,7 @@ static void defaults_fill_what_is_missing(void **state)
     };
     struct edits edits = {
         .params.defaults = {[EDITS_TEMPERATURE] = {true, 0.2}, [EDITS_MAX_TOKENS] = {true, 64}}};
-    struct chat_edit edit = {&edits, NULL};
+    struct chat_edit edit = {&edits, NULL, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -99,7 +99,7 @@ static void caps_lower_what_is_more_and_stand_in_for_nothing(void **state)
     struct edits edits = {.params.caps = {[EDITS_TOP_P] = {true, 0.5},
                                           [EDITS_MAX_TOKENS] = {true, 64},
                                           [EDITS_REASONING_EFFORT] = {true, 2}}};
-    struct chat_edit edit = {&edits, NULL};
+    struct chat_edit edit = {&edits, NULL, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -113,7 +113,7 @@ static void the_lower_cap_and_the_categorys_default_win(void **state)
                                       .caps = {[EDITS_MAX_COMPLETION_TOKENS] = {true, 50}}}};
     struct edits category = {.params = {.defaults = {[EDITS_TEMPERATURE] = {true, 0.7}},
                                         .caps = {[EDITS_MAX_TOKENS] = {true, 80}}}};
-    struct chat_edit edit = {&expert, &category};
+    struct chat_edit edit = {&expert, &category, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -142,7 +142,7 @@ static void instructions_come_before_the_clients(void **state)
     };
     struct edits expert = saying("E", EDITS_PREPEND);
     struct edits category = saying("C", EDITS_PREPEND);
-    struct chat_edit edit = {&expert, &category};
+    struct chat_edit edit = {&expert, &category, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -162,7 +162,7 @@ static void instructions_come_after_the_clients(void **state)
     };
     struct edits expert = saying("E", EDITS_PREPEND);
     struct edits category = saying("C", EDITS_APPEND);
-    struct chat_edit edit = {&expert, &category};
+    struct chat_edit edit = {&expert, &category, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -176,7 +176,7 @@ static void replacing_leaves_none_of_the_clients_system_messages(void **state)
          "{'messages':[{'role':'system','content':'E \\'quoted\\''}," USER "]}"},
     };
     struct edits expert = saying("E \"quoted\"", EDITS_REPLACE);
-    struct chat_edit edit = {&expert, NULL};
+    struct chat_edit edit = {&expert, NULL, NULL};
     check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
 }
 
@@ -185,7 +185,7 @@ static void notes_say_what_was_done(void **state)
     struct edits edits = {.prompt = {STR("a\nb"), EDITS_PREPEND},
                           .params = {.defaults = {[EDITS_TEMPERATURE] = {true, 0.0}},
                                      .caps = {[EDITS_MAX_TOKENS] = {true, 64}}}};
-    struct chat_edit edit = {&edits, NULL};
+    struct chat_edit edit = {&edits, NULL, NULL};
     struct chat_edit_notes notes;
     struct str got;
     struct str body = quoted(*state, "{'messages':[" USER "],'max_tokens':100}");
@@ -198,13 +198,55 @@ static void notes_say_what_was_done(void **state)
     assert_int_equal(notes.text_bytes, 4);
 }
 
+static void demonstrations_stand_before_the_last_of_the_users(void **state)
+{
+    static const struct editing cases[] = {
+        {"{'messages':[" USER "]}", "{'messages':[D,D," USER "]}"},
+        {"{'messages':[ " USER " , {'role':'assistant','content':'a'}, " USER " ]}",
+         "{'messages':[ " USER " , {'role':'assistant','content':'a'}, D,D," USER " ]}"},
+        {"{'messages':[{'role':'system','content':'s'}," USER ",{'role':'system','content':'t'}]}",
+         "{'messages':[{'role':'system','content':'s'},D,D," USER
+         ",{'role':'system','content':'t'}]"
+         "}"},
+        {"{'messages':[{'role':'system','content':'s'}]}",
+         "{'messages':[{'role':'system','content':'s'}]}"},
+        {"{'messages':[]}", "{'messages':[]}"},
+    };
+    const struct demos_picked demos = {2, {STR("D,"), STR("D,")}, {7, 9}, 1};
+    struct chat_edit edit = {NULL, NULL, &demos};
+    check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
+}
+
+static void demonstrations_go_with_instructions(void **state)
+{
+    static const struct editing cases[] = {
+        {"{'messages':[" USER "]}", "{'messages':[{'role':'system','content':'E'},D," USER "]}"},
+        {"{'messages':[{'role':'system','content':'s'}," USER ",{'role':'system','content':'t'}]}",
+         "{'messages':[{'role':'system','content':'E'},D," USER "]}"},
+        {"{'messages':[" USER ",{'role':'system','content':'t'}]}",
+         "{'messages':[D," USER ",{'role':'system','content':'E'}]}"},
+    };
+    const struct demos_picked demos = {1, {STR("D,")}, {7}, 1};
+    struct edits edits = saying("E", EDITS_REPLACE);
+    struct chat_edit edit = {&edits, NULL, &demos};
+    struct chat_edit_notes notes;
+    struct str got;
+    check(*state, &edit, cases, sizeof cases / sizeof cases[0]);
+
+    struct str body = quoted(*state, cases[0].before);
+    assert_int_equal(chat_edit_apply(&edit, body, *state, &got, &notes), ST_OK);
+    assert_int_equal(notes.demo_count, 1);
+    assert_int_equal(notes.demo_lines[0], 7);
+    assert_int_equal(notes.text_bytes, 3);
+}
+
 static void many_repeated_members_fit(void **state)
 {
     enum {
         REPEATS = 20000
     };
     struct edits edits = {.params.caps = {[EDITS_TOP_P] = {true, 0.123456789012345}}};
-    struct chat_edit edit = {&edits, NULL};
+    struct chat_edit edit = {&edits, NULL, NULL};
     struct chat_edit_notes notes;
     struct buf body;
     struct str got;
@@ -224,7 +266,7 @@ static void many_repeated_members_fit(void **state)
 static void running_out_of_memory_is_said(void **state)
 {
     struct edits edits = saying("E", EDITS_PREPEND);
-    struct chat_edit edit = {&edits, NULL};
+    struct chat_edit edit = {&edits, NULL, NULL};
     struct str body = quoted(*state, "{'messages':[" USER "]}");
     enum status st = ST_NO_MEMORY;
     for (size_t n = 1; st != ST_OK; n++) {
@@ -253,6 +295,8 @@ int main(void)
         CASE(instructions_come_after_the_clients),
         CASE(replacing_leaves_none_of_the_clients_system_messages),
         CASE(notes_say_what_was_done),
+        CASE(demonstrations_stand_before_the_last_of_the_users),
+        CASE(demonstrations_go_with_instructions),
         CASE(many_repeated_members_fit),
         CASE(running_out_of_memory_is_said),
     };
