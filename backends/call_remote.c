@@ -68,9 +68,10 @@ static size_t on_header(char *data, size_t size, size_t count, void *user)
     if (rc->is_too_big) {
         return 0;
     }
-    if (rc->head.is_encoded) {
-        rc->has_bad_head =
-            true; /* nobody asked for compression, and bytes are passed on as they are */
+    /* Nobody asked for compression, and bytes are passed on as they are; libcurl takes the last of
+     * two lengths. */
+    rc->has_bad_head = rc->head.is_encoded || !reply_head_is_framed(&rc->head);
+    if (rc->has_bad_head) {
         return 0;
     }
     begin_stream(rc);
@@ -319,6 +320,7 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
     (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     (void)curl_easy_setopt(rc->easy, CURLOPT_CONNECTTIMEOUT_MS,
                            (long)request->expert->deadlines.connect_ms);
+    (void)curl_easy_setopt(rc->easy, CURLOPT_FRESH_CONNECT, request->is_fresh ? 1L : 0L);
     enum status st =
         call_watch_start(&rc->watch, transport_loop(rc->transport), &rc->call, on_late);
     if (st != ST_OK) {

@@ -648,7 +648,7 @@ enum status http1_call_at(struct http1 *h, const struct call_request *request,
         return st;
     }
     *ret_call = &hc->call;
-    if (pool->idle != NULL) {
+    if (pool->idle != NULL && !request->is_fresh) {
         take_idle(hc);
         send_request(hc);
         return ST_OK;

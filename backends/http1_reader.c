@@ -78,8 +78,7 @@ static bool read_status_line(struct http1_reader *r, struct str line)
 static bool choose_framing(struct http1_reader *r)
 {
     const struct reply_head *head = &r->head;
-    if (head->has_bad_encoding || head->lengths > 0 ||
-        (head->is_chunked && head->content_length >= 0)) {
+    if (!reply_head_is_framed(head)) {
         return false;
     }
     if (r->status == 204 || r->status == 304 || (!head->is_chunked && head->content_length == 0)) {

@@ -85,6 +85,12 @@ bool reply_head_line(struct reply_head *head, struct str line)
     return true;
 }
 
+bool reply_head_is_framed(const struct reply_head *head)
+{
+    return !head->has_bad_encoding && head->lengths == 0 &&
+           !(head->is_chunked && head->content_length >= 0);
+}
+
 bool reply_head_is_event_stream(const struct reply_head *head)
 {
     return str_starts_with_nocase(str_from(head->content_type), STR("text/event-stream"));

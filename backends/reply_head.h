@@ -28,4 +28,8 @@ void reply_head_init(struct reply_head *head);
 /* One header line without its line end. False: it is no header line. */
 bool reply_head_line(struct reply_head *head, struct str line);
 
+/* Whether it says where the body ends in one way only (RFC 9112 section 6.3): not two lengths, no
+ * length beside chunks, no unknown coding. */
+bool reply_head_is_framed(const struct reply_head *head);
+
 bool reply_head_is_event_stream(const struct reply_head *head);

@@ -147,6 +147,7 @@ bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const
         retry_budget_take(w->retries);
     }
     f->next = step.expert;
+    f->is_repeat = step.is_repeat;
     f->at_ms = step.at_ms;
     return true;
 }

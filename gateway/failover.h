@@ -30,7 +30,8 @@ struct failover {              /* part of the exchange */
     struct loop_timer timer;
     struct failover_note *first; /* in the arena */
     struct failover_note *last;
-    bool is_noted; /* the current attempt is among them */
+    bool is_noted;  /* the current attempt is among them */
+    bool is_repeat; /* of an expert that was asked before */
 };
 
 /* Takes the plan's first expert as x->expert, and the deadline of the exchange: the configuration's, or

@@ -23,6 +23,7 @@ static enum status start_call(struct exchange *x, struct str body)
     struct call_request request = {.expert = e,
                                    .body = body,
                                    .is_stream = x->chat.is_stream,
+                                   .is_fresh = f->is_repeat,
                                    .due_ms = f->deadline_ms,
                                    .first_due_ms = f->first_ms,
                                    .wake = exchange_wake,
