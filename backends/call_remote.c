@@ -242,6 +242,19 @@ static void set_tls(const struct remote_call *rc)
     }
 }
 
+/* CURLOPT_PREREQFUNCTION: a connection was found, the request goes out. libcurl replaces a kept one that
+ * turns out to be dead, up to five times; it shall take a new one the first time. */
+static int on_request(void *user, char *to, char *from, int to_port, int from_port)
+{
+    struct remote_call *rc = user;
+    (void)to;
+    (void)from;
+    (void)to_port;
+    (void)from_port;
+    (void)curl_easy_setopt(rc->easy, CURLOPT_FRESH_CONNECT, 1L);
+    return CURL_PREREQFUNC_OK;
+}
+
 static void set_options(struct remote_call *rc)
 {
     CURL *easy = rc->easy;
@@ -260,6 +273,8 @@ static void set_options(struct remote_call *rc)
     (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, rc);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, rc);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, rc);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, transport_open_socket);
     (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, rc->transport);
     (void)curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, transport_close_socket);
