@@ -6,6 +6,7 @@
 
 #include "backends/http1.h"
 #include "backends/kernel.h"
+#include "backends/kernel_open.h"
 #include "backends/managed.h"
 
 static const char *const dialects[] = {"openai", NULL};
@@ -154,6 +155,11 @@ static enum status decode_kernel(struct key_reader *reader, const struct yaml_no
     struct expert_kernel *spec = field;
     struct str name = STR("");
     const struct yaml_node *options = NULL;
+    if (yaml_get(node, STR("file")) != NULL) {
+        spec->options = node;
+        spec->is_file = true;
+        return ST_OK;
+    }
     if (node->kind == YAML_SCALAR) {
         name = node->text;
     } else if (node->kind == YAML_MAPPING && node->count == 1) {
@@ -178,8 +184,8 @@ static const struct key rows[] = {
      .type = KEY_CUSTOM,
      .offset = offsetof(struct expert, kernel_spec),
      .sentence =
-         "an expert inside the process instead of a url: calc, lookup, constant, refuse or echo, with "
-         "its options",
+         "an expert on this machine instead of a url: calc, lookup, constant, refuse, tinylm or echo with its "
+         "options, or a file",
      .example = "{calc: {}}",
      .decode = decode_kernel,
      .custom_type = "object"},
@@ -358,11 +364,16 @@ bool expert_is_managed(const struct expert *e)
     return e->process_spec.argv.count > 0;
 }
 
+static bool has_kernel(const struct expert *e)
+{
+    return e->kernel_spec.builtin != NULL || e->kernel_spec.is_file;
+}
+
 /* It answers from exactly one place. */
 static void check_place(const struct expert *e, struct key_reader *reader, struct str file)
 {
-    int places = (e->kernel_spec.builtin != NULL ? 1 : 0) + (e->url.len > 0 ? 1 : 0) +
-                 (expert_is_managed(e) ? 1 : 0);
+    int places =
+        (has_kernel(e) ? 1 : 0) + (e->url.len > 0 ? 1 : 0) + (expert_is_managed(e) ? 1 : 0);
     if (places != 1) {
         complain(reader, file, e,
                  places > 1 ? "has more than one of url, kernel and process"
@@ -376,7 +387,6 @@ static void check_place(const struct expert *e, struct key_reader *reader, struc
 enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
 {
     size_t errors = reader->diags->errors;
-    bool has_kernel = e->kernel_spec.builtin != NULL;
     e->index = index;
     e->serial = expert_serial();
     if (e->model.len == 0) {
@@ -390,7 +400,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         e->url.len--;
     }
     if (e->locality == EXPERT_LOCALITY_UNSET) {
-        e->locality = has_kernel || expert_is_managed(e) ? EXPERT_LOCAL : EXPERT_REMOTE;
+        e->locality = has_kernel(e) || expert_is_managed(e) ? EXPERT_LOCAL : EXPERT_REMOTE;
     }
     if (expert_tls_is_set(&e->tls) && !str_starts_with(e->url, STR("https://"))) {
         complain(reader, file, e, "has a tls block, which needs a url with https://");
@@ -403,11 +413,14 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
     if (reader->diags->errors != errors) {
         return ST_INVALID;
     }
-    if (!has_kernel) {
+    if (!has_kernel(e)) {
         e->is_near = expert_is_managed(e) || http1_fits(e);
         return ST_OK;
     }
     e->price.is_set = true;
+    if (e->kernel_spec.is_file) {
+        return kernel_open(reader, e->kernel_spec.options, NULL, &e->kernel);
+    }
     return kernel_create(e->kernel_spec.builtin, reader, e->kernel_spec.options, &e->kernel);
 }
 

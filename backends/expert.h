@@ -62,8 +62,9 @@ struct expert_deadlines { /* ms */
 };
 
 struct expert_kernel { /* the `kernel:` key, between decode and build */
-    const struct kernel_builtin *builtin;
-    const struct yaml_node *options;
+    const struct kernel_builtin *builtin; /* NULL: a file, or nothing */
+    const struct yaml_node *options;      /* of a built-in; of a file: the whole block */
+    bool is_file;
 };
 
 struct expert {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/kernel_inside.h"
 #include "backends/kernel_options.h"
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
@@ -20,17 +21,11 @@ const struct kernel_builtin *const kernel_builtins[] = {
     &echo_kernel, NULL,
 };
 
-struct kernel {
-    const struct ek_kernel *abi;
-    struct ek_instance *instance;
-    _Atomic uint32_t users; /* whoever made it, and each call that runs on the pool */
-};
-
 struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *instance)
 {
     struct kernel *kernel = mem_zalloc(1, sizeof *kernel);
     if (kernel != NULL) {
-        *kernel = (struct kernel){abi, instance, 1};
+        *kernel = (struct kernel){abi, instance, NULL, 1};
     }
     return kernel;
 }
@@ -42,10 +37,15 @@ void kernel_ref(struct kernel *kernel)
 
 void kernel_unref(struct kernel *kernel)
 {
-    if (kernel != NULL && --kernel->users == 0) {
-        kernel->abi->destroy(kernel->instance);
-        mem_free(kernel);
+    if (kernel == NULL || --kernel->users > 0) {
+        return;
     }
+    if (kernel->crew != NULL) {
+        kernel_crew_release(kernel->crew);
+        return;
+    }
+    kernel->abi->destroy(kernel->instance);
+    mem_free(kernel);
 }
 
 uint32_t kernel_capabilities(const struct kernel *kernel)
@@ -53,26 +53,42 @@ uint32_t kernel_capabilities(const struct kernel *kernel)
     return kernel->abi->info()->capabilities;
 }
 
-enum ek_status kernel_generate(struct kernel *kernel, const struct ek_request *request,
+struct kernel_pool *kernel_own_pool(const struct kernel *kernel)
+{
+    return kernel->crew != NULL ? kernel_crew_pool(kernel->crew) : NULL;
+}
+
+bool kernel_is_child(const struct kernel *kernel)
+{
+    return kernel->crew != NULL && kernel_crew_is_child(kernel->crew);
+}
+
+static struct ek_instance *instance_of(const struct kernel *kernel, size_t thread)
+{
+    return kernel->crew != NULL ? kernel_crew_instance(kernel->crew, thread) : kernel->instance;
+}
+
+enum ek_status kernel_generate(struct kernel *kernel, const struct kernel_request *request,
                                const struct ek_sink *sink, struct ek_result *ret_result,
                                struct ek_error *ret_error)
 {
     *ret_result = (struct ek_result){
         .size = sizeof *ret_result, .prompt_tokens = -1, .completion_tokens = -1};
     *ret_error = (struct ek_error){.size = sizeof *ret_error, .retry_after_s = -1};
-    enum ek_status status =
-        kernel->abi->generate(kernel->instance, request, sink, ret_result, ret_error);
+    enum ek_status status = kernel->abi->generate(instance_of(kernel, request->thread),
+                                                  &request->ek, sink, ret_result, ret_error);
     ret_error->message[sizeof ret_error->message - 1] = '\0';
     ret_error->code[sizeof ret_error->code - 1] = '\0';
     return status;
 }
 
-int64_t kernel_count(struct kernel *kernel, struct str text)
+int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text)
 {
     uint64_t tokens = 0;
-    bool is_counted = kernel->abi->count != NULL &&
-                      kernel->abi->count(kernel->instance, kernel_text(text), &tokens) == EK_OK &&
-                      tokens <= INT32_MAX;
+    bool is_counted =
+        kernel->abi->count != NULL &&
+        kernel->abi->count(instance_of(kernel, thread), kernel_text(text), &tokens) == EK_OK &&
+        tokens <= INT32_MAX;
     return is_counted ? (int64_t)tokens : kernel_count_tokens(text);
 }
 

@@ -35,6 +35,21 @@ MUST_CHECK enum status kernel_create(const struct kernel_builtin *builtin,
                                      struct key_reader *reader, const struct yaml_node *options,
                                      struct kernel **ret_kernel);
 
+struct kernel_pool;
+
+/* What kernel_abi.h shows of a request, and what only the host knows. */
+struct kernel_request {
+    struct ek_request ek;
+    size_t thread; /* of the pool, on which the caller is */
+    int cancel_fd; /* readable once it is cancelled; -1: not needed, or never */
+};
+
+/* The kernel's own threads, where calls must run; NULL: any threads. */
+struct kernel_pool *kernel_own_pool(const struct kernel *kernel);
+
+/* Whether it lives in a child process; generate wants a cancel_fd then. */
+bool kernel_is_child(const struct kernel *kernel);
+
 /* Around an instance that there is already, which the kernel takes. NULL: no memory, nothing taken. */
 struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *instance);
 
@@ -46,12 +61,13 @@ void kernel_unref(struct kernel *kernel);
 uint32_t kernel_capabilities(const struct kernel *kernel);
 
 /* Answers, on the calling thread. Fills *ret_result, or *ret_error where it does not return EK_OK. */
-MUST_CHECK enum ek_status kernel_generate(struct kernel *kernel, const struct ek_request *request,
+MUST_CHECK enum ek_status kernel_generate(struct kernel *kernel,
+                                          const struct kernel_request *request,
                                           const struct ek_sink *sink, struct ek_result *ret_result,
                                           struct ek_error *ret_error);
 
 /* Tokens of a text as the kernel counts them, or roughly where it does not. */
-int64_t kernel_count(struct kernel *kernel, struct str text);
+int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text);
 
 /* ---- for kernels ---- */
 

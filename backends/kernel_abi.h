@@ -3,7 +3,7 @@
  * A kernel is a shared object (or a built-in) that exports one function, EK_ENTRY_SYMBOL. expertd
  * speaks the chat API for it: HTTP, JSON, streaming, deadlines, usage, errors. The kernel turns messages
  * into text. This header is all that it needs: C11 or C++11, no library. docs/writing-a-kernel.md is
- * the tutorial, tests/kernel_example/ a whole kernel in sixty lines.
+ * the tutorial, tests/kernel_example/ a whole kernel in seventy lines.
  *
  * VERSIONS. Both sides say EK_ABI_MAJOR and EK_ABI_MINOR. Another major is refused. A newer minor
  * only appends members to structs and values to enums, so older and newer meet: each struct starts with

@@ -17,7 +17,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "backends/kernel.h"
 #include "backends/kernel_chat.h"
@@ -45,6 +47,7 @@ struct work {
     struct kernel_reply reply; /* pool thread only, like body */
     struct str body;           /* own copy, in the same block as reply.model */
     uint64_t deadline_ns;      /* for the kernel; 0: none */
+    int cancel_fd;             /* for kernels that wait for descriptors; -1: none */
     _Atomic unsigned users;
     ek_flag cancel;       /* is_cancelled, for the kernel: written under the lock, read without */
     pthread_mutex_t lock; /* guards what follows */
@@ -80,6 +83,7 @@ struct answer { /* one run of a kernel, on the pool's thread */
     struct buf events; /* scratch for documents */
     struct kernel_tally tally;
     int64_t max_tokens; /* 0: none */
+    size_t thread;
     bool is_stream;
     bool has_begun; /* the role event is out */
     bool is_at_limit;
@@ -92,6 +96,9 @@ static void unref(struct work *work)
 {
     if (--work->users > 0) {
         return;
+    }
+    if (work->cancel_fd >= 0) {
+        (void)close(work->cancel_fd);
     }
     kernel_unref(work->kernel);
     buf_fini(&work->outbox);
@@ -246,15 +253,16 @@ static int on_pause(void *ctx, int64_t ms)
 
 /* ---- one run, on the pool's thread ---- */
 
-static struct kernel_usage usage_of(const struct answer *a, const struct ek_request *request,
+static struct kernel_usage usage_of(const struct answer *a, const struct kernel_request *asked,
                                     const struct ek_result *result)
 {
+    const struct ek_request *request = &asked->ek;
     struct kernel_usage usage = {result->prompt_tokens, result->completion_tokens};
     if (usage.prompt_tokens < 0) {
         usage.prompt_tokens = 0;
         for (size_t i = 0; i < request->message_count; i++) {
             struct str text = kernel_str(request->messages[i].text);
-            usage.prompt_tokens += kernel_count(a->work->kernel, text);
+            usage.prompt_tokens += kernel_count(a->work->kernel, asked->thread, text);
         }
     }
     if (usage.completion_tokens < 0 || a->is_at_limit) {
@@ -339,7 +347,7 @@ static const char *finish_text(uint32_t finish)
 }
 
 /* Asks the kernel, and ends the reply by what it says. */
-static void run_kernel(struct answer *a, const struct ek_request *request)
+static void run_kernel(struct answer *a, const struct kernel_request *request)
 {
     const struct ek_sink sink = {
         .size = sizeof sink, .ctx = a, .piece = on_piece, .pause = on_pause};
@@ -376,16 +384,16 @@ static void answer(struct answer *a)
         a->max_tokens = counts ? 0 : chat.request.max_tokens; /* it keeps to the limit itself */
         chat.request.cancel = &work->cancel;
         chat.request.deadline_ns = work->deadline_ns;
-        run_kernel(a, &chat.request);
+        run_kernel(a, &(struct kernel_request){chat.request, a->thread, work->cancel_fd});
     }
     kernel_chat_fini(&chat);
 }
 
-static void run_work(struct kernel_job *job)
+static void run_work(struct kernel_job *job, size_t thread)
 {
     struct work *work = CONTAINER_OF(job, struct work, job);
     if (!is_cancelled(work)) {
-        struct answer a = {.work = work};
+        struct answer a = {.work = work, .thread = thread};
         buf_init(&a.text, ANSWER_MAX_BYTES);
         buf_init(&a.events, REPLY_MAX_BYTES);
         answer(&a);
@@ -415,6 +423,9 @@ static void stop_work(struct kernel_call *kc)
     bool is_running = !work->is_done;
     work->is_cancelled = true;
     work->cancel = 1;
+    if (work->cancel_fd >= 0) {
+        (void)eventfd_write(work->cancel_fd, 1); /* cannot fail: the count is far from its end */
+    }
     (void)pthread_cond_broadcast(&work->changed);
     (void)pthread_mutex_unlock(&work->lock);
     if (is_running && kernel_pool_drop(kc->pool, &work->job)) {
@@ -592,6 +603,7 @@ static struct work *create_work(struct kernel_pool *pool, struct loop *loop, str
     work->kernel = options->kernel;
     kernel_ref(work->kernel);
     work->users = 2; /* the call and the job */
+    work->cancel_fd = -1;
     work->retry_after_s = -1;
     buf_init(&work->outbox, REPLY_MAX_BYTES);
     pthread_condattr_t monotonic; /* none of these can fail on Linux */
@@ -601,6 +613,15 @@ static struct work *create_work(struct kernel_pool *pool, struct loop *loop, str
     (void)pthread_cond_init(&work->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     return work;
+}
+
+static enum status add_fd(struct work *work)
+{
+    if (kernel_is_child(work->kernel)) {
+        work->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        return work->cancel_fd >= 0 ? ST_OK : ST_NO_MEMORY;
+    }
+    return ST_OK;
 }
 
 static int64_t due_after(int64_t now, int64_t ms)
@@ -623,7 +644,8 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
         return ST_NO_MEMORY;
     }
     kc->work->owner = kc;
-    kc->pool = pool;
+    kc->pool = kernel_own_pool(options->kernel);
+    kc->pool = kc->pool != NULL ? kc->pool : pool;
     kc->loop = loop;
     kc->timer.on_due = on_deadline;
     kc->call.kind = &kernel_kind;
@@ -640,7 +662,10 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
     }
     enum status st = set_timer(kc);
     if (st == ST_OK) {
-        st = kernel_pool_push(pool, &kc->work->job);
+        st = add_fd(kc->work);
+    }
+    if (st == ST_OK) {
+        st = kernel_pool_push(kc->pool, &kc->work->job);
     }
     if (st != ST_OK) {
         loop_timer_cancel(loop, &kc->timer);

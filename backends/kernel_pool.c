@@ -4,9 +4,15 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "backends/kernel_job.h"
 #include "base/mem.h"
+
+struct seat { /* what a thread is told */
+    struct kernel_pool *pool;
+    size_t number;
+};
 
 struct kernel_pool {
     pthread_mutex_t lock;
@@ -15,9 +21,13 @@ struct kernel_pool {
     struct kernel_job *last;
     size_t waiting;
     bool is_stopping;
+    bool is_released; /* nobody joins the threads: the last one frees the pool */
+    size_t running;   /* threads that have not yet left */
     size_t queue_max;
     size_t thread_count; /* threads that were started */
     pthread_t *threads;
+    struct seat *seats;
+    struct kernel_pool_hooks hooks;
     _Atomic uint64_t next_id; /* written by any loop thread */
 };
 
@@ -38,12 +48,51 @@ static struct kernel_job *take_job(struct kernel_pool *pool)
     return job;
 }
 
+static void free_pool(struct kernel_pool *pool)
+{
+    mem_free(pool->threads);
+    mem_free(pool->seats);
+    (void)pthread_cond_destroy(&pool->has_work);
+    (void)pthread_mutex_destroy(&pool->lock);
+    mem_free(pool);
+}
+
+/* Threads of released pools, in the whole process: nobody else knows of them. Written by those
+ * threads and by whoever releases, read by kernel_pool_settle. */
+static atomic_size_t loose_threads;
+
+static void leave(struct kernel_pool *pool)
+{
+    struct kernel_pool_hooks hooks = pool->hooks;
+    (void)pthread_mutex_lock(&pool->lock);
+    bool is_loose = pool->is_released;
+    bool is_last = --pool->running == 0 && is_loose;
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (is_last) {
+        free_pool(pool);
+        if (hooks.gone != NULL) {
+            hooks.gone(hooks.ctx);
+        }
+    }
+    if (is_loose) {
+        atomic_fetch_sub(&loose_threads, 1);
+    }
+}
+
 static void *work(void *arg)
 {
-    struct kernel_pool *pool = arg;
-    for (struct kernel_job *job = take_job(pool); job != NULL; job = take_job(pool)) {
-        job->run(job);
+    const struct seat *seat = arg;
+    struct kernel_pool *pool = seat->pool;
+    if (pool->hooks.begin != NULL) {
+        pool->hooks.begin(pool->hooks.ctx, seat->number);
     }
+    for (struct kernel_job *job = take_job(pool); job != NULL; job = take_job(pool)) {
+        job->run(job, seat->number);
+    }
+    if (pool->hooks.end != NULL) {
+        pool->hooks.end(pool->hooks.ctx, seat->number);
+    }
+    leave(pool);
     return NULL;
 }
 
@@ -57,17 +106,23 @@ static bool start_threads(struct kernel_pool *pool, size_t threads)
     bool is_started = true;
     while (is_started && pool->thread_count < threads) {
         pthread_t *thread = &pool->threads[pool->thread_count];
-        is_started = pthread_create(thread, NULL, work, pool) == 0;
+        struct seat *seat = &pool->seats[pool->thread_count];
+        *seat = (struct seat){pool, pool->thread_count};
+        (void)pthread_mutex_lock(&pool->lock);
+        is_started = pthread_create(thread, NULL, work, seat) == 0;
         if (is_started) {
             (void)pthread_setname_np(*thread, "kernel");
             pool->thread_count++;
+            pool->running++;
         }
+        (void)pthread_mutex_unlock(&pool->lock);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return is_started;
 }
 
-struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
+static struct kernel_pool *create(size_t threads, size_t queue_max,
+                                  const struct kernel_pool_hooks *hooks)
 {
     struct kernel_pool *pool = mem_zalloc(1, sizeof *pool);
     if (pool == NULL) {
@@ -77,12 +132,63 @@ struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->has_work, NULL);
     pool->queue_max = queue_max;
+    pool->hooks = *hooks;
     pool->threads = mem_zalloc(threads, sizeof *pool->threads);
-    if (pool->threads == NULL || !start_threads(pool, threads)) {
-        kernel_pool_destroy(pool);
+    pool->seats = mem_zalloc(threads, sizeof *pool->seats);
+    if (pool->threads == NULL || pool->seats == NULL) {
+        free_pool(pool);
         return NULL;
     }
     return pool;
+}
+
+struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
+{
+    struct kernel_pool *pool = create(threads, queue_max, &(struct kernel_pool_hooks){NULL});
+    if (pool != NULL && !start_threads(pool, threads)) {
+        kernel_pool_destroy(pool);
+        pool = NULL;
+    }
+    return pool;
+}
+
+struct kernel_pool *kernel_pool_open(size_t threads, size_t queue_max,
+                                     const struct kernel_pool_hooks *hooks, bool *ret_is_gone)
+{
+    struct kernel_pool *pool = create(threads, queue_max, hooks);
+    *ret_is_gone = false;
+    if (pool != NULL && !start_threads(pool, threads)) {
+        *ret_is_gone = pool->thread_count > 0;
+        kernel_pool_release(pool);
+        pool = NULL;
+    }
+    return pool;
+}
+
+void kernel_pool_release(struct kernel_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    size_t running = pool->running;
+    pool->is_stopping = true;
+    pool->is_released = true;
+    atomic_fetch_add(&loose_threads, running);
+    for (size_t i = 0; i < pool->thread_count; i++) {
+        (void)pthread_detach(pool->threads[i]);
+    }
+    (void)pthread_cond_broadcast(&pool->has_work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (running == 0) { /* none was ever started */
+        free_pool(pool);
+    }
+}
+
+bool kernel_pool_settle(int64_t ms)
+{
+    static const struct timespec nap = {.tv_nsec = 1000000};
+    while (atomic_load(&loose_threads) > 0 && ms-- > 0) {
+        (void)nanosleep(&nap, NULL); /* a signal may cut it short: the wait is no measure */
+    }
+    return atomic_load(&loose_threads) == 0;
 }
 
 void kernel_pool_destroy(struct kernel_pool *pool)
@@ -97,10 +203,7 @@ void kernel_pool_destroy(struct kernel_pool *pool)
     for (size_t i = 0; i < pool->thread_count; i++) {
         (void)pthread_join(pool->threads[i], NULL);
     }
-    mem_free(pool->threads);
-    (void)pthread_cond_destroy(&pool->has_work);
-    (void)pthread_mutex_destroy(&pool->lock);
-    mem_free(pool);
+    free_pool(pool);
 }
 
 enum status kernel_pool_push(struct kernel_pool *pool, struct kernel_job *job)

@@ -2,7 +2,9 @@
  * queue up to a ceiling; one pool for the process. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "backends/call.h"
 #include "base/loop.h"
@@ -18,8 +20,13 @@ struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max);
  * what had been posted to it. */
 void kernel_pool_destroy(struct kernel_pool *pool);
 
+/* Waits, at most so long, for threads of kernels that were let go of (kernels from files have threads
+ * of their own, which destroy them). For the end of the process. False: some do not end. */
+bool kernel_pool_settle(int64_t ms);
+
 /* Starts a call to a kernel (kernel_call.c): parses messages, stream, stream_options.include_usage,
- * max_tokens (and max_completion_tokens) from the request body, runs kernel->generate on the pool, and
+ * max_tokens (and max_completion_tokens) from the request body, runs the kernel on the pool (or on threads of
+ * its own, if it has some), and
  * delivers a chat completion (JSON) or chat completion chunks (SSE, ended by [DONE]) as bytes of call->in, in
  * the way a remote OpenAI-dialect expert would: the same head (status, content type), usage, error
  * documents, finish_reason, ids. Of a stream, the pool thread blocks while more than

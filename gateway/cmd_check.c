@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/kernel.h"
+#include "backends/kernel_open.h"
 #include "gateway/cmd.h"
 #include "gateway/snapshot.h"
 
@@ -33,13 +34,13 @@ static void help(FILE *out)
 /* The options of kernels are no part of the root table: each kernel decodes its own. */
 static void print_kernels(void)
 {
-    (void)puts("\n# Kernels\n\nExperts inside the process: `kernel: {NAME: OPTIONS}` instead of a "
-               "`url`.");
+    (void)puts(
+        "\n# Kernels\n\nExperts on this machine: `kernel: {NAME: OPTIONS}` instead of a `url`, "
+        "or `kernel: {file: PATH, …}` with the keys under `file`.\n");
+    keys_print_markdown(&kernel_file_keys, stdout);
     for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
-        if (kernel_builtins[i]->keys != NULL) {
-            (void)puts("");
-            keys_print_markdown(kernel_builtins[i]->keys, stdout);
-        }
+        (void)puts("");
+        keys_print_markdown(kernel_builtins[i]->keys, stdout);
     }
 }
 

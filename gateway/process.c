@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "backends/kernel.h"
 #include "backends/kernel_pool.h"
 #include "backends/managed.h"
 #include "backends/transport.h"
@@ -35,7 +36,8 @@
 #include "router/drift.h"
 
 enum {
-    SESSIONS = 65536, /* conversations that keep their expert: 1 MB, touched as it fills */
+    KERNEL_END_MS = 3000, /* for kernels from files to unload */
+    SESSIONS = 65536,     /* conversations that keep their expert: 1 MB, touched as it fills */
     PATH_BYTES = 4096,
     ACCESS_LOG_MODE = 0640,
     PROMPT_LOG_MODE = 0600,
@@ -280,6 +282,17 @@ static struct str path_of(struct str log)
 }
 
 /* After the configuration, which says what is needed, and before the first thread. */
+/* Kernels in children are started again when they break down. */
+static bool starts_programs(const struct routes *routes)
+{
+    const struct expert *experts = routes->experts.items;
+    bool does = false;
+    for (size_t i = 0; i < routes->experts.count; i++) {
+        does = does || (experts[i].kernel != NULL && kernel_is_child(experts[i].kernel));
+    }
+    return does;
+}
+
 static enum status confine(const struct process *p)
 {
     const struct conf *conf = &p->snapshot->conf;
@@ -289,7 +302,7 @@ static enum status confine(const struct process *p)
         .folders = &conf->server.sandbox_read,
         .state_file = conf->state.path,
         .logs = {path_of(conf->server.access_log), conf->privacy.prompt_log.path},
-        .exec = p->managed != NULL,
+        .exec = p->managed != NULL || starts_programs(&conf->routes),
     };
     if (conf->state.path.len > 0) {
         enum status st = db_make_folders(conf->state.path.ptr);
@@ -569,6 +582,7 @@ static void stop(struct process *p)
     budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
     managed_set_destroy(p->managed);
+    (void)kernel_pool_settle(KERNEL_END_MS); /* what does not end by then ends with the process */
     quotas_destroy(p->quotas);
     cache_destroy(p->cache);
 }

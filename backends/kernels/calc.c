@@ -171,7 +171,7 @@ static const struct ek_info *info(void)
         .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
         .name = STR_INIT("calc"),
         .version = STR_INIT("1"),
-        .license = STR_INIT("MIT"),
+        .license = STR_INIT("Apache-2.0"),
     };
     return &facts;
 }

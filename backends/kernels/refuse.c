@@ -132,7 +132,7 @@ static const struct ek_info *info(void)
         .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL | EK_CAP_REFUSAL,
         .name = STR_INIT("refuse"),
         .version = STR_INIT("1"),
-        .license = STR_INIT("MIT"),
+        .license = STR_INIT("Apache-2.0"),
     };
     return &facts;
 }

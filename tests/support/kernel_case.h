@@ -74,8 +74,9 @@ static inline void kernel_case_close(struct kernel_case *c)
 static inline void kernel_case_ask_all(struct kernel_case *c, const struct ek_message *messages,
                                        size_t count)
 {
-    const struct ek_request request = {
-        .size = sizeof request, .messages = messages, .message_count = count};
+    const struct kernel_request request = {
+        .ek = {.size = sizeof request.ek, .messages = messages, .message_count = count},
+        .cancel_fd = -1};
     const struct ek_sink sink = {.size = sizeof sink,
                                  .ctx = c,
                                  .piece = kernel_case_on_piece,

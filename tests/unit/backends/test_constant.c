@@ -31,7 +31,7 @@ static void constant_wants_its_text(void **state)
 static void constant_says_cancelled_when_the_sink_is_closed(void **state)
 {
     (void)state;
-    const struct ek_request request = {.size = sizeof request};
+    const struct kernel_request request = {.ek = {.size = sizeof request.ek}, .cancel_fd = -1};
     struct kernel_case c;
     kernel_case_open(&c, &constant_kernel, "text: x", "");
     const struct ek_sink closed = {.size = sizeof closed, .ctx = &c, .piece = kernel_case_on_piece};

@@ -41,7 +41,8 @@ static void ask(struct kernel_case *c, const char *text, const struct asked *ask
                                  .pause = kernel_case_on_pause};
     buf_reset(&c->text);
     c->pieces = 0;
-    c->status = kernel_generate(c->kernel, &request, &sink, &c->result, &c->error);
+    c->status = kernel_generate(c->kernel, &(struct kernel_request){request, 0, -1}, &sink,
+                                &c->result, &c->error);
 }
 
 /* The answer without the marks between its pieces. */

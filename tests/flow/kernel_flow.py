@@ -1,0 +1,203 @@
+"""Kernels from files: the example of the tutorial, built by its own project, and what a kernel that
+breaks down costs the others."""
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from gateway import BINARY, ROOT, Gateway
+from wire import PATIENCE_S, Conn, Failure, exchange, request_bytes
+
+BUILD = os.path.dirname(BINARY)
+TRIAL = os.path.join(BUILD, "tests", "kernels", "trial.so")
+
+
+def _body(model, text, stream=False):
+    return json.dumps({"model": model, "stream": stream,
+                       "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def _chat(gateway, model, text, stream=False):
+    return exchange(gateway.port, "POST", "/v1/chat/completions", [], _body(model, text, stream))
+
+
+def _text(reply):
+    assert reply.status == 200, reply.body()
+    return json.loads(reply.body())["choices"][0]["message"]["content"]
+
+
+def _trial(name="trial", more=""):
+    return f"  {name}: {{kernel: {{file: {TRIAL}, memory: 256MiB{more}}}}}\n"
+
+
+def _state(pid):
+    """The letter of a process's state; None: it is gone. A zombie is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            letter = f.read().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if letter in "ZX" else letter
+
+
+def _children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
+        found = f.read().split()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="utf-8") as f:
+            found += f.read().split()
+    return sorted({int(child) for child in found})
+
+
+def _wait(claim, what, seconds=PATIENCE_S):
+    deadline = time.monotonic() + seconds
+    while not claim():
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not in time")
+        time.sleep(0.005)
+
+
+def _is_sanitized():
+    with open(BINARY, "rb") as f:
+        binary = f.read()
+    return b"__asan_init" in binary or b"__tsan_init" in binary
+
+
+def _run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_example_is_built_by_its_own_project_and_answers():
+    with tempfile.TemporaryDirectory(prefix="expertd-kernel-") as folder:
+        installed, build = os.path.join(folder, "usr"), os.path.join(folder, "build")
+        _run("cmake", "--install", BUILD, "--prefix", installed, "--component", "kernels")
+        _run("cmake", "-S", os.path.join(ROOT, "tests", "kernel_example"), "-B", build,
+             f"-DCMAKE_PREFIX_PATH={installed}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror")
+        _run("cmake", "--build", build)
+        shout = os.path.join(build, "shout.so")
+        gateway = Gateway("experts:\n"
+                          f"  child: {{kernel: {{file: {shout}}}}}\n"
+                          f"  inside: {{kernel: {{file: {shout}, isolation: inprocess}}}}\n")
+        try:
+            for model in ("child", "inside"):
+                assert _text(_chat(gateway, model, "hello über there")) == "HELLO üBER THERE!"
+                events = _chat(gateway, model, "one two", stream=True).body().decode()
+                for part in ('"content":"ONE "', '"content":"TWO"', '"content":"!"',
+                             '"finish_reason":"stop"', "data: [DONE]\n\n"):
+                    assert part in events, events
+        finally:
+            gateway.stop()
+
+
+def test_broken_kernel_falls_over_and_comes_back_and_nobody_else_notices():
+    gateway = Gateway("experts:\n" + _trial() + _trial("other") +
+                      "  spare: {kernel: {constant: {text: spare}}}\n"
+                      "aliases: {safe: [trial, spare]}\n")
+    seen = []
+    stop = threading.Event()
+
+    def others():
+        while not stop.is_set():
+            seen.append(_text(_chat(gateway, "other", "hi")))
+
+    try:
+        thread = threading.Thread(target=others)
+        thread.start()
+        for order in ("crash", "exit", "garbage", "bomb"):
+            if order == "bomb" and _is_sanitized():
+                continue  # sanitizers take terabytes of address space: there is no limit on it
+            reply = _chat(gateway, "safe", order)
+            assert _text(reply) == "spare", order
+            assert reply.head.get("x-expertd-expert") == "spare"
+            _wait(lambda: _text(_chat(gateway, "safe", "back?")) == "as told: back?",
+                  f"the kernel is back after {order}")
+        refused = _chat(gateway, "trial", "crash")
+        assert refused.status in (502, 503), refused.status
+        gateway.wait_output("kernel-host: killed by SIGSEGV")
+        stop.set()
+        thread.join()
+    finally:
+        stop.set()
+        gateway.stop()
+    assert len(seen) > 4 and set(seen) == {"as told: hi"}
+
+
+def test_hanging_kernel_keeps_the_deadline_and_is_killed():
+    gateway = Gateway("experts:\n  trial:\n"
+                      f"    kernel: {{file: {TRIAL}}}\n"
+                      "    deadlines: {first_token_ms: 300}\n"
+                      "policies: {attempts: 1}\n")
+    try:
+        (child,) = _children(gateway.process.pid)
+        started = time.monotonic()
+        reply = _chat(gateway, "trial", "hang")
+        took = time.monotonic() - started
+        assert reply.status == 504, reply.status
+        assert took >= 0.3, took
+        _wait(lambda: _state(child) is None, "the child that hangs is killed")
+        gateway.wait_output("kernel-host: did not stop when told to")
+        _wait(lambda: _chat(gateway, "trial", "back?").status == 200, "it is back")
+    finally:
+        gateway.stop()
+
+
+def test_client_that_leaves_stops_the_generation():
+    gateway = Gateway("experts:\n" + _trial())
+    try:
+        (child,) = _children(gateway.process.pid)
+        conn = Conn.open(gateway.port)
+        conn.send(request_bytes("POST", "/v1/chat/completions", [],
+                                _body("trial", "endless", stream=True)))
+        while conn.received.count(b"and on ") < 3:
+            assert conn.fill()
+        conn.sock.close()
+        # One instance: it answers again only once it has stopped, and it is the same process.
+        answer = _text(_chat(gateway, "trial", "pieces"))
+        assert answer.endswith(f"pid={child}"), answer
+    finally:
+        gateway.stop()
+
+
+def test_children_die_with_a_gateway_that_is_killed():
+    gateway = Gateway("experts:\n" + _trial(more=", instances: 2"))
+    children = _children(gateway.process.pid)
+    assert len(children) == 2
+    gateway.process.send_signal(signal.SIGKILL)
+    gateway.process.wait()
+    try:
+        _wait(lambda: all(_state(child) is None for child in children), "children end", 1.0)
+    finally:
+        gateway._folder.cleanup()
+
+
+def test_reload_replaces_the_children():
+    gateway = Gateway("experts:\n" + _trial())
+    try:
+        before = _children(gateway.process.pid)
+        gateway.signal(signal.SIGHUP)
+        _wait(lambda: len(now := _children(gateway.process.pid)) == 1 and now != before,
+              "the new child alone is there")
+        assert _text(_chat(gateway, "trial", "still")) == "as told: still"
+    finally:
+        gateway.stop()
+
+
+def test_check_says_what_is_wrong_with_a_kernel():
+    cases = (
+        ("{file: build/k.so}", "must be an absolute path"),
+        (f"{{file: {BUILD}/tests/kernels/trial_next_major.so}}",
+         "speaks version 2.0 of the interface, this host 1.0"),
+        (f"{{file: {TRIAL}, options: {{say: refuse}}}}", "it was told to refuse"),
+    )
+    for block, why in cases:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(f"experts:\n  k: {{kernel: {block}}}\n")
+            f.flush()
+            done = subprocess.run([BINARY, "check", "--config", f.name], capture_output=True,
+                                  text=True, check=False)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert why in done.stdout + done.stderr, done.stdout + done.stderr
