@@ -37,7 +37,55 @@ static bool comes_before(const struct policy_candidate *a, const struct policy_c
     return a_in != b_in ? a_in : a->rank > b->rank;
 }
 
-/* Stable, and quick for the handful of candidates that a category has. */
+enum {
+    PLACES_MAX = 64, /* candidates that are sorted by their places */
+};
+
+struct place { /* what a candidate is sorted by, and where it stands */
+    double rank;
+    bool is_in;
+    size_t from;
+};
+
+/* Puts each candidate where its place says, moving it once: they are much larger than places. */
+static void put_in_order(struct policy_candidate *candidates, struct place *places, size_t count)
+{
+    for (size_t start = 0; start < count; start++) {
+        if (places[start].from == start) {
+            continue;
+        }
+        struct policy_candidate first = candidates[start];
+        size_t at = start;
+        while (places[at].from != start) {
+            size_t next = places[at].from;
+            candidates[at] = candidates[next];
+            places[at].from = at;
+            at = next;
+        }
+        candidates[at] = first;
+        places[at].from = at;
+    }
+}
+
+/* Stable. */
+static void sort_by_places(struct policy_candidate *candidates, size_t count)
+{
+    struct place places[PLACES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        struct place moving = {candidates[i].rank, candidates[i].dropped_by == NULL, i};
+        size_t at = i;
+        while (at > 0 &&
+               (moving.is_in != places[at - 1].is_in ? moving.is_in
+                                                     : moving.rank > places[at - 1].rank)) {
+            places[at] = places[at - 1];
+            at--;
+        }
+        places[at] = moving;
+    }
+    put_in_order(candidates, places, count);
+}
+
+/* The same for any number. */
 static void insertion_sort(struct policy_candidate *candidates, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -62,7 +110,11 @@ size_t policy_apply_all(const struct policy_request *request, struct policy_cand
     for (size_t p = 0; policy_table[p] != NULL; p++) {
         policy_table[p]->apply(request, candidates, count);
     }
-    insertion_sort(candidates, count);
+    if (count <= PLACES_MAX) {
+        sort_by_places(candidates, count);
+    } else {
+        insertion_sort(candidates, count);
+    }
     size_t in = 0;
     while (in < count && candidates[in].dropped_by == NULL) {
         in++;

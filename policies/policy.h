@@ -29,6 +29,7 @@ struct policy_purse { /* the budget that has least left for a candidate; zero: n
 
 struct policy_candidate {
     struct str name;
+    size_t expert;               /* for the caller: which one it is */
     double score;                /* quality in this category, 0..1 as the operator wrote it */
     unsigned capabilities;       /* bits of enum policy_need */
     const struct str *languages; /* codes that it declares */

@@ -353,6 +353,7 @@ static struct policy_candidate facts_of(const struct decision *d, const struct e
     int64_t cost = expert_cost_nano_usd(e, &tokens);
     return (struct policy_candidate){
         .name = e->id.name,
+        .expert = e->index,
         .score = score,
         .capabilities = e->capabilities,
         .languages = e->languages.items,
@@ -392,11 +393,7 @@ static double draw(const struct prompt *prompt, const struct category *category)
 {
     static const uint64_t STEPS = 10000;
     static const uint64_t MIX = 0x9e3779b97f4a7c15U; /* 2^64 over the golden ratio: spreads bits */
-    uint64_t key = prompt->session.key;
-    if (key == 0 && prompt->signals == NULL) {
-        key = str_hash(prompt_last_text(prompt));
-    }
-    key = (key ^ str_hash(prompt->tenant)) * MIX;
+    uint64_t key = (prompt_seed(prompt) ^ str_hash(prompt->tenant)) * MIX;
     key = (key ^ key >> 32 ^ str_hash(category->id.name)) * MIX;
     return (double)((key >> 32) % STEPS) / 100.0;
 }
@@ -550,12 +547,13 @@ static void hold(const struct routes *routes, const struct permit *permit, struc
 static enum status make_plan(const struct routes *routes, struct decision *d, size_t in,
                              struct arena *arena)
 {
+    struct expert *experts = routes->experts.items;
     enum status st = plan_init(&d->plan, arena, in, &routes->policies.plan);
     if (st != ST_OK) {
         return st;
     }
     for (size_t i = 0; i < d->candidate_count; i++) {
-        d->experts[i] = routes_expert(routes, d->candidates[i].name);
+        d->experts[i] = &experts[d->candidates[i].expert];
         if (i < in) {
             d->plan.experts[i] = d->experts[i];
         }
@@ -566,21 +564,35 @@ static enum status make_plan(const struct routes *routes, struct decision *d, si
     return in == 0 ? ST_INVALID : ST_OK;
 }
 
+/* Marks the candidates that a guarantee forbids, but for those that another one has marked. */
+static void bar(const struct routes *routes, const struct guarantee *g, struct decision *d)
+{
+    const struct expert *experts = routes->experts.items;
+    if (!guarantee_holds(routes, g, &d->kinds)) {
+        return;
+    }
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        struct policy_candidate *c = &d->candidates[i];
+        if (c->barred_by.len == 0 && guarantee_forbids(routes, g, &d->kinds, &experts[c->expert])) {
+            c->barred_by = g->name;
+        }
+    }
+}
+
 /* Asks the guarantees, the budgets and the policies. Returns how many candidates are in. */
 static size_t judge(const struct routes *routes, const struct rule_facts *facts,
                     const struct policy_request *request, struct decision *d)
 {
     const struct signals *signals = facts->prompt->signals;
+    const struct guarantee *guarantees = routes->guarantees.items;
     for (size_t i = 0; facts->purse != NULL && i < d->candidate_count; i++) {
         facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
     }
     for (size_t i = 0; signals != NULL && i < d->candidate_count; i++) {
         signals_purse(signals, d->candidates[i].name, &d->candidates[i].purse);
     }
-    for (size_t i = 0; i < d->candidate_count; i++) {
-        const struct expert *e = routes_expert(routes, d->candidates[i].name);
-        const struct guarantee *bar = guarantees_bar(routes, &d->kinds, e);
-        d->candidates[i].barred_by = bar == NULL ? STR("") : bar->name;
+    for (size_t i = 0; i < routes->guarantees.count; i++) {
+        bar(routes, &guarantees[i], d);
     }
     return policy_apply_all(request, d->candidates, d->candidate_count);
 }

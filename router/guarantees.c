@@ -399,14 +399,20 @@ enum status guarantees_build(struct routes *routes, struct key_reader *reader, s
 
 /* ------------------------------------------------------------------- use */
 
+bool guarantee_forbids(const struct routes *routes, const struct guarantee *g,
+                       const struct guarantee_facts *facts, const struct expert *expert)
+{
+    return !g->permits[expert->index] && redaction_holds(routes, g, facts, expert);
+}
+
 const struct guarantee *guarantees_bar(const struct routes *routes,
                                        const struct guarantee_facts *facts,
                                        const struct expert *expert)
 {
     const struct guarantee *list = routes->guarantees.items;
     for (size_t i = 0; i < routes->guarantees.count; i++) {
-        if (!list[i].permits[expert->index] && guarantee_holds(routes, &list[i], facts) &&
-            redaction_holds(routes, &list[i], facts, expert)) {
+        if (guarantee_forbids(routes, &list[i], facts, expert) &&
+            guarantee_holds(routes, &list[i], facts)) {
             return &list[i];
         }
     }

@@ -95,6 +95,10 @@ MUST_CHECK enum status guarantees_build(struct routes *routes, struct key_reader
 bool guarantee_holds(const struct routes *routes, const struct guarantee *g,
                      const struct guarantee_facts *facts);
 
+/* Whether it, holding for the exchange, forbids the expert. */
+bool guarantee_forbids(const struct routes *routes, const struct guarantee *g,
+                       const struct guarantee_facts *facts, const struct expert *expert);
+
 /* Whether an exchange for which it holds could take the path. */
 bool guarantee_could_hold(const struct routes *routes, const struct guarantee *g,
                           const struct guarantee_path *path);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "router/signals.h"
+
 void prompt_from_text(struct prompt *prompt, struct str model, struct str text)
 {
     memset(prompt, 0, sizeof *prompt);
@@ -29,4 +31,17 @@ int64_t prompt_answer_tokens(const struct prompt *prompt)
     };
 
     return prompt->max_tokens > 0 ? prompt->max_tokens : GUESS;
+}
+
+uint64_t prompt_seed(const struct prompt *prompt)
+{
+    static const uint64_t MIX = 0x9e3779b97f4a7c15U; /* 2^64 over the golden ratio: spreads bits */
+    uint64_t key = prompt->session.key;
+    if (prompt->signals != NULL) {
+        return prompt->signals->seed;
+    }
+    if (key == 0) {
+        key = str_hash(prompt_last_text(prompt));
+    }
+    return key * MIX >> 48;
 }

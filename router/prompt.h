@@ -47,5 +47,9 @@ struct str prompt_last_text(const struct prompt *prompt);
 /* About how many tokens the messages have: a quarter of their bytes, rounded up. */
 int64_t prompt_tokens_estimate(const struct prompt *prompt);
 
+/* What chance goes by: the same number for the same conversation; where that has no name, for the same
+ * text. 16 bits of it, which tell nothing of the texts. */
+uint64_t prompt_seed(const struct prompt *prompt);
+
 /* What the answer may have: max_tokens, or a guess where the client sets no limit. */
 int64_t prompt_answer_tokens(const struct prompt *prompt);

@@ -103,6 +103,9 @@ void signals_take(const struct routes *routes, const struct prompt *prompt,
     s->needs = prompt->needs;
     s->turns = (uint32_t)prompt->talk.count;
     s->guard = d->guard.kind;
+    bool is_drawn =
+        prompt->session.key != 0 || (d->category != NULL && d->category->splits.count > 0);
+    s->seed = is_drawn ? (uint32_t)prompt_seed(prompt) : 0;
     s->guard_score = d->guard.score;
     s->language_p = d->language.confidence;
     s->english_p = d->language.english;
@@ -283,7 +286,7 @@ static void pass(struct cursor *c, struct signals *s)
     pass_i64(c, &s->text_bytes);
     pass_i64(c, &s->max_tokens);
     pass_i64(c, &s->max_price_nano_usd);
-    uint32_t *const words[] = {&s->tenant, &s->known, &s->needs, &s->turns, &s->guard};
+    uint32_t *const words[] = {&s->tenant, &s->known, &s->needs, &s->turns, &s->guard, &s->seed};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         pass_u32(c, words[i]);
     }

@@ -61,6 +61,7 @@ struct signals {
     uint32_t known;   /* the expert that answered the conversation before; 0: none */
     uint32_t needs;   /* bits of enum policy_need */
     uint32_t turns;
+    uint32_t seed;  /* prompt_seed, where the prompt has a session or a split drew */
     uint32_t guard; /* enum guard_kind */
     float guard_score;
     float language_p;

@@ -291,9 +291,31 @@ static void what_is_forbidden_has_no_expert(void **state)
     assert_string_equal(list[0].reason, "the key may not use category/medical");
 }
 
+static void any_number_of_candidates_is_ordered_and_equal_ones_stay(void **state)
+{
+    static const size_t counts[] = {1, 2, 50, 64, 65, 90};
+    static struct policy_candidate list[90];
+    struct policy_request request = {.prompt_tokens = 1};
+    (void)state;
+    for (size_t n = 0; n < sizeof counts / sizeof counts[0]; n++) {
+        for (size_t i = 0; i < counts[n]; i++) {
+            list[i] = (struct policy_candidate){
+                .name = STR("x"), .expert = i, .score = (double)(i * 37 % 8) / 8.0};
+        }
+
+        assert_int_equal(policy_apply_all(&request, list, counts[n]), counts[n]);
+
+        for (size_t i = 1; i < counts[n]; i++) {
+            assert_true(list[i - 1].rank >= list[i].rank);
+            assert_true(list[i - 1].rank > list[i].rank || list[i - 1].expert < list[i].expert);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_candidates_is_ordered_and_equal_ones_stay),
         cmocka_unit_test(the_best_score_comes_first),
         cmocka_unit_test(other_languages_are_dropped),
         cmocka_unit_test(equal_ranks_keep_their_order),

@@ -171,6 +171,22 @@ static void another_configuration_decides_as_it_says(void **state)
     stop(&new);
 }
 
+static void a_split_draws_the_same_again(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f,
+          EXPERTS "categories:\n"
+                  "  general: {experts: [{expert: small, score: 0.5}, {expert: eyes, score: "
+                  "0.4}], split: [{expert: small, percent: 50}, {expert: eyes, percent: 50}]}\n");
+    for (char c = 'a'; c <= 'p'; c++) {
+        char text[] = {c, ' ', 'x', '\0'};
+        struct asked asked = {"category/general", text, 0, INT64_MAX};
+        decide_twice(&f, &asked);
+    }
+    stop(&f);
+}
+
 static void a_rule_fires_again_in_another_place(void **state)
 {
     static struct fixture old; /* large for a stack */
@@ -298,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_configuration_decides_the_same_again),
         cmocka_unit_test(another_configuration_decides_as_it_says),
+        cmocka_unit_test(a_split_draws_the_same_again),
         cmocka_unit_test(a_rule_fires_again_in_another_place),
         cmocka_unit_test(what_was_never_asked_is_a_guess),
         cmocka_unit_test(a_new_guarantee_is_held_as_far_as_can_be_told),
