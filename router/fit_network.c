@@ -138,14 +138,11 @@ static void visit(struct work *w, const struct fit_network_row *row)
     for (uint32_t i = 0; i < n->inputs; i++) {
         x[i] = row->x[i] * (float)w->options->input_scale;
     }
-    network_run(n, x, hidden, logit);
-    memcpy(logit, n->out_bias, n->labels * sizeof *logit);
+    network_hidden(n, x, hidden);
     for (uint32_t h = 0; h < n->hidden; h++) {
         hidden[h] = (next_random(w) & 0xffff) < keep ? hidden[h] * raise : 0.0F;
-        for (uint32_t k = 0; hidden[h] > 0.0F && k < n->labels; k++) {
-            logit[k] += hidden[h] * n->out[(size_t)h * n->labels + k];
-        }
     }
+    network_output(n, hidden, logit);
     error_of(w, row, logit, error);
     float *in = w->gradient;
     float *in_bias = in + (size_t)n->inputs * n->hidden;

@@ -76,20 +76,32 @@ void network_axpy(float *y, float a, const float *x, size_t n)
 #endif
 }
 
-void network_run(const struct network *n, const float *x, float *ret_hidden, float *ret_logit)
+void network_hidden(const struct network *n, const float *x, float *ret_hidden)
 {
     memcpy(ret_hidden, n->in_bias, n->hidden * sizeof *ret_hidden);
     for (uint32_t i = 0; i < n->inputs; i++) {
         network_axpy(ret_hidden, x[i], n->in + (size_t)i * n->hidden, n->hidden);
     }
-    memcpy(ret_logit, n->out_bias, n->labels * sizeof *ret_logit);
     for (uint32_t h = 0; h < n->hidden; h++) {
         ret_hidden[h] = ret_hidden[h] > 0.0F ? ret_hidden[h] : 0.0F;
+    }
+}
+
+void network_output(const struct network *n, const float *hidden, float *ret_logit)
+{
+    memcpy(ret_logit, n->out_bias, n->labels * sizeof *ret_logit);
+    for (uint32_t h = 0; h < n->hidden; h++) {
         const float *row = n->out + (size_t)h * n->labels;
-        for (uint32_t k = 0; ret_hidden[h] > 0.0F && k < n->labels; k++) {
-            ret_logit[k] += ret_hidden[h] * row[k];
+        for (uint32_t k = 0; hidden[h] > 0.0F && k < n->labels; k++) {
+            ret_logit[k] += hidden[h] * row[k];
         }
     }
+}
+
+void network_run(const struct network *n, const float *x, float *ret_hidden, float *ret_logit)
+{
+    network_hidden(n, x, ret_hidden);
+    network_output(n, ret_hidden, ret_logit);
 }
 
 void network_slope(const struct network *n, const float *hidden, size_t label, float *ret_slope,

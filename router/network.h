@@ -42,7 +42,11 @@ size_t network_bytes(uint32_t inputs, uint32_t hidden, uint32_t labels);
 MUST_CHECK enum status network_read(struct str bytes, uint32_t inputs, uint32_t labels,
                                     struct network *ret_network);
 
-/* ret_hidden: hidden numbers; ret_logit: labels numbers. */
+/* The two layers: hidden numbers, none negative; then labels numbers. */
+void network_hidden(const struct network *n, const float *x, float *ret_hidden);
+void network_output(const struct network *n, const float *hidden, float *ret_logit);
+
+/* Both. */
 void network_run(const struct network *n, const float *x, float *ret_hidden, float *ret_logit);
 
 /* What one unit of each input adds to the logit of `label` where network_run has put `hidden`; and

@@ -195,8 +195,8 @@ static uint32_t keep_best(const struct train_rows *rows, struct train_table *tab
             continue; /* full, or a stronger feature has the same fingerprint */
         }
         uint8_t *at = table->bytes + (size_t)bucket * w->bucket_bytes + 2 * (size_t)used;
-        at[0] = (uint8_t)weights_fingerprint(hash);
-        at[1] = (uint8_t)(weights_fingerprint(hash) >> 8);
+        at[0] = (uint8_t)buckets_fingerprint(hash);
+        at[1] = (uint8_t)(buckets_fingerprint(hash) >> 8);
         map[choices[i].feature] = kept++;
         used++;
     }

@@ -16,12 +16,6 @@ enum {
 
 static const float smallest_top = 1e-30F; /* below, all numbers are zero */
 
-static uint32_t fingerprint_of(uint32_t hash)
-{
-    uint32_t low = hash & 0xffff;
-    return low == 0 ? 1 : low;
-}
-
 uint32_t vectors_bucket_bytes(uint32_t dims)
 {
     return (VECTORS_SLOTS * (2 + dims) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -54,9 +48,9 @@ enum status vectors_read(struct str bytes, struct vectors *ret_vectors)
 
 const int8_t *vectors_find(const struct vectors *v, uint32_t hash)
 {
-    size_t bucket = (size_t)((uint64_t)hash * v->bucket_count >> 32);
+    size_t bucket = buckets_index(v->bucket_count, hash);
     const uint8_t *at = v->table + bucket * v->bucket_bytes;
-    uint32_t wanted = fingerprint_of(hash);
+    uint32_t wanted = buckets_fingerprint(hash);
     for (uint32_t i = 0; i < VECTORS_SLOTS; i++) {
         if ((at[2 * i] | (uint32_t)at[2 * i + 1] << 8) == wanted) {
             return (const int8_t *)at + 2 * VECTORS_SLOTS + i * v->dims;
@@ -95,7 +89,7 @@ static float largest(const struct vectors_word *words, size_t count, uint32_t di
 
 static bool put_word(uint8_t *bucket, const struct vectors_word *word, uint32_t dims, float scale)
 {
-    uint32_t fingerprint = fingerprint_of(word->hash);
+    uint32_t fingerprint = buckets_fingerprint(word->hash);
     for (uint32_t i = 0; i < VECTORS_SLOTS; i++) {
         uint32_t found = bucket[2 * i] | (uint32_t)bucket[2 * i + 1] << 8;
         if (found == fingerprint) {
@@ -135,7 +129,7 @@ enum status vectors_encode(const struct vectors_word *words, size_t count, uint3
     float scale = top > smallest_top ? (float)INT8_TOP / top : 1.0F;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t bucket = (size_t)((uint64_t)words[i].hash * buckets >> 32);
+        size_t bucket = buckets_index(buckets, words[i].hash);
         kept += put_word(at + HEADER_BYTES + bucket * bucket_bytes, &words[i], dims, scale);
     }
     *ret_bytes = (struct str){(char *)at, HEADER_BYTES + buckets * bucket_bytes};

@@ -16,6 +16,7 @@
 
 #include "base/status.h"
 #include "base/str.h"
+#include "router/buckets.h"
 
 enum {
     VECTORS_DIMS_MAX = 256,
@@ -48,7 +49,7 @@ const int8_t *vectors_find(const struct vectors *v, uint32_t hash);
 /* Brings the bucket of a word into the cache. */
 static inline void vectors_prefetch(const struct vectors *v, uint32_t hash)
 {
-    size_t bucket = (size_t)((uint64_t)hash * v->bucket_count >> 32);
+    size_t bucket = buckets_index(v->bucket_count, hash);
     __builtin_prefetch(v->table + bucket * v->bucket_bytes);
 }
 

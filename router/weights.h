@@ -32,6 +32,7 @@
 #include "base/diag.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "router/buckets.h"
 #include "router/calibrate.h"
 #include "router/network.h"
 #include "router/vectors.h"
@@ -90,14 +91,7 @@ MUST_CHECK enum status weights_encode(const struct weights *w, struct str *ret);
 
 static inline uint32_t weights_bucket(const struct weights *w, uint32_t hash)
 {
-    return (uint32_t)((uint64_t)hash * w->bucket_count >> 32);
-}
-
-/* Never 0. */
-static inline uint32_t weights_fingerprint(uint32_t hash)
-{
-    uint32_t low = hash & 0xffff;
-    return low == 0 ? 1 : low;
+    return buckets_index(w->bucket_count, hash);
 }
 
 /* The slot (bucket * WEIGHTS_SLOTS + index) that belongs to the feature, or WEIGHTS_NO_SLOT. */
@@ -105,7 +99,7 @@ static inline uint32_t weights_find(const struct weights *w, uint32_t hash)
 {
     uint32_t bucket = weights_bucket(w, hash);
     const uint8_t *at = w->table + (size_t)bucket * w->bucket_bytes;
-    uint32_t wanted = weights_fingerprint(hash);
+    uint32_t wanted = buckets_fingerprint(hash);
     uint32_t slot = WEIGHTS_NO_SLOT;
     for (uint32_t i = 0; i < WEIGHTS_SLOTS; i++) { /* no early exit: this unrolls to moves */
         uint32_t fingerprint = at[2 * i] | (uint32_t)at[2 * i + 1] << 8;

@@ -46,7 +46,7 @@ static inline void weights_sample_put(struct weights_sample *s, uint32_t hash, s
     struct weights *w = &s->weights;
     uint8_t *bucket = s->table + (size_t)weights_bucket(w, hash) * w->bucket_bytes;
     size_t slot = 0;
-    uint32_t wanted = weights_fingerprint(hash);
+    uint32_t wanted = buckets_fingerprint(hash);
     for (; slot < WEIGHTS_SLOTS; slot++) {
         uint32_t there = bucket[2 * slot] | (uint32_t)bucket[2 * slot + 1] << 8;
         if (there == 0 || there == wanted) {
