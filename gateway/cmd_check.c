@@ -25,6 +25,7 @@ static void help(FILE *out)
         "                     configuration OLD keeps receipts (state.receipts: replayable)\n"
         "                     by both, and counts categories, experts, refusals, cost\n"
         "  -j, --json         that as JSON\n"
+        "  -t, --timing       also how long each pass took\n"
         "  -p, --print WHAT   print all keys instead: a commented reference file, the\n"
         "                     documentation as Markdown, or a JSON Schema for editors\n"
         "  -h, --help         this text\n",
@@ -115,7 +116,22 @@ struct options {
     const char *against; /* or NULL */
     bool is_json;
     bool is_explained;
+    bool is_timed;
 };
+
+static void print_timing(const struct snapshot *s)
+{
+    static const char *const passes[] = {[SNAPSHOT_PARSE] = "parse",
+                                         [SNAPSHOT_CHECK] = "check keys",
+                                         [SNAPSHOT_BUILD] = "build, prove",
+                                         [SNAPSHOT_TEST] = "run tests"};
+    int64_t sum_us = 0;
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        (void)printf("%-12s %9.3f ms\n", passes[i], (double)s->took_us[i] / 1000.0);
+        sum_us += s->took_us[i];
+    }
+    (void)printf("%-12s %9.3f ms\n", "all", (double)sum_us / 1000.0);
+}
 
 static int check(const struct options *o)
 {
@@ -139,6 +155,9 @@ static int check(const struct options *o)
         "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n", path,
         routes->experts.count, routes->categories.count, routes->aliases.count, routes->rules.count,
         routes->tests.count);
+    if (o->is_timed) {
+        print_timing(s);
+    }
     print_thresholds(routes);
     print_examples(routes);
     if (o->is_explained) {
@@ -154,19 +173,16 @@ static int check(const struct options *o)
 int cmd_check(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"explain", no_argument, NULL, 'e'},
-        {"against", required_argument, NULL, 'a'},
-        {"json", no_argument, NULL, 'j'},
-        {"print", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},  {"explain", no_argument, NULL, 'e'},
+        {"against", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'},
+        {"timing", no_argument, NULL, 't'},        {"print", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
 
-    struct options o = {NULL, NULL, false, false};
+    struct options o = {.path = NULL};
     optind = 1;
-    for (int c = getopt_long(argc, argv, "c:ea:jp:h", options, NULL); c != -1;
-         c = getopt_long(argc, argv, "c:ea:jp:h", options, NULL)) {
+    for (int c = getopt_long(argc, argv, "c:ea:jtp:h", options, NULL); c != -1;
+         c = getopt_long(argc, argv, "c:ea:jtp:h", options, NULL)) {
         if (c == 'c') {
             o.path = optarg;
         } else if (c == 'e') {
@@ -175,6 +191,8 @@ int cmd_check(int argc, char **argv)
             o.against = optarg;
         } else if (c == 'j') {
             o.is_json = true;
+        } else if (c == 't') {
+            o.is_timed = true;
         } else if (c == 'p') {
             return print(optarg);
         } else {

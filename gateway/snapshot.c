@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
 #include "router/prove.h"
@@ -49,49 +50,72 @@ static enum status check_processes(const struct conf *conf, struct key_reader *r
     return st;
 }
 
+/* The time since the last pass is this one's. */
+static void lap(struct snapshot_box *box, enum snapshot_pass pass, int64_t *since_us)
+{
+    int64_t now_us = clock_now_us(clock_system());
+    box->snapshot.took_us[pass] = now_us - *since_us;
+    *since_us = now_us;
+}
+
+static enum status check(struct conf *conf, struct key_reader *reader, const struct yaml_node *root)
+{
+    enum status st = keys_decode(conf_keys(), reader, root, conf);
+    if (st == ST_OK) {
+        st = budgets_add_tenants(&conf->budgets, &conf->tenants, reader);
+    }
+    return st == ST_OK ? conf_check(conf, reader, root) : st;
+}
+
+static enum status connect(struct conf *conf, struct key_reader *reader,
+                           const struct yaml_node *root)
+{
+    enum status st = conf_load(conf, reader, root);
+    if (st == ST_OK) {
+        st = routes_build(&conf->routes, reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = check_processes(conf, reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = tenants_build(&conf->tenants, &conf->routes, reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = budgets_check(&conf->budgets, &conf->routes, &conf->tenants, reader, root->file);
+    }
+    if (st == ST_OK) {
+        st = privacy_build(&conf->privacy, &conf->routes, &conf->tenants, reader, root->file);
+    }
+    if (st == ST_OK) {
+        conf->routes.redaction = privacy_redaction;
+        conf->routes.redaction_ctx = &conf->privacy;
+        prove_redaction(&conf->routes, reader, root->file);
+        st = diags_has_errors(reader->diags) ? ST_INVALID : ST_OK;
+    }
+    return st;
+}
+
 static enum status build(struct snapshot_box *box, struct str text, struct str file,
                          struct diags *diags)
 {
     struct yaml_node *root = NULL;
     struct conf *conf = &box->snapshot.conf;
     struct key_reader reader = {box->arena, diags, STR("."), &conf->files};
+    int64_t since_us = clock_now_us(clock_system());
     digest_of(text, &box->snapshot.digest);
     enum status st = yaml_parse(text, file, box->arena, diags, &root);
+    lap(box, SNAPSHOT_PARSE, &since_us);
     if (st == ST_OK) {
-        st = keys_decode(conf_keys(), &reader, root, conf);
+        st = check(conf, &reader, root);
+        lap(box, SNAPSHOT_CHECK, &since_us);
     }
     if (st == ST_OK) {
-        st = budgets_add_tenants(&conf->budgets, &conf->tenants, &reader);
-    }
-    if (st == ST_OK) {
-        st = conf_check(conf, &reader, root);
-    }
-    if (st == ST_OK) {
-        st = conf_load(conf, &reader, root);
-    }
-    if (st == ST_OK) {
-        st = routes_build(&conf->routes, &reader, root->file);
-    }
-    if (st == ST_OK) {
-        st = check_processes(conf, &reader, root->file);
-    }
-    if (st == ST_OK) {
-        st = tenants_build(&conf->tenants, &conf->routes, &reader, root->file);
-    }
-    if (st == ST_OK) {
-        st = budgets_check(&conf->budgets, &conf->routes, &conf->tenants, &reader, root->file);
-    }
-    if (st == ST_OK) {
-        st = privacy_build(&conf->privacy, &conf->routes, &conf->tenants, &reader, root->file);
-    }
-    if (st == ST_OK) {
-        conf->routes.redaction = privacy_redaction;
-        conf->routes.redaction_ctx = &conf->privacy;
-        prove_redaction(&conf->routes, &reader, root->file);
-        st = diags_has_errors(diags) ? ST_INVALID : ST_OK;
+        st = connect(conf, &reader, root);
+        lap(box, SNAPSHOT_BUILD, &since_us);
     }
     if (st == ST_OK) {
         st = routes_run_tests(&conf->routes, &reader, root->file);
+        lap(box, SNAPSHOT_TEST, &since_us);
     }
     return st;
 }
