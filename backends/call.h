@@ -38,10 +38,11 @@ struct call_endpoint { /* where an expert is that has no fixed url: a process th
 struct call_request {
     const struct expert *expert; /* outlives the call: the owner holds the snapshot */
     struct str body;             /* bytes to send; borrowed until the call is destroyed */
-    bool is_stream;              /* the client asked for SSE */
-    bool is_fresh;               /* on a new connection: the expert was asked before and failed */
-    int64_t due_ms;              /* when the exchange ends, by the loop's clock; 0: never */
-    int64_t first_due_ms;        /* when its first content must be there; 0: never */
+    struct str headers;   /* more of them, "NAME: VALUE\r\n" each; clean; borrowed likewise */
+    bool is_stream;       /* the client asked for SSE */
+    bool is_fresh;        /* on a new connection: the expert was asked before and failed */
+    int64_t due_ms;       /* when the exchange ends, by the loop's clock; 0: never */
+    int64_t first_due_ms; /* when its first content must be there; 0: never */
     void (*wake)(void *owner);
     void *owner;
 };

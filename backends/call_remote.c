@@ -2,12 +2,15 @@
  * does not read them. See call.h; transport.h makes these.
  *
  * libcurl's callbacks only append and note; the one exception, wake, only marks its owner. */
+#include <stdio.h>
+
 #include "backends/expert.h"
 #include "backends/transport_curl.h"
 #include "base/container.h"
 #include "base/mem.h"
 
 enum {
+    HEADER_LINE_MAX = 4096,        /* more of a header that is passed on is cut off */
     KEEP_BUFFER_BYTES = 16 * 1024, /* an idle handle keeps at most this much of its buffer */
 };
 
@@ -302,6 +305,38 @@ struct remote_call *remote_call_create(struct transport *t, struct remote_pool *
     return rc;
 }
 
+/* The pool's lines stay the pool's: a list with more is a copy, for the request has gone when the handle
+ * is used again. */
+static enum status set_headers(struct remote_call *rc, struct str more)
+{
+    struct curl_slist *list = NULL;
+    struct curl_slist *longer = NULL;
+    const struct curl_slist *line = more.len > 0 ? rc->pool->headers : NULL;
+    for (; line != NULL; line = line->next) {
+        longer = curl_slist_append(list, line->data);
+        if (longer == NULL) {
+            curl_slist_free_all(list);
+            return ST_NO_MEMORY;
+        }
+        list = longer;
+    }
+    struct str text = STR("");
+    while (str_split(more, '\n', &text, &more)) {
+        char z[HEADER_LINE_MAX];
+        (void)snprintf(z, sizeof z, "%.*s", STR_ARG(str_trim(text)));
+        longer = curl_slist_append(list, z);
+        if (longer == NULL) {
+            curl_slist_free_all(list);
+            return ST_NO_MEMORY;
+        }
+        list = longer;
+    }
+    curl_slist_free_all(rc->headers);
+    rc->headers = list;
+    (void)curl_easy_setopt(rc->easy, CURLOPT_HTTPHEADER, list == NULL ? rc->pool->headers : list);
+    return ST_OK;
+}
+
 static void reset(struct remote_call *rc, const struct call_request *request)
 {
     struct call *call = &rc->call;
@@ -331,6 +366,10 @@ static void reset(struct remote_call *rc, const struct call_request *request)
 enum status remote_call_start(struct remote_call *rc, const struct call_request *request)
 {
     reset(rc, request);
+    if ((request->headers.len > 0 || rc->headers != NULL) &&
+        set_headers(rc, request->headers) != ST_OK) {
+        return ST_NO_MEMORY;
+    }
     (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDS, request->body.ptr);
     (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     (void)curl_easy_setopt(rc->easy, CURLOPT_CONNECTTIMEOUT_MS,
@@ -353,6 +392,7 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
 void remote_call_free(struct remote_call *rc)
 {
     curl_easy_cleanup(rc->easy);
+    curl_slist_free_all(rc->headers);
     buf_fini(&rc->call.in);
     transport_unref_pool(rc->pool);
     mem_free(rc);

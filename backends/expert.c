@@ -3,11 +3,13 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "backends/http1.h"
 #include "backends/kernel.h"
 #include "backends/kernel_open.h"
 #include "backends/managed.h"
+#include "base/file.h"
 
 static const char *const dialects[] = {"openai", NULL};
 static const char *const localities[] = {"local", "remote", "unset", NULL};
@@ -24,6 +26,10 @@ static const struct {
 
 enum {
     CAPABILITY_COUNT = sizeof capability_table / sizeof capability_table[0]
+};
+
+enum {
+    KEY_FILE_MAX_BYTES = 8192, /* a token of a cloud is 2 kB */
 };
 
 enum {
@@ -211,6 +217,17 @@ static const struct key rows[] = {
      .offset = offsetof(struct expert, key),
      .sentence = "API key that is sent to the expert as a bearer token",
      .example = "${MED_API_KEY}"},
+    {.name = "key_file",
+     .type = KEY_PATH,
+     .offset = offsetof(struct expert, key_file),
+     .sentence =
+         "file with the API key on one line, instead of \"key\"; others may have no rights to it",
+     .example = "${CREDENTIALS_DIRECTORY}/med"},
+    {.name = "forward_headers",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct expert, forward_headers),
+     .sentence = "headers of the client that are passed on; absent: none are",
+     .example = "[traceparent, openai-organization]"},
     {.name = "tls",
      .type = KEY_BLOCK,
      .offset = offsetof(struct expert, tls),
@@ -330,6 +347,69 @@ static bool check_header_value(struct str value)
     return true;
 }
 
+/* A file with a mistake has no key: expert_build says so. ST_NO_MEMORY. */
+static enum status read_key_file(struct expert *e, struct key_reader *reader, struct str file)
+{
+    if (e->key_file.len == 0) {
+        return ST_OK;
+    }
+    if (e->key.len > 0) {
+        complain(reader, file, e, "has both a key and a key_file");
+        return ST_OK;
+    }
+    char text[KEY_FILE_MAX_BYTES];
+    char why[FILE_WHY_BYTES];
+    struct str key = STR("");
+    if (file_read_secret(e->key_file.ptr, text, sizeof text, &key, why) != ST_OK) {
+        diags_add(reader->diags, DIAG_ERROR, file, e->id.pos, "key_file of expert \"%.*s\": %s",
+                  STR_ARG(e->id.name), why);
+        return ST_OK;
+    }
+    e->key = arena_copy(reader->arena, str_trim(key));
+    explicit_bzero(text, sizeof text);
+    if (e->key.len == 0) {
+        complain(reader, file, e, "has an empty key_file");
+    }
+    return e->key.ptr == NULL ? ST_NO_MEMORY : ST_OK;
+}
+
+/* What the gateway says itself, what holds for one connection alone, what is a secret between the client
+ * and the gateway. */
+static bool is_forwardable(struct str name)
+{
+    static const char *const kept[] = {
+        "host",      "connection",        "content-length", "content-type",  "content-encoding",
+        "te",        "transfer-encoding", "trailer",        "upgrade",       "keep-alive",
+        "expect",    "authorization",     "x-api-key",      "api-key",       "cookie",
+        "forwarded", "user-agent",        "accept",         "http2-settings"};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (str_eq_nocase(name, str_from(kept[i]))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool is_alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!is_alnum && c != '-' && c != '_') {
+            return false;
+        }
+    }
+    return name.len > 0 && !str_starts_with_nocase(name, STR("proxy-"));
+}
+
+static void check_forwarded(const struct expert *e, struct key_reader *reader, struct str file)
+{
+    for (size_t i = 0; i < e->forward_headers.count; i++) {
+        struct str name = e->forward_headers.items[i];
+        if (!is_forwardable(name)) {
+            diags_add(reader->diags, DIAG_ERROR, file, e->id.pos,
+                      "expert \"%.*s\" cannot get the header \"%.*s\": it is the gateway's own, a "
+                      "connection's or a secret, or no name",
+                      STR_ARG(e->id.name), STR_ARG(name));
+        }
+    }
+}
+
 static void read_capabilities(struct expert *e, struct key_reader *reader, struct str file)
 {
     e->declares_capabilities = e->capability_names.items != NULL;
@@ -393,6 +473,10 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         e->model = e->id.name;
     }
     check_place(e, reader, file);
+    enum status st = read_key_file(e, reader, file);
+    if (st != ST_OK) {
+        return st;
+    }
     if (!check_header_value(e->key)) {
         complain(reader, file, e, "has a key with control characters");
     }
@@ -405,10 +489,11 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
     if (expert_tls_is_set(&e->tls) && !str_starts_with(e->url, STR("https://"))) {
         complain(reader, file, e, "has a tls block, which needs a url with https://");
     }
-    enum status st = expert_tls_load(&e->tls, e->id.name, reader, file, e->id.pos);
+    st = expert_tls_load(&e->tls, e->id.name, reader, file, e->id.pos);
     if (st == ST_NO_MEMORY) {
         return st;
     }
+    check_forwarded(e, reader, file);
     read_capabilities(e, reader, file);
     if (reader->diags->errors != errors) {
         return ST_INVALID;

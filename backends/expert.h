@@ -75,6 +75,8 @@ struct expert {
     int dialect;                      /* index: openai */
     struct str model;                 /* what the upstream calls it; empty: the expert's name */
     struct str key;
+    struct str key_file;              /* what stands in it becomes the key */
+    struct key_texts forward_headers; /* names, of the client's that it gets */
     struct expert_tls tls;
     int locality; /* enum expert_locality */
     struct expert_price price;

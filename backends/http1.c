@@ -26,8 +26,10 @@ enum {
     IDLE_PER_EXPERT = 256,
     ADDRESSES_MAX = 2,
     READ_BYTES = 64 * 1024, /* one buffer per worker */
-    LENGTH_TEXT_BYTES = 32,
+    LENGTH_TEXT_BYTES = 48,
+    PARTS = 4, /* of a request */
     HEAD_TEXT_MAX = 32 * 1024,
+    HEAD_LINES_BYTES = 256, /* what is the same for all experts */
 };
 
 union address {
@@ -51,7 +53,7 @@ struct pool {
     bool is_retired;
     union address addresses[ADDRESSES_MAX];
     size_t address_count;
-    char *head; /* request head up to the value of Content-Length */
+    char *head; /* request head up to Content-Length */
     size_t head_len;
     struct connection *idle;
     size_t idle_count;
@@ -196,16 +198,18 @@ static enum status write_request_head(struct pool *pool, const struct expert *ex
 {
     struct buf head;
     buf_init(&head, HEAD_TEXT_MAX);
-    enum status st = buf_printf(&head,
-                                "POST %.*s/chat/completions HTTP/1.1\r\nHost: %.*s\r\n"
-                                "User-Agent: expertd\r\nAccept: */*\r\n"
-                                "Content-Type: application/json\r\n",
-                                STR_ARG(t->path), STR_ARG(t->authority));
+    /* At once: a buffer that grows leaves what it holds behind, and this will hold a key. */
+    size_t size = HEAD_LINES_BYTES + t->path.len + t->authority.len + expert->key.len;
+    enum status st = buf_reserve(&head, size) == NULL ? ST_NO_MEMORY : ST_OK;
+    if (st == ST_OK) {
+        st = buf_printf(&head,
+                        "POST %.*s/chat/completions HTTP/1.1\r\nHost: %.*s\r\n"
+                        "User-Agent: expertd\r\nAccept: */*\r\n"
+                        "Content-Type: application/json\r\n",
+                        STR_ARG(t->path), STR_ARG(t->authority));
+    }
     if (st == ST_OK && expert->key.len > 0) {
         st = buf_printf(&head, "Authorization: Bearer %.*s\r\n", STR_ARG(expert->key));
-    }
-    if (st == ST_OK) {
-        st = buf_append(&head, STR("Content-Length: "));
     }
     if (st == ST_OK) {
         st = buf_take(&head, &pool->head, &pool->head_len);
@@ -339,7 +343,8 @@ static void part(struct http1_call *hc, bool may_live)
 /* The only place where a call ends by itself. */
 static void finish(struct http1_call *hc, enum call_outcome outcome)
 {
-    size_t whole = hc->pool->head_len + hc->length_len + hc->call.request.body.len;
+    size_t whole = hc->pool->head_len + hc->call.request.headers.len + hc->length_len +
+                   hc->call.request.body.len;
     bool may_live =
         outcome == CALL_OK && hc->sent == whole && http1_reader_keeps_alive(&hc->reader);
     part(hc, may_live);
@@ -400,14 +405,15 @@ static void take_idle(struct http1_call *hc)
 static void send_request(struct http1_call *hc)
 {
     struct connection *c = hc->connection;
-    const struct str parts[3] = {{hc->pool->head, hc->pool->head_len},
-                                 {hc->length_text, hc->length_len},
-                                 hc->call.request.body};
-    struct iovec vectors[3];
+    const struct str parts[PARTS] = {{hc->pool->head, hc->pool->head_len},
+                                     hc->call.request.headers,
+                                     {hc->length_text, hc->length_len},
+                                     hc->call.request.body};
+    struct iovec vectors[PARTS];
     size_t skip = hc->sent;
     size_t left = 0;
     int count = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         struct str rest = str_slice(parts[i], skip, parts[i].len);
         skip -= skip < parts[i].len ? skip : parts[i].len;
         if (rest.len > 0) {
@@ -622,8 +628,8 @@ static struct http1_call *create_call(struct http1 *h, struct pool *pool,
     hc->call.started_us = clock_now_us(loop_clock(h->loop));
     buf_init(&hc->call.in, (size_t)request->expert->reply_bytes);
     http1_reader_init(&hc->reader);
-    hc->length_len =
-        (size_t)snprintf(hc->length_text, sizeof hc->length_text, "%zu\r\n\r\n", request->body.len);
+    hc->length_len = (size_t)snprintf(hc->length_text, sizeof hc->length_text,
+                                      "Content-Length: %zu\r\n\r\n", request->body.len);
     return hc;
 }
 

@@ -250,6 +250,9 @@ void transport_unref_pool(struct remote_pool *pool)
     pool->refs--;
     if (pool->refs == 0) {
         curl_url_cleanup(pool->url);
+        for (struct curl_slist *line = pool->headers; line != NULL; line = line->next) {
+            explicit_bzero(line->data, strlen(line->data)); /* one has the expert's key */
+        }
         curl_slist_free_all(pool->headers);
         curl_slist_free_all(pool->connect_to);
         cert_unref(pool->authorities);

@@ -30,6 +30,7 @@ struct remote_call {
     struct remote_pool *pool;
     CURL *easy;
     struct remote_call *next_idle;
+    struct curl_slist *headers; /* the pool's and the request's; NULL: the pool's alone */
     struct call_watch watch;
     struct reply_head head;
     size_t head_bytes;

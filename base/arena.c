@@ -138,6 +138,14 @@ void arena_destroy(struct arena *a)
     }
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct block *b = a->first; b != NULL; b = b->next) {
+        unpoison(b->data, b->cap);
+        explicit_bzero(b->data, b->used);
+    }
+}
+
 void arena_reset(struct arena *a)
 {
     a->used = 0;

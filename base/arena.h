@@ -14,6 +14,9 @@ struct arena;
 struct arena *arena_create(size_t block_size, size_t max);
 void arena_destroy(struct arena *a); /* NULL allowed */
 
+/* Overwrites all objects, before arena_destroy: there are keys among them. */
+void arena_wipe(struct arena *a);
+
 /* Forgets all objects, keeps the first block. */
 void arena_reset(struct arena *a);
 

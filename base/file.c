@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,4 +38,40 @@ void file_unmap(struct str bytes)
     if (bytes.len > 0) {
         (void)munmap((void *)(uintptr_t)bytes.ptr, bytes.len); /* ours: only the view is const */
     }
+}
+
+static bool is_private(mode_t mode)
+{
+    return (mode & (S_IRWXO | S_IWGRP | S_IXGRP)) == 0;
+}
+
+enum status file_read_secret(const char *path, char *memory, size_t size, struct str *ret_bytes,
+                             char ret_why[FILE_WHY_BYTES])
+{
+    struct stat info = {.st_mode = 0};
+    char reason[128] = "is no file of a reasonable size";
+    size_t len = 0;
+    bool is_read = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        (void)snprintf(reason, sizeof reason, "cannot be opened: error %d", errno);
+    } else if (S_ISREG(info.st_mode) && !is_private(info.st_mode)) {
+        (void)snprintf(reason, sizeof reason,
+                       "is a secret with mode %04o: others must not reach it; chmod 0600",
+                       (unsigned)(info.st_mode & 07777));
+    } else if (S_ISREG(info.st_mode) && (size_t)info.st_size < size) {
+        ssize_t n = read(fd, memory, size - 1);
+        is_read = n >= 0;
+        len = is_read ? (size_t)n : 0;
+    }
+    if (fd >= 0) {
+        (void)close(fd); /* nothing was written */
+    }
+    if (!is_read) {
+        (void)snprintf(ret_why, FILE_WHY_BYTES, "\"%.120s\" %s", path, reason);
+        return ST_INVALID;
+    }
+    memory[len] = '\0';
+    *ret_bytes = (struct str){memory, len};
+    return ST_OK;
 }

@@ -415,10 +415,25 @@ static enum status build(struct builder *b, yaml_parser_t *parser)
         }
         enum status st = take_event(b, &event);
         bool is_last = event.type == YAML_STREAM_END_EVENT;
+        if (event.type == YAML_SCALAR_EVENT) {
+            explicit_bzero(event.data.scalar.value, event.data.scalar.length);
+        }
         yaml_event_delete(&event);
         if (st != ST_OK || is_last) {
             return st;
         }
+    }
+}
+
+/* There may be keys in the file: libyaml's copies of it go before it frees them. */
+static void wipe(const yaml_parser_t *parser)
+{
+    if (parser->raw_buffer.start != NULL) {
+        explicit_bzero(parser->raw_buffer.start,
+                       (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+    }
+    if (parser->buffer.start != NULL) {
+        explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
     }
 }
 
@@ -432,6 +447,7 @@ static enum status run_parser(struct builder *b)
     const char *bytes = b->text.len > 0 ? b->text.ptr : "";
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, b->text.len);
     enum status st = build(b, &parser);
+    wipe(&parser);
     yaml_parser_delete(&parser);
     mem_free(b->pending);
     return st;

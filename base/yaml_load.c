@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/yaml.h"
@@ -35,6 +36,17 @@ static enum status read_all(FILE *file, struct buf *out)
     }
 }
 
+/* Room for the whole file at once: a buffer that grows leaves copies behind, and there may be keys in
+ * them. Only saves; reading says what fails. */
+static void make_room(FILE *file, struct buf *out)
+{
+    struct stat info;
+    size_t size = fstat(fileno(file), &info) == 0 && info.st_size > 0 ? (size_t)info.st_size : 0;
+    if (size < out->max - CHUNK_BYTES) {
+        (void)buf_reserve(out, size + CHUNK_BYTES);
+    }
+}
+
 static void report_io(struct diags *diags, struct str file, int error)
 {
     char text[ERRNO_TEXT_BYTES];
@@ -54,8 +66,10 @@ enum status yaml_read(const char *path, struct arena *arena, struct diags *diags
         report_io(diags, name, errno);
         return ST_IO;
     }
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of the file that we cannot wipe */
     struct buf bytes;
     buf_init(&bytes, YAML_BYTES_MAX + 1);
+    make_room(file, &bytes);
     enum status st = read_all(file, &bytes);
     int error = errno;
     (void)fclose(file); /* nothing was written */
@@ -64,6 +78,9 @@ enum status yaml_read(const char *path, struct arena *arena, struct diags *diags
         st = ret_text->ptr == NULL ? ST_NO_MEMORY : ST_OK;
     } else if (st == ST_IO) {
         report_io(diags, name, error);
+    }
+    if (bytes.data != NULL) {
+        explicit_bzero(bytes.data, bytes.cap); /* there may be keys in it */
     }
     buf_fini(&bytes);
     return st;

@@ -30,6 +30,7 @@ static void destroy(struct snapshot_box *box)
     tenants_fini(&box->snapshot.conf.tenants);
     privacy_fini(&box->snapshot.conf.privacy);
     routes_fini(&box->snapshot.conf.routes);
+    arena_wipe(box->arena); /* keys of experts, and the file with what it may hold */
     arena_destroy(box->arena);
     mem_free(box);
 }

@@ -16,6 +16,32 @@ static int64_t at_most(int64_t ms, int64_t left_ms)
     return ms > 0 && ms < left_ms ? ms : left_ms;
 }
 
+enum {
+    FORWARDED_MAX_BYTES = 4000 /* a longer value is not passed on */
+};
+
+/* The client's headers that the expert may have; http_guard has seen that no value has control
+ * characters. One that stands twice is nobody's: peers differ in which they take. */
+static enum status forward_headers(const struct exchange *x, struct str *ret_lines)
+{
+    const struct key_texts *names = &x->expert->forward_headers;
+    struct str lines = STR("");
+    for (size_t i = 0; x->http != NULL && i < names->count; i++) {
+        struct str value = http_request_header(x->http, names->items[i]);
+        if (value.len == 0 || value.len > FORWARDED_MAX_BYTES ||
+            http_request_repeats(x->http, names->items[i])) {
+            continue;
+        }
+        lines = arena_printf(x->arena, "%.*s%.*s: %.*s\r\n", STR_ARG(lines),
+                             STR_ARG(names->items[i]), STR_ARG(value));
+        if (lines.ptr == NULL) {
+            return ST_NO_MEMORY;
+        }
+    }
+    *ret_lines = lines;
+    return ST_OK;
+}
+
 static enum status start_call(struct exchange *x, struct str body)
 {
     const struct expert *e = x->expert;
@@ -28,6 +54,10 @@ static enum status start_call(struct exchange *x, struct str body)
                                    .first_due_ms = f->first_ms,
                                    .wake = exchange_wake,
                                    .owner = x};
+    enum status st = forward_headers(x, &request.headers);
+    if (st != ST_OK) {
+        return st;
+    }
     if (e->managed != NULL) {
         return managed_call(x->worker->transport, x->worker->loop, &request, &x->call);
     }
