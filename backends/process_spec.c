@@ -199,7 +199,7 @@ static const struct key local_rows[] = {
      .min = 0,
      .max = 3600000,
      .unit = "ms",
-     .fallback = "10000",
+     .fallback = "30000",
      .sentence =
          "so long a request waits at most for experts that are in use to make room; then one "
          "of them takes no more requests until it has gone"},
@@ -208,7 +208,7 @@ static const struct key local_rows[] = {
      .offset = offsetof(struct local_settings, patience),
      .min = 0,
      .max = 100,
-     .fallback = "1",
+     .fallback = "8",
      .sentence =
          "how much requests for an expert that is not loaded gather before one in use goes, "
          "in loads of that one; 0: at once"},

@@ -196,14 +196,13 @@ static bool leaves_first(const struct residency *r, const struct resident *a,
     return a->used_ms < b->used_ms;
 }
 
-/* What those who use `old` are expected to wait more if it leaves for `fresh`: the chance that one
- * comes before it could be back, times the load. */
+/* What those who use `old` are expected to wait, all together, if it leaves for `fresh`: it could be back
+ * after both loads; who comes meanwhile waits for half of that on average. */
 static double price_of(const struct resident *old, const struct resident *fresh, int64_t now_ms)
 {
-    int64_t load = load_of(old);
-    int64_t horizon = load + load_of(fresh);
+    int64_t absence = load_of(old) + load_of(fresh);
     double rate = use_at(old, now_ms) / RESIDENCY_USE_MS;
-    return -expm1(-rate * (double)horizon) * (double)load;
+    return rate * (double)absence * (double)absence / 2.0;
 }
 
 struct room { /* in bytes; goes down as those who wait are given their share */

@@ -12,8 +12,8 @@
  *
  * Who leaves first: the least use x load time / bytes (what it would cost, per byte gained, to have it
  * back: CoServe, arXiv 2503.02354); of equals the least recently used. When: at once, where the victim
- * is hardly used; else once those who wait have waited together as long as the victim's users would
- * (ski rental), which lets requests of one expert gather. Nobody waits longer than starve_ms for room
+ * is hardly used; else once those who wait have waited together `patience` times what the victim's users
+ * would (ski rental), which lets requests of one expert gather. Nobody waits longer than starve_ms for room
  * that can be had. */
 #pragma once
 
