@@ -8,6 +8,7 @@
 #include "gateway/receipt.h"
 #include "gateway/recent.h"
 #include "gateway/sessions.h"
+#include "gateway/warmth.h"
 #include "gateway/wishes.h"
 #include "gateway/worker.h"
 #include "router/drift.h"
@@ -185,6 +186,7 @@ enum step_result step_decide(struct exchange *x)
     if (st == ST_NO_MEMORY) {
         return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
     }
+    bool is_served = st != ST_OK || warmth_apply(x);
     if (x->endpoint->write != NULL) { /* /v1/route: explained, not dispatched */
         exchange_go(x, EX_PAGE);
         return STEP_MORE;
@@ -192,6 +194,11 @@ enum step_result step_decide(struct exchange *x)
     remember(x);
     if (st == ST_INVALID) {
         return refuse_candidates(x);
+    }
+    if (!is_served) {
+        return exchange_refuse(x, PROBLEM_EXPERT_NOT_READY,
+                               STR("The expert's model is not loaded; it is being loaded now."),
+                               STR(""));
     }
     watch(x);
     if (!failover_begin(x)) {

@@ -39,6 +39,7 @@ struct policy_candidate {
     int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
     bool has_price;              /* the cost is known; an explicit 0 is */
     struct policy_purse purse;
+    int64_t wait_ms;        /* until its process is loaded; 0: it is, or it has none */
     struct str barred_by;   /* the guarantee that forbids it, or "" */
     double split_percent;   /* > 0: the category's split has drawn it, for so many of 100 */
     bool is_known;          /* answered this conversation before */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/file.h"
+#include "policies/warm.h"
 #include "router/advice.h"
 #include "router/decide.h"
 #include "router/demos.h"
@@ -278,6 +279,21 @@ static const struct key category_rows[] = {
          "category that this one is a part of: gives the experts, the threshold, params, prompt, "
          "demos and cache that are not given here, and takes the prompts that this one is not sure about",
      .example = "medical"},
+    {.name = "cold",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct category, cold),
+     .fallback = "wait",
+     .choices = warm_words,
+     .sentence = "when the best expert is a process that is not loaded: wait for it; let a loaded "
+                 "runner_up answer that is less than cold_margin worse, else wait; or refuse with "
+                 "503 and Retry-After"},
+    {.name = "cold_margin",
+     .type = KEY_REAL,
+     .offset = offsetof(struct category, cold_margin),
+     .min = 0,
+     .max = 1,
+     .fallback = "0.1",
+     .sentence = "how much worse, in score, the runner_up of cold may be"},
     EDITS_ROWS(struct category),
     CACHING_ROW(struct category),
     {.name = "split",

@@ -43,6 +43,8 @@ struct category {
     struct str model;              /* the name that clients use: category/NAME */
     struct edits edits;            /* of the bodies that its experts get */
     struct caching caching;
+    int cold; /* enum warm_rule: what happens when the best expert's process is not loaded */
+    double cold_margin;
     struct key_array splits; /* of struct category_split */
     size_t index;            /* among the categories */
 };

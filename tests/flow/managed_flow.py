@@ -36,7 +36,7 @@ def wait_until(what, seconds=PATIENCE_S):
 class House:
     """A gateway with managed experts. experts: name -> (arguments of the fake, keys of process)."""
 
-    def __init__(self, experts, local="", categories=None, state=False, workers=2, extra=""):
+    def __init__(self, experts, local="", categories=None, state=False, workers=2, extra="", cold="wait"):
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-managed-")
         self.starts_path = os.path.join(self.folder.name, "starts")
         self.flag = os.path.join(self.folder.name, "flag")
@@ -45,6 +45,8 @@ class House:
         self.workers = workers
         self.categories = categories
         self.extra = extra
+        self.cold = cold
+        self.asked = 0
         self.gateway = Gateway(self.config(experts))
 
     def config(self, experts):
@@ -60,7 +62,8 @@ class House:
             text += f"  {name}:\n    process: {{argv: [{argv}]{keys}}}\n"
         members = self.categories or ", ".join(
             f"{{expert: {name}, score: {0.9 - 0.01 * i}}}" for i, name in enumerate(experts))
-        return text + f"categories: {{general: {{experts: [{members}]}}}}\n" + self.extra
+        return (text + f"categories: {{general: {{experts: [{members}], cold: {self.cold}}}}}\n"
+                + self.extra)
 
     def __enter__(self):
         return self
@@ -73,8 +76,9 @@ class House:
             self.folder.cleanup()
 
     def ask(self, model, stream=False):
+        self.asked += 1  # no two alike: conversations keep their expert
         document = {"model": model, "stream": stream,
-                    "messages": [{"role": "user", "content": "hello"}]}
+                    "messages": [{"role": "user", "content": f"hello {self.asked}"}]}
         return exchange(self.gateway.port, "POST", "/v1/chat/completions", [],
                         json.dumps(document).encode())
 
@@ -318,6 +322,31 @@ def test_operators_load_and_unload():
         assert not is_alive(pid)
         assert h.admin("POST", "/admin/experts/nobody/load")[0] == 404
         assert h.admin("POST", "/admin/experts/a/dance")[0] == 404
+
+
+def test_a_loaded_runner_up_answers_while_the_best_is_loaded():
+    members = "{expert: a, score: 0.9}, {expert: b, score: 0.85}, {expert: c, score: 0.2}"
+    with House({"a": (["--load-ms", "500"], ""), "b": ([], ""), "c": ([], "")},
+               categories=members, cold="runner_up") as h:
+        assert h.words("c")[0] == "c"
+        assert h.words("b")[0] == "b"
+        assert h.words("auto")[0] == "b"  # and a is being loaded for the next one
+        h.wait_state("a", "ready")
+        assert h.words("auto")[0] == "a"
+    with House({"a": ([], ""), "b": ([], ""), "c": ([], "")},
+               categories=members, cold="runner_up") as h:
+        assert h.words("c")[0] == "c"
+        assert h.words("auto")[0] == "a"  # c is much worse, b is cold too: a is waited for
+
+
+def test_a_cold_expert_can_be_refused_at_once():
+    with House({"a": (["--load-ms", "300"], "")}, cold="503") as h:
+        reply = h.ask("auto")
+        assert reply.status == 503, reply.status
+        assert json.loads(reply.body())["error"]["code"] == "expert_not_ready"
+        assert int(reply.head.get("Retry-After")) >= 1
+        h.wait_state("a", "ready")  # the refusal has started the load
+        assert h.words("auto")[0] == "a"
 
 
 def test_preloaded_experts_are_there_before_anybody_asks():
