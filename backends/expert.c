@@ -190,7 +190,7 @@ static const struct key rows[] = {
      .type = KEY_CUSTOM,
      .offset = offsetof(struct expert, kernel_spec),
      .sentence =
-         "an expert on this machine instead of a url: calc, lookup, constant, refuse, tinylm or echo with its "
+         "an expert on this machine instead of a url: calc, lookup, constant, refuse, tinylm, fault or echo with its "
          "options, or a file",
      .example = "{calc: {}}",
      .decode = decode_kernel,

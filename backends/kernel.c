@@ -17,8 +17,8 @@ enum {
 };
 
 const struct kernel_builtin *const kernel_builtins[] = {
-    &calc_kernel, &lookup_kernel, &constant_kernel, &refuse_kernel, &tinylm_kernel,
-    &echo_kernel, NULL,
+    &calc_kernel,   &lookup_kernel, &constant_kernel, &refuse_kernel,
+    &tinylm_kernel, &fault_kernel,  &echo_kernel,     NULL,
 };
 
 struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *instance)
@@ -77,6 +77,9 @@ enum ek_status kernel_generate(struct kernel *kernel, const struct kernel_reques
     *ret_error = (struct ek_error){.size = sizeof *ret_error, .retry_after_s = -1};
     enum ek_status status = kernel->abi->generate(instance_of(kernel, request->thread),
                                                   &request->ek, sink, ret_result, ret_error);
+    if (kernel->crew != NULL && ret_result->finish > EK_FINISH_CUT) {
+        ret_result->finish = EK_FINISH_CUT; /* later versions may know more */
+    }
     ret_error->message[sizeof ret_error->message - 1] = '\0';
     ret_error->code[sizeof ret_error->code - 1] = '\0';
     return status;
@@ -150,9 +153,44 @@ static const struct yaml_node *spell_out(const struct kernel_builtin *builtin, s
     return node;
 }
 
+/* A list that stands for a mapping with one key. NULL: no memory. */
+static const struct yaml_node *wrap_list(struct arena *arena, const char *key,
+                                         const struct yaml_node *list)
+{
+    struct {
+        struct yaml_node mapping;
+        struct yaml_node key;
+        struct yaml_node *keys[1];
+        struct yaml_node *items[1];
+        struct yaml_node list;
+    } *made = arena_alloc(arena, sizeof *made);
+
+    if (made == NULL) {
+        return NULL;
+    }
+    made->list = *list;
+    made->key = (struct yaml_node){
+        .kind = YAML_SCALAR, .pos = list->pos, .file = list->file, .text = str_from(key)};
+    made->mapping = (struct yaml_node){.kind = YAML_MAPPING,
+                                       .pos = list->pos,
+                                       .file = list->file,
+                                       .count = 1,
+                                       .keys = made->keys,
+                                       .items = made->items};
+    made->keys[0] = &made->key;
+    made->items[0] = &made->list;
+    return &made->mapping;
+}
+
 enum status kernel_create(const struct kernel_builtin *builtin, struct key_reader *reader,
                           const struct yaml_node *options, struct kernel **ret_kernel)
 {
+    if (builtin->list_key != NULL && options != NULL && options->kind != YAML_MAPPING) {
+        options = wrap_list(reader->arena, builtin->list_key, options);
+        if (options == NULL) {
+            return ST_NO_MEMORY;
+        }
+    }
     /* The key table sees the YAML itself, so that its complaints say where; create reads JSON. */
     void *decoded = arena_alloc(reader->arena, builtin->keys->size);
     struct ek_instance *instance = NULL;

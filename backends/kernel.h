@@ -21,6 +21,7 @@ struct kernel_builtin {
     const char *sentence;    /* what it is, for the docs */
     const struct keys *keys; /* its options */
     const struct ek_kernel *abi;
+    const char *list_key; /* a list instead of a block means this key; NULL: none */
 };
 
 /* NULL-terminated. */
@@ -68,6 +69,12 @@ MUST_CHECK enum ek_status kernel_generate(struct kernel *kernel,
 
 /* Tokens of a text as the kernel counts them, or roughly where it does not. */
 int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text);
+
+/* What only built-ins may put into ek_result.finish: replies that are wrong on purpose. */
+enum kernel_finish {
+    KERNEL_FINISH_NO_DONE = 0x100, /* the end of the reply is left away */
+    KERNEL_FINISH_MALFORMED,       /* what is no JSON, and then an end */
+};
 
 /* ---- for kernels ---- */
 

@@ -334,6 +334,37 @@ static void complete(struct answer *a, const char *finish, struct kernel_usage u
             is_whole ? CALL_OK : CALL_NO_MEMORY);
 }
 
+/* Replies that are wrong on purpose: what comes instead of a proper end. */
+static void spoil(struct answer *a, uint32_t finish, struct kernel_usage usage)
+{
+    static const char broken_event[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"conte\n\n";
+    static const char broken[] = "{\"id\":\"chatcmpl-0\",\"choices\":[{\"index\":0,\"mess";
+    const struct kernel_reply *reply = &a->work->reply;
+    bool is_malformed = finish == KERNEL_FINISH_MALFORMED;
+    enum status st = ST_OK;
+    buf_reset(&a->events);
+    if (a->is_stream && is_malformed) {
+        st = buf_append(&a->events, str_from(broken_event));
+    } else if (a->is_stream) {
+        st = begin(a);
+    } else if (is_malformed) {
+        st = buf_append(&a->events, str_from(broken));
+    } else {
+        st = kernel_reply_whole(&a->events, reply, buf_str(&a->text), "stop", usage);
+        buf_truncate(&a->events, a->events.len > 0 ? a->events.len - 1 : 0);
+    }
+    if (st == ST_OK && a->is_stream && is_malformed) {
+        st = kernel_reply_end(&a->events, reply, "stop", usage);
+    }
+    if (st == ST_OK && a->is_stream) {
+        st = put(a->work, buf_str(&a->events));
+        buf_reset(&a->events);
+    }
+    if (st != ST_CLOSED) {
+        put_end(a->work, 200, buf_str(&a->events), st == ST_OK ? CALL_OK : CALL_NO_MEMORY);
+    }
+}
+
 static const char *const finishes[] = {
     [EK_FINISH_STOP] = "stop",
     [EK_FINISH_LENGTH] = "length",
@@ -359,6 +390,8 @@ static void run_kernel(struct answer *a, const struct kernel_request *request)
         put_end(a->work, 0, STR(""), a->st == ST_TOO_BIG ? CALL_TOO_BIG : CALL_NO_MEMORY);
     } else if (a->is_at_limit || (status == EK_OK && finish != NULL)) {
         complete(a, finish, usage_of(a, request, &result));
+    } else if (status == EK_OK && result.finish >= KERNEL_FINISH_NO_DONE) {
+        spoil(a, result.finish, usage_of(a, request, &result));
     } else if (status == EK_OK || status == EK_CANCELLED || a->has_begun) {
         put_end(a->work, 0, STR(""), CALL_CUT);
     } else {

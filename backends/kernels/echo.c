@@ -1,11 +1,7 @@
-/* A kernel for tests: gives the last user message back (or a fixed text) in pieces, with scripted
- * delays and faults. The faults are used up one per request, in the order in which requests start;
- * the last one stays. */
-#include <stdatomic.h>
-#include <stdio.h>
+/* A kernel for tests: gives the last user message back (or a fixed text) in pieces, with delays. One
+ * that fails is fault.c. */
 #include <string.h>
 
-#include "backends/kernels/echo_fault.h"
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
 
@@ -15,9 +11,6 @@ struct ek_instance {
     int64_t delay_ms;
     int64_t token_delay_ms;
     int64_t words; /* per piece */
-    struct echo_fault *faults;
-    size_t fault_count;
-    _Atomic size_t requests; /* started so far; written by every generate */
 };
 
 struct echo_options {
@@ -25,7 +18,6 @@ struct echo_options {
     int64_t delay_ms;
     int64_t token_delay_ms;
     int64_t pieces;
-    struct key_texts faults;
 };
 
 #define FIELD(member) offsetof(struct echo_options, member)
@@ -68,15 +60,6 @@ static const struct key echo_rows[] = {
         .fallback = "1",
         .sentence = "size of the pieces that the answer comes in",
     },
-    {
-        .name = "faults",
-        .type = KEY_TEXT_LIST,
-        .offset = FIELD(faults),
-        .sentence =
-            "what goes wrong, one per request, the last one for all that follow: ok, a status "
-            "as in 429@retry=2, cut@3 (pieces), stall@5s",
-        .example = "[429@retry=2, 500, cut@3, stall@5s, ok]",
-    },
 };
 
 static const struct keys echo_keys = {
@@ -90,30 +73,7 @@ static const struct keys echo_keys = {
 static void destroy(struct ek_instance *echo)
 {
     mem_free(echo->text);
-    mem_free(echo->faults);
     mem_free(echo);
-}
-
-static enum ek_status load_faults(struct ek_instance *echo, const struct key_texts *texts,
-                                  struct ek_error *ret_error)
-{
-    if (texts->count == 0) {
-        return EK_OK;
-    }
-    echo->faults = mem_zalloc(texts->count, sizeof *echo->faults);
-    if (echo->faults == NULL) {
-        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the faults");
-    }
-    echo->fault_count = texts->count;
-    for (size_t i = 0; i < texts->count; i++) {
-        const char *why = NULL;
-        if (echo_fault_parse(texts->items[i], &echo->faults[i], &why) != ST_OK) {
-            (void)snprintf(ret_error->option, sizeof ret_error->option, "faults[%zu]", i);
-            return kernel_fail(ret_error, EK_BAD_CONFIG, "fault \"%.*s\" is not known: %s",
-                               STR_ARG(texts->items[i]), why);
-        }
-    }
-    return EK_OK;
 }
 
 static enum ek_status load_text(struct ek_instance *echo, struct str text,
@@ -144,7 +104,6 @@ static enum ek_status build(const struct echo_options *options, struct ek_instan
     echo->token_delay_ms = options->token_delay_ms;
     echo->words = options->pieces;
     enum ek_status status = load_text(echo, options->text, ret_error);
-    status = status == EK_OK ? load_faults(echo, &options->faults, ret_error) : status;
     if (status != EK_OK) {
         destroy(echo);
         return status;
@@ -165,15 +124,6 @@ static enum ek_status create(const struct ek_config *config, struct ek_instance 
     status = status == EK_OK ? build(&options, ret_instance, ret_error) : status;
     arena_destroy(arena);
     return status;
-}
-
-static struct echo_fault next_fault(struct ek_instance *echo)
-{
-    size_t request = atomic_fetch_add(&echo->requests, 1);
-    if (echo->fault_count == 0) {
-        return (struct echo_fault){.kind = ECHO_FAULT_NONE, .retry_after_s = -1};
-    }
-    return echo->faults[request < echo->fault_count ? request : echo->fault_count - 1];
 }
 
 /* The first `words` words of text with the blanks around them. */
@@ -199,45 +149,25 @@ static bool must_stop(const struct ek_sink *sink, int64_t pause_ms)
     return pause_ms > 0 && sink->pause(sink->ctx, pause_ms) != 0;
 }
 
-/* Sends the text; stops after `pieces_max` pieces (-1: all). *ret_is_cut says that it did. */
-static enum ek_status send(const struct ek_instance *echo, struct str text, int64_t pieces_max,
-                           const struct ek_sink *sink, bool *ret_is_cut)
+static enum ek_status generate(struct ek_instance *echo, const struct ek_request *request,
+                               const struct ek_sink *sink, struct ek_result *ret_result,
+                               struct ek_error *ret_error)
 {
-    enum ek_status status = EK_OK;
-    int64_t sent = 0;
-    while (status == EK_OK && text.len > 0 && sent != pieces_max) {
-        if (sent > 0 && must_stop(sink, echo->token_delay_ms)) {
+    struct str text = echo->text != NULL ? (struct str){echo->text, echo->text_len}
+                                         : kernel_last_question(request);
+    enum ek_status status = must_stop(sink, echo->delay_ms) ? EK_CANCELLED : EK_OK;
+    bool is_first = true;
+    (void)ret_result;
+    (void)ret_error;
+    while (status == EK_OK && text.len > 0) {
+        if (!is_first && must_stop(sink, echo->token_delay_ms)) {
             return EK_CANCELLED;
         }
         struct str piece = first_words(text, echo->words);
         status = kernel_say(sink, piece);
         text = str_slice(text, piece.len, text.len);
-        sent++;
+        is_first = false;
     }
-    *ret_is_cut = sent == pieces_max;
-    return status;
-}
-
-static enum ek_status generate(struct ek_instance *echo, const struct ek_request *request,
-                               const struct ek_sink *sink, struct ek_result *ret_result,
-                               struct ek_error *ret_error)
-{
-    struct echo_fault fault = next_fault(echo);
-    int64_t stall_ms = fault.kind == ECHO_FAULT_STALL ? fault.stall_ms : 0;
-    if (must_stop(sink, echo->delay_ms + stall_ms)) {
-        return EK_CANCELLED;
-    }
-    if (fault.kind == ECHO_FAULT_STATUS) {
-        ret_error->http_status = fault.http_status;
-        ret_error->retry_after_s = fault.retry_after_s;
-        return kernel_fail(ret_error, EK_FAILED, "scripted fault");
-    }
-    struct str text = echo->text != NULL ? (struct str){echo->text, echo->text_len}
-                                         : kernel_last_question(request);
-    bool is_cut = false;
-    int64_t pieces_max = fault.kind == ECHO_FAULT_CUT ? fault.pieces : -1;
-    enum ek_status status = send(echo, text, pieces_max, sink, &is_cut);
-    ret_result->finish = is_cut && status == EK_OK ? EK_FINISH_CUT : EK_FINISH_STOP;
     return status;
 }
 
@@ -265,7 +195,7 @@ static const struct ek_kernel abi = {
 
 const struct kernel_builtin echo_kernel = {
     .name = "echo",
-    .sentence = "gives the question back, with scripted delays and faults, for tests",
+    .sentence = "gives the question back, with scripted delays, for tests",
     .keys = &echo_keys,
     .abi = &abi,
 };

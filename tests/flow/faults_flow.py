@@ -242,11 +242,11 @@ def test_self_signed_expert_is_not_trusted():
 
 
 def test_faults_of_kernels_fall_over():
-    """The echo kernel's own faults, and the next expert behind it."""
+    """The fault kernel's script, and the next expert behind it."""
     gateway = Gateway(
         "experts:\n"
-        "  bad: {kernel: {echo: {faults: [503, 429@retry=1, cut@0]}}}\n"
-        "  cuts: {kernel: {echo: {text: 'one two three four', faults: [cut@2]}}}\n"
+        "  bad: {kernel: {fault: [503, 429@retry=1, reset]}}\n"
+        "  cuts: {kernel: {fault: [cut@2]}}\n"
         "  spare: {kernel: {constant: {text: spare}}}\n"
         "aliases: {team: [bad, spare]}\n")
     try:

@@ -239,7 +239,7 @@ def test_broken_streams_leave_no_descriptor():
             conn.close()
 
     gateway = Gateway("experts:\n"
-                      "  cuts: {kernel: {echo: {text: 'one two three', faults: [cut@2]}}}\n")
+                      "  cuts: {kernel: {fault: [cut@2]}}\n")
     try:
         before = descriptors()
         threads = [threading.Thread(target=client) for _ in range(8)]
