@@ -23,7 +23,7 @@ enum {
     KNOCK_TIMEOUT_MS = 2000,
     SUSPICIONS = 2, /* knocks without an answer before it counts as hung */
     PORT_TRIES = 3,
-    OUTPUT_BYTES = 16 * 1024, /* read at once: others get their turn in between */
+    OUTPUT_BYTES = 8 * 1024, /* read at once: others get their turn in between */
     LOG_MODE = 0640,
 };
 
