@@ -291,6 +291,7 @@ static const struct key rows[] = {
      .sentence = "largest answer that is accepted, streams included"},
     EDITS_ROWS(struct expert),
     CACHING_ROW(struct expert),
+    LIMITS_ROWS(struct expert),
 };
 
 const struct keys expert_keys = {"expert", sizeof(struct expert), rows,

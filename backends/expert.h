@@ -8,6 +8,7 @@
 #include "backends/caching.h"
 #include "backends/edits.h"
 #include "backends/expert_tls.h"
+#include "backends/limits.h"
 #include "backends/process_spec.h"
 #include "base/keys.h"
 #include "base/status.h"
@@ -89,6 +90,7 @@ struct expert {
     struct str title;   /* for people: what it is good at */
     struct edits edits; /* of the bodies that it gets */
     struct caching caching;
+    struct limits limits;
 
     /* set by expert_build */
     size_t index;          /* among the experts of its snapshot */

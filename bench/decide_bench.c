@@ -141,7 +141,7 @@ static size_t decide_once(struct bench *b, const char *model)
                                     .ban_count = 1,
                                     .has_max_price = true,
                                     .max_price_nano_usd = INT64_C(1000000000)};
-    struct rule_facts facts = {&prompt, header, NULL, purse};
+    struct rule_facts facts = {.prompt = &prompt, .header = header, .purse = purse};
     must(decide(&b->routes, &b->scratch, &facts, arena, &decision));
     size_t count = decision.plan.count;
     arena_destroy(arena);

@@ -243,6 +243,7 @@ void attempt_settle(struct exchange *x, enum call_outcome outcome)
         return;
     }
     x->attempt = NULL;
+    expert_queue_leave(x, outcome);
     take_usage(x, outcome, &a->row);
     take_cost(x, &a->row);
     budgets_settle(a->holds, a->hold_count, a->row.cost_nano_usd);

@@ -188,7 +188,7 @@ static int explain(const struct snapshot *s, const struct route_options *options
     struct decide_scratch scratch;
     struct decision decision;
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     int failed = 1;
     struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
     enum status st = decide_scratch_init(&scratch);

@@ -94,6 +94,19 @@ enum step_result exchange_refuse(struct exchange *x, enum problem problem, struc
     return STEP_MORE;
 }
 
+enum problem_fault exchange_fault(const struct exchange *x)
+{
+    if (x->problem != PROBLEM_NONE) {
+        return problem_fault(x->problem);
+    }
+    if (x->outcome == METRICS_EXPERT_ERROR) { /* as the expert answered */
+        bool is_request = x->call != NULL && x->call->http_status >= 400 &&
+                          x->call->http_status < 500 && x->call->http_status != 429;
+        return is_request ? PROBLEM_FAULT_CLIENT : PROBLEM_FAULT_EXPERT;
+    }
+    return x->outcome == METRICS_CANCELLED ? PROBLEM_FAULT_CLIENT : PROBLEM_FAULT_NONE;
+}
+
 uint64_t exchange_weights(const struct exchange *x)
 {
     const struct classifier *c = x->snapshot->conf.routes.classifier;
@@ -126,6 +139,7 @@ void exchange_drop_call(struct exchange *x)
 static void destroy(struct exchange *x)
 {
     exchange_drop_call(x);
+    expert_queue_drop(x);
     attempt_forget(x);
     failover_forget(x);
     receipt_forget(x);
@@ -149,6 +163,7 @@ static void leave(struct exchange *x)
 {
     bool is_late = x->problem == PROBLEM_BODY_TIMEOUT; /* the server has said so on the wire */
     attempt_settle(x, CALL_CANCELLED);
+    expert_queue_drop(x);
     exchange_drop_call(x);
     if (x->is_answered) { /* it only did not wait for the end of the connection */
         exchange_go(x, EX_FINISH);
@@ -296,6 +311,10 @@ void exchange_add_headers(struct exchange *x, struct http_reply *reply, const ch
         exchange_add_header(reply, "Content-Type", content_type);
     }
     exchange_add_header(reply, "x-request-id", x->id);
+    enum problem_fault fault = exchange_fault(x);
+    if (fault != PROBLEM_FAULT_NONE) {
+        exchange_add_header(reply, "x-expertd-fault", problem_fault_text(fault));
+    }
     add_cors(x, reply);
     add_standing(x, reply, "requests", &x->admission.requests);
     add_standing(x, reply, "tokens", &x->admission.tokens);
@@ -331,6 +350,7 @@ static struct exchange *create(struct worker *w, struct http_request *r, bool is
     x->snapshot = snapshot_ref(w->snapshot);
     x->http = r;
     x->is_admin = is_admin;
+    x->priority = EXPERT_NORMAL;
     x->retry_after_s = -1;
     x->started_us = clock_now_us(loop_clock(w->loop));
     (void)snprintf(x->id, sizeof x->id, "req_%016" PRIx64, next_id(w));

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "gateway/chat_edit.h"
 #include "gateway/chat_request.h"
+#include "gateway/expert_queue.h"
 #include "gateway/failover.h"
 #include "gateway/http_server.h"
 #include "gateway/metrics.h"
@@ -75,6 +76,7 @@ struct exchange {
     const struct endpoint *endpoint;
     const struct tenant_key *key; /* NULL: nobody is known, or not yet */
     const struct tenant *tenant;  /* whose key it is, or NULL */
+    enum expert_priority priority;
     struct exchange *next_runnable;
     enum exchange_step step;
     bool is_admin;
@@ -104,9 +106,10 @@ struct exchange {
     struct failover failover;
     int error_status;          /* of an answer that is an error, whatever its head says; 0: none */
     struct str error_document; /* of an error that came as an event; empty: the call has it */
-    struct attempt *attempt;       /* open: its expert is asked; NULL: none */
-    struct attempt *storing;       /* settled, on their way to the disk */
-    struct receipt *receipt;       /* begun, or on its way to the disk; NULL: there is none */
+    struct expert_place place; /* at x->expert: asked for, waited for, taken */
+    struct attempt *attempt;   /* open: its expert is asked; NULL: none */
+    struct attempt *storing;   /* settled, on their way to the disk */
+    struct receipt *receipt;   /* begun, or on its way to the disk; NULL: there is none */
     struct loop_timer store_timer; /* ends the wait for them */
     struct redact_vault *vault;    /* what was replaced for this attempt; NULL: nothing was asked */
     struct restore restore;        /* its vault is NULL where there is nothing to restore */
@@ -151,6 +154,9 @@ void exchange_go(struct exchange *x, enum exchange_step next);
 enum step_result exchange_refuse(struct exchange *x, enum problem problem, struct str message,
                                  struct str param); /* message: static or in the arena */
 void exchange_drop_call(struct exchange *x);
+
+/* Whose fault it is that there is no good answer, as far as it is known now. */
+enum problem_fault exchange_fault(const struct exchange *x);
 
 /* The checksum of the classifier in use; 0: there is none. */
 uint64_t exchange_weights(const struct exchange *x);
@@ -198,6 +204,7 @@ enum status pages_rollback(struct exchange *x, struct buf *out); /* step_feedbac
 enum status pages_models(struct exchange *x, struct buf *out);
 enum status pages_model(struct exchange *x, struct buf *out); /* ST_NOT_FOUND */
 enum status pages_route(struct exchange *x, struct buf *out);
+enum status pages_experts(struct exchange *x, struct buf *out);
 enum status pages_health(struct exchange *x, struct buf *out);
 enum status pages_processes(struct exchange *x, struct buf *out);
 enum status pages_expert(struct exchange *x, struct buf *out); /* ST_NOT_FOUND */

@@ -133,6 +133,8 @@ bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const
         .deadline_ms = f->first_ms,
         .seed = str_hash(str_from(x->id)),
         .may_repeat = retry_budget_has(w->retries, now_ms),
+        .may_try = expert_queue_may_try,
+        .ctx = x,
     };
     failover_note(x, outcome, word);
     struct plan_step step = plan_next(&x->decision.plan, outcome, &facts);

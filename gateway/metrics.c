@@ -11,6 +11,7 @@ enum {
     NAME_BYTES = 129,
     HISTOGRAMS = METRICS_OVERHEAD + 1,
     OUTCOMES = METRICS_INTERNAL + 1,
+    FAULTS = PROBLEM_FAULT_OPERATOR + 1,
 };
 
 static const char *const outcome_texts[OUTCOMES] = {
@@ -63,6 +64,7 @@ struct metrics_shard {
     atomic_uint_fast64_t ledger_rows[ROW_RESULTS];
     atomic_uint_fast64_t languages[METRICS_SLOTS];
     atomic_uint_fast64_t cache[CACHE_RESULTS];
+    atomic_uint_fast64_t faults[FAULTS];
     atomic_int_fast64_t exchanges;
     atomic_uint_fast64_t generation;
 };
@@ -187,6 +189,7 @@ void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
     struct row *row = row_of(s, event->category_slot);
     add(&row->counts[event->expert_slot][event->outcome], 1);
     add(&s->languages[event->language_slot], 1);
+    add(&s->faults[event->fault], 1);
 }
 
 void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill)
@@ -244,7 +247,7 @@ static uint64_t get(const atomic_uint_fast64_t *counter)
 }
 
 /* A label value: backslash, quote and line feed escaped. */
-static enum status write_label(struct buf *out, const char *name, const char *value)
+enum status metrics_write_label(struct buf *out, const char *name, const char *value)
 {
     enum status st = buf_printf(out, "%s=\"", name);
     for (const char *p = value; st == ST_OK && *p != '\0'; p++) {
@@ -287,13 +290,13 @@ static enum status write_name(const struct metrics *m, struct buf *out, const ch
         st = buf_printf(out, "%s=\"%s\",", label[0], label[1]);
     }
     if (st == ST_OK) {
-        st = write_label(out, "category", m->categories.items[slots[0]]);
+        st = metrics_write_label(out, "category", m->categories.items[slots[0]]);
     }
     if (st == ST_OK) {
         st = buf_append_char(out, ',');
     }
     if (st == ST_OK) {
-        st = write_label(out, "expert", m->experts.items[slots[1]]);
+        st = metrics_write_label(out, "expert", m->experts.items[slots[1]]);
     }
     return st == ST_OK ? buf_append(out, STR("} ")) : st;
 }
@@ -446,6 +449,24 @@ static enum status write_languages(const struct metrics *m, struct buf *out)
     return st;
 }
 
+static enum status write_faults(const struct metrics *m, struct buf *out)
+{
+    enum status st = buf_append(
+        out,
+        STR("# HELP expertd_failed_requests_total Requests without a good answer, by whose fault "
+            "that is.\n"
+            "# TYPE expertd_failed_requests_total counter\n"));
+    for (int f = PROBLEM_FAULT_CLIENT; st == ST_OK && f < FAULTS; f++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].faults[f]);
+        }
+        st = buf_printf(out, "expertd_failed_requests_total{fault=\"%s\"} %" PRIu64 "\n",
+                        problem_fault_text((enum problem_fault)f), sum);
+    }
+    return st;
+}
+
 static enum status write_histogram(const struct metrics *m, struct buf *out, size_t which)
 {
     static const char *const texts[HISTOGRAMS][2] = {
@@ -508,6 +529,9 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
     enum status st = write_requests(m, out);
     if (st == ST_OK) {
         st = write_languages(m, out);
+    }
+    if (st == ST_OK) {
+        st = write_faults(m, out);
     }
     if (st == ST_OK) {
         st = write_charges(m, out);

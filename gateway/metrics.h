@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "gateway/problem.h"
 
 /* X(name, label, sentence): how a request ended, seen from the client */
 #define METRICS_OUTCOMES(X)                                                                        \
@@ -66,6 +67,7 @@ unsigned char metrics_language_slot(struct metrics *m, struct str code);
 
 struct metrics_event {
     enum metrics_outcome outcome;
+    enum problem_fault fault;
     unsigned char category_slot;
     unsigned char expert_slot;
     unsigned char language_slot; /* METRICS_SLOT_NONE: not told */
@@ -98,4 +100,7 @@ void metrics_count_reload(struct metrics *m, int failed);
 MUST_CHECK enum status metrics_write(const struct metrics *m, struct buf *out);
 
 const char *metrics_cache_text(enum metrics_cache found);
+/* Appends name="value" with escapes. ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_CHECK enum status metrics_write_label(struct buf *out, const char *name, const char *value);
+
 const char *metrics_outcome_text(enum metrics_outcome outcome);

@@ -205,6 +205,9 @@ enum status pages_metrics(struct exchange *x, struct buf *out)
     if (st == ST_OK && x->snapshot->managed != NULL) {
         st = managed_set_write_metrics(x->snapshot->managed, out);
     }
+    if (st == ST_OK) {
+        st = healths_write_metrics(w->healths, clock_now_us(loop_clock(w->loop)), out);
+    }
     if (st == ST_OK && w->learner != NULL) {
         st = learner_write_metrics(w->learner, out);
     }
@@ -243,4 +246,9 @@ enum status pages_expert(struct exchange *x, struct buf *out)
         }
     }
     return ST_NOT_FOUND;
+}
+
+enum status pages_experts(struct exchange *x, struct buf *out)
+{
+    return healths_write_json(x->worker->healths, clock_now_us(loop_clock(x->worker->loop)), out);
 }

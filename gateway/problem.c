@@ -5,12 +5,14 @@
 
 static const struct {
     int status;
+    enum problem_fault fault;
     const char *type;
     const char *code;
     const char *message;
-} table[] = {{500, "api_error", "internal_error", ""},
+} table[] = {{500, PROBLEM_FAULT_NONE, "api_error", "internal_error", ""},
 
-#define PROBLEM_ROW(name, status, type, code, message) {status, type, code, message},
+#define PROBLEM_ROW(name, status, fault, type, code, message)                                      \
+    {status, PROBLEM_FAULT_##fault, type, code, message},
              PROBLEM_TABLE(PROBLEM_ROW)
 #undef PROBLEM_ROW
 };
@@ -23,6 +25,23 @@ int problem_status(enum problem p)
 const char *problem_code(enum problem p)
 {
     return table[p].code;
+}
+
+enum problem_fault problem_fault(enum problem p)
+{
+    return table[p].fault;
+}
+
+const char *problem_fault_text(enum problem_fault fault)
+{
+    static const char *const texts[] = {
+        [PROBLEM_FAULT_NONE] = "",
+        [PROBLEM_FAULT_CLIENT] = "client",
+        [PROBLEM_FAULT_GATEWAY] = "gateway",
+        [PROBLEM_FAULT_EXPERT] = "expert",
+        [PROBLEM_FAULT_OPERATOR] = "operator",
+    };
+    return texts[fault];
 }
 
 const char *problem_message(enum problem p)

@@ -62,6 +62,7 @@ struct process {
     struct quotas *quotas;
     struct managed_set *managed; /* NULL: no expert was ever a process */
     struct cache *cache;
+    struct healths *healths;
     bool is_exposed; /* the listener of this start takes clients from other machines */
     bool is_admin_exposed;
     struct worker_thread **workers;
@@ -132,6 +133,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .cache = p->cache,
         .retries = &p->retries,
         .quotas = p->quotas,
+        .healths = p->healths,
     };
     enum status st =
         listener_open(&p->supervisor, "clients", index, &server->listen, port, &setup.clients.fd);
@@ -259,7 +261,7 @@ static enum status mark_revoked(struct process *p, struct snapshot *s)
 static enum status prepare(struct process *p, struct snapshot *s)
 {
     enum status st = snapshot_count(s, p->metrics);
-    return st == ST_OK ? snapshot_join(s, p->quotas) : st;
+    return st == ST_OK ? snapshot_join(s, p->quotas, p->healths) : st;
 }
 
 static enum status open_prompt_log(struct process *p)
@@ -383,10 +385,11 @@ static enum status start(struct process *p)
     p->sessions = sessions_create(SESSIONS);
     retry_budget_init(&p->retries, clock_now_ms(clock_system()));
     p->quotas = quotas_create();
+    p->healths = healths_create();
     p->budgets = budgets_create();
     p->cache = cache_create();
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL || p->quotas == NULL || p->cache == NULL) {
+        p->sessions == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL) {
         return ST_NO_MEMORY;
     }
     cache_limit(p->cache, (uint64_t)p->snapshot->conf.cache.max_bytes);
@@ -585,6 +588,7 @@ static void stop(struct process *p)
     (void)kernel_pool_settle(KERNEL_END_MS); /* what does not end by then ends with the process */
     quotas_destroy(p->quotas);
     cache_destroy(p->cache);
+    healths_destroy(p->healths);
 }
 
 /* Tells the watchdog that all workers take their turns. One that does not stays silent with us, and the

@@ -19,7 +19,7 @@ enum status replay_decide(const struct snapshot *s, const struct signals *signal
                           struct decision *ret_decision)
 {
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     enum status st = signals_prompt(signals, &s->conf.routes, arena, &prompt);
     if (st != ST_OK) {
         return st;

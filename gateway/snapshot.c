@@ -213,7 +213,7 @@ enum status snapshot_count(struct snapshot *s, struct metrics *m)
     return ST_OK;
 }
 
-enum status snapshot_join(struct snapshot *s, struct quotas *quotas)
+enum status snapshot_join(struct snapshot *s, struct quotas *quotas, struct healths *healths)
 {
     struct tenant *tenants = s->conf.tenants.list.items;
     for (size_t i = 0; i < s->conf.tenants.list.count; i++) {
@@ -222,7 +222,10 @@ enum status snapshot_join(struct snapshot *s, struct quotas *quotas)
             return ST_NO_MEMORY;
         }
     }
-    return ST_OK;
+    const struct key_array *experts = &s->conf.routes.experts;
+    s->health = arena_alloc(box_of(s)->arena, (experts->count + 1) * sizeof(struct health *));
+    return s->health == NULL ? ST_NO_MEMORY
+                             : healths_join(healths, experts->items, experts->count, s->health);
 }
 
 struct snapshot *snapshot_ref(struct snapshot *s)

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "gateway/conf.h"
+#include "gateway/health.h"
 #include "gateway/metrics.h"
 #include "gateway/quota.h"
 
@@ -28,6 +29,7 @@ struct snapshot {
     unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
     unsigned char *expert_slots;   /* by expert index */
     struct managed_set *managed;   /* the process's; NULL: no expert is a process */
+    struct health **health;        /* by expert index; set by snapshot_join */
     unsigned char *language_slots; /* by index of the language; NULL without tables */
 };
 
@@ -42,8 +44,9 @@ MUST_CHECK enum status snapshot_try(struct str text, struct str file, FILE *out,
 /* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);
 
-/* Gives its tenants what they have used; before it is shared. ST_NO_MEMORY. */
-MUST_CHECK enum status snapshot_join(struct snapshot *s, struct quotas *quotas);
+/* Gives its tenants what they have used, its experts how they are; before it is shared. ST_NO_MEMORY. */
+MUST_CHECK enum status snapshot_join(struct snapshot *s, struct quotas *quotas,
+                                     struct healths *healths);
 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL allowed; any thread */

@@ -47,6 +47,7 @@ enum step_result step_account(struct exchange *x)
     settle(x);
     struct metrics_event event = {
         .outcome = x->outcome,
+        .fault = exchange_fault(x),
         .category_slot = x->decision.category == NULL
                              ? METRICS_SLOT_NONE
                              : s->category_slots[x->decision.category->index],

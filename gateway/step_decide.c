@@ -13,6 +13,10 @@
 #include "gateway/worker.h"
 #include "router/drift.h"
 
+enum {
+    SHUT_RETRY_S = 10, /* of an expert that fails its probes: nobody knows when it is back */
+};
+
 static struct str header(void *ctx, struct str name)
 {
     const struct exchange *x = ctx;
@@ -24,6 +28,16 @@ static void purse(void *ctx, struct str expert, struct str category, struct poli
     const struct exchange *x = ctx;
     struct budget_who who = exchange_who(x, expert, category);
     budgets_purse(&x->snapshot->conf.budgets, &who, clock_wall_s(), ret);
+}
+
+/* Only where there is something to say: most experts are well. */
+static void health(void *ctx, const struct expert *expert, struct policy_health *ret)
+{
+    const struct exchange *x = ctx;
+    struct health *h = x->snapshot->health[expert->index];
+    if (!health_is_plain(h) || x->snapshot->conf.routes.policies.latency_weight > 0) {
+        health_look(h, clock_now_us(loop_clock(x->worker->loop)), ret);
+    }
 }
 
 static enum step_result refuse_model(struct exchange *x)
@@ -44,7 +58,9 @@ static enum step_result refuse_candidates(struct exchange *x)
     bool is_context = d->candidate_count > 0;
     bool is_budget = false;
     bool is_forbidden = d->candidate_count > 0 && d->candidates[0].dropped_by == policy_allow.name;
+    bool is_shut = false;
     int64_t resets_s = INT64_MAX;
+    int64_t opens_ms = INT64_MAX;
     for (size_t i = 0; i < d->candidate_count && message.ptr != NULL; i++) {
         const struct policy_candidate *c = &d->candidates[i];
         is_context = is_context && c->dropped_by == policy_context.name;
@@ -52,11 +68,22 @@ static enum step_result refuse_candidates(struct exchange *x)
             is_budget = true;
             resets_s = c->purse.resets_s < resets_s ? c->purse.resets_s : resets_s;
         }
+        if (c->dropped_by == policy_health.name) {
+            is_shut = true;
+            opens_ms = c->health.opens_ms >= 0 && c->health.opens_ms < opens_ms ? c->health.opens_ms
+                                                                                : opens_ms;
+        }
         message = arena_printf(x->arena, "%.*s%s %.*s (%s)", STR_ARG(message), i == 0 ? "" : ",",
                                STR_ARG(c->name), c->reason);
     }
     if (is_forbidden) { /* all of them: the policy looks at none in particular */
         return exchange_refuse(x, PROBLEM_FORBIDDEN, message, STR("model"));
+    }
+    if (is_shut) { /* they come back by themselves, budgets later */
+        x->retry_after_s = opens_ms == INT64_MAX ? SHUT_RETRY_S
+                           : opens_ms <= 0       ? 1
+                                                 : (opens_ms + 999) / 1000;
+        return exchange_refuse(x, PROBLEM_UNAVAILABLE, message, STR(""));
     }
     if (is_budget) {
         x->retry_after_s = resets_s == INT64_MAX ? -1 : resets_s - clock_wall_s();
@@ -177,7 +204,7 @@ enum step_result step_decide(struct exchange *x)
     recall(x);
     feel_pressure(x);
     struct rule_facts facts = {&x->chat.prompt, header, x,
-                               x->snapshot->conf.budgets.count > 0 ? purse : NULL};
+                               x->snapshot->conf.budgets.count > 0 ? purse : NULL, health};
     enum status st =
         decide(&x->snapshot->conf.routes, &x->worker->scratch, &facts, x->arena, &x->decision);
     if (st == ST_NOT_FOUND) {
@@ -201,6 +228,7 @@ enum step_result step_decide(struct exchange *x)
                                STR(""));
     }
     watch(x);
+    x->place.is_forced = x->decision.candidates[0].health.why != NULL;
     if (!failover_begin(x)) {
         return STEP_MORE;
     }

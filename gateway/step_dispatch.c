@@ -75,6 +75,7 @@ static enum status start_call(struct exchange *x, struct str body)
 static enum step_result go_on(struct exchange *x, const struct plan_outcome *outcome,
                               const char *word, enum problem otherwise, struct str message)
 {
+    expert_queue_drop(x);
     if (!failover_next(x, outcome, word)) {
         return exchange_refuse(x, otherwise, message, STR(""));
     }
@@ -115,14 +116,36 @@ static bool is_barred(const struct exchange *x)
     return true;
 }
 
+/* The expert is shut, or has no place for this attempt. */
+static enum step_result refuse_place(struct exchange *x, enum health_entry entry)
+{
+    static const struct {
+        const char *word;
+        enum problem problem;
+    } rows[] = {
+        [HEALTH_SHUT] = {"breaker_open", PROBLEM_UNAVAILABLE},
+        [HEALTH_FULL] = {"queue_full", PROBLEM_QUEUE_FULL},
+        [HEALTH_LATE] = {"queue_timeout", PROBLEM_QUEUE_LATE},
+    };
+
+    /* As a budget: others may have a place, it has none soon. */
+    const struct plan_outcome outcome = {CALL_OK, 429, REPLY_ERROR_QUOTA, false, -1};
+    x->retry_after_s = expert_queue_retry_s(x);
+    return go_on(x, &outcome, rows[entry].word, rows[entry].problem, STR(""));
+}
+
 enum step_result step_dispatch(struct exchange *x)
 {
-    if (failover_must_wait(x)) {
+    if (!expert_queue_is_pending(x) && failover_must_wait(x)) {
         return STEP_WAIT; /* its timer wakes, before the exchange's deadline */
     }
     if (is_barred(x)) {
         return exchange_refuse(x, PROBLEM_INTERNAL,
                                STR("A guarantee forbids the expert that was chosen."), STR(""));
+    }
+    enum health_entry entry = expert_queue_enter(x);
+    if (entry != HEALTH_IN) {
+        return entry == HEALTH_QUEUED ? STEP_WAIT : refuse_place(x, entry);
     }
     const struct budget *budget = NULL;
     x->attempts++;

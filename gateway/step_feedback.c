@@ -119,7 +119,7 @@ static enum step_result decide_now(struct exchange *x, const struct feedback *f,
                                    struct recent_decision *ret)
 {
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     struct decision decision = {0};
     prompt_from_text(&prompt, STR("auto"), f->prompt);
     enum status st =

@@ -68,6 +68,10 @@ static enum status write_line(struct buf *line, const struct exchange *x)
         st = buf_printf(line, "\"outcome\":\"%s\",\"reason\":\"%s\"",
                         metrics_outcome_text(x->outcome), x->reason == NULL ? "" : x->reason);
     }
+    enum problem_fault fault = exchange_fault(x);
+    if (st == ST_OK && fault != PROBLEM_FAULT_NONE) {
+        st = buf_printf(line, ",\"fault\":\"%s\"", problem_fault_text(fault));
+    }
     if (st == ST_OK && x->tenant != NULL) {
         st = buf_printf(line, ",\"tenant\":\"%.*s\"", STR_ARG(x->tenant->name));
     }

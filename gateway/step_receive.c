@@ -35,6 +35,7 @@ static const struct endpoint endpoints[] = {
     {"GET", {"/v1/models/", 11}, true, false, true, EX_PAGE, pages_model, "application/json"},
     {"GET", {"/healthz", 8}, false, true, true, EX_PAGE, pages_health, "application/json"},
     {"GET", {"/readyz", 7}, false, true, false, EX_PAGE, pages_health, "application/json"},
+    {"GET", {"/admin/experts", 14}, false, true, false, EX_PAGE, pages_experts, "application/json"},
     {"GET",
      {"/admin/processes", 16},
      false,

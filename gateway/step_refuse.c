@@ -13,6 +13,8 @@ static enum metrics_outcome outcome_of(enum problem p)
         return METRICS_TIMEOUT;
     case PROBLEM_NO_MEMORY:
     case PROBLEM_QUEUE_FULL:
+    case PROBLEM_QUEUE_LATE:
+    case PROBLEM_OVERLOAD:
     case PROBLEM_STATE_OFF:
     case PROBLEM_STATE_BUSY:
     case PROBLEM_STATE_FAILED:
@@ -28,6 +30,7 @@ enum step_result step_refuse(struct exchange *x)
 {
     struct http_reply reply = {.status = problem_status(x->problem)};
     exchange_drop_call(x);
+    expert_queue_drop(x);
     if (attempt_must_wait(x)) {
         return STEP_WAIT; /* the writer wakes, a timer at the latest */
     }

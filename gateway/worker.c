@@ -126,7 +126,8 @@ static bool has_work(const struct worker *w)
 static bool is_finished(const struct worker *w)
 {
     return w->is_draining && w->exchanges == 0 && w->state_jobs == 0 && w->cache_seats == 0 &&
-           http_server_is_empty(w->server) && (w->admin == NULL || http_server_is_empty(w->admin));
+           w->waiters == 0 && http_server_is_empty(w->server) &&
+           (w->admin == NULL || http_server_is_empty(w->admin));
 }
 
 /* Takes up what feedback taught since the last turn. */
@@ -170,7 +171,7 @@ static void *run(void *arg)
         turn(w, ABORT_WAIT_MS);
     }
     /* Their completions come through this loop. */
-    while (w->state_jobs > 0 || (w->cache_seats > 0 && w->exchanges == 0)) {
+    while (w->state_jobs > 0 || (w->cache_seats + w->waiters > 0 && w->exchanges == 0)) {
         turn(w, ABORT_WAIT_MS);
     }
     (void)loop_turn(w->loop, 0); /* what was posted for calls that had gone is freed there */
@@ -310,6 +311,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->cache = setup->cache;
     w->retries = setup->retries;
     w->quotas = setup->quotas;
+    w->healths = setup->healths;
     w->recent = setup->recent;
     w->snapshot = snapshot_ref(setup->snapshot);
     w->log_timer.on_due = on_log_due;

@@ -22,6 +22,7 @@ struct kernel_pool;
 struct sessions;
 struct recent;
 struct retry_budget;
+struct healths;
 struct quotas;
 struct state;
 struct state_job;
@@ -42,6 +43,7 @@ struct worker {
     struct cache *cache;            /* the process's */
     struct retry_budget *retries;   /* the process's */
     const struct quotas *quotas;    /* the process's */
+    struct healths *healths;        /* the process's */
     struct access_log *access_log;  /* the process's */
     struct access_log *prompt_log;  /* the process's; NULL: prompts are not logged */
     struct recent *recent;          /* the process's; NULL with state */
@@ -55,6 +57,7 @@ struct worker {
     size_t exchanges;   /* alive */
     size_t state_jobs;  /* handed over, not done */
     size_t cache_seats; /* of this worker's requests */
+    size_t waiters;     /* for a place at an expert; see expert_queue.h */
     struct buf log_lines;
     struct loop_timer log_timer;
     uint64_t id_state;  /* of the generator of request ids */
@@ -75,6 +78,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct cache *cache;
     struct retry_budget *retries;
     const struct quotas *quotas;
+    struct healths *healths;
     struct access_log *access_log;
     struct access_log *prompt_log; /* NULL: prompts are not logged */
     struct recent *recent;         /* NULL with state */

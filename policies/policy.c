@@ -12,8 +12,10 @@ const struct policy *const policy_table[] = {
     &policy_context,
     &policy_max_price,
     &policy_cost_quality,
+    &policy_latency,
     &policy_split,
     &policy_budget,
+    &policy_health,
     &policy_session,
     NULL,
 };

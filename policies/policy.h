@@ -27,6 +27,12 @@ struct policy_purse { /* the budget that has least left for a candidate; zero: n
     bool is_tight;    /* one that degrades is past its soft mark */
 };
 
+struct policy_health { /* zero: nothing is wrong, nothing is known */
+    const char *why;   /* it gets no requests, static text; NULL: it does */
+    int64_t opens_ms;  /* of why: until it gets some; -1: not known */
+    int64_t wait_us;   /* for a place and the first token, by what was seen */
+};
+
 struct policy_candidate {
     struct str name;
     size_t expert;               /* for the caller: which one it is */
@@ -39,13 +45,14 @@ struct policy_candidate {
     int64_t cost_nano_usd;       /* estimate for this prompt; 0 too where it is not known */
     bool has_price;              /* the cost is known; an explicit 0 is */
     struct policy_purse purse;
-    int64_t wait_ms;        /* until its process is loaded; 0: it is, or it has none */
+    int64_t wait_ms; /* until its process is loaded; 0: it is, or it has none */
+    struct policy_health health;
     struct str barred_by;   /* the guarantee that forbids it, or "" */
     double split_percent;   /* > 0: the category's split has drawn it, for so many of 100 */
     bool is_known;          /* answered this conversation before */
     double rank;            /* what candidates are ordered by, largest first; set by policies */
     const char *dropped_by; /* name of the policy, or NULL while it is in */
-    char reason[POLICY_REASON_BYTES]; /* why it was dropped, or drawn, or "" */
+    char reason[POLICY_REASON_BYTES]; /* why it was dropped, drawn or moved, or "" */
 };
 
 struct policy_request {
@@ -54,6 +61,8 @@ struct policy_request {
     int64_t prompt_tokens;     /* estimate */
     int64_t completion_tokens; /* what the client allows, or an estimate */
     double cost_weight;        /* lambda: quality that one US cent is worth */
+    double latency_weight;     /* quality that one second is worth */
+    bool tries_shut;           /* when all experts are shut, the one that opens first is in */
     double switch_cost;        /* score by which another expert must be better to take over */
     bool is_tool_open;         /* a tool call waits: it keeps its expert */
     bool is_forbidden;         /* the key may not use what it was led to */
@@ -78,6 +87,8 @@ extern const struct policy policy_guarantee;
 extern const struct policy policy_capability;
 extern const struct policy policy_context;
 extern const struct policy policy_cost_quality;
+extern const struct policy policy_health;
+extern const struct policy policy_latency;
 extern const struct policy policy_max_price;
 extern const struct policy policy_session;
 extern const struct policy policy_split;

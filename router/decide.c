@@ -579,7 +579,7 @@ static void bar(const struct routes *routes, const struct guarantee *g, struct d
     }
 }
 
-/* Asks the guarantees, the budgets and the policies. Returns how many candidates are in. */
+/* Asks the guarantees, the budgets, the health and the policies. Returns how many candidates are in. */
 static size_t judge(const struct routes *routes, const struct rule_facts *facts,
                     const struct policy_request *request, struct decision *d)
 {
@@ -590,6 +590,10 @@ static size_t judge(const struct routes *routes, const struct rule_facts *facts,
     }
     for (size_t i = 0; signals != NULL && i < d->candidate_count; i++) {
         signals_purse(signals, d->candidates[i].name, &d->candidates[i].purse);
+    }
+    const struct expert *experts = routes->experts.items;
+    for (size_t i = 0; facts->health != NULL && i < d->candidate_count; i++) {
+        facts->health(facts->ctx, &experts[d->candidates[i].expert], &d->candidates[i].health);
     }
     for (size_t i = 0; i < routes->guarantees.count; i++) {
         bar(routes, &guarantees[i], d);
@@ -666,6 +670,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .completion_tokens = prompt_answer_tokens(prompt),
         .cost_weight =
             routes->policies.cost_weight + routes->policies.degrade.weight * prompt->pressure,
+        .latency_weight = routes->policies.latency_weight,
+        .tries_shut = routes->policies.when_all_open == POLICY_TRY,
         .switch_cost = routes->router.session.switch_cost,
         .is_tool_open = prompt->session.is_tool_open,
         .bans = prompt->permit.bans,

@@ -335,6 +335,7 @@ static const struct key degrade_rows[] = {
 
 static const struct keys degrade_keys = {"degrade", sizeof(struct degrade_settings), degrade_rows,
                                          3, "Cheaper experts before the money is gone."};
+static const char *const all_open_choices[] = {"refuse", "try", NULL};
 
 static const struct key policy_rows[] = {
     {.name = "attempts",
@@ -422,6 +423,27 @@ static const struct key policy_rows[] = {
      .offset = offsetof(struct policy_settings, degrade),
      .sentence = "raises cost_weight as a budget is spent faster than its window goes by",
      .block = &degrade_keys},
+    {.name = "latency_weight",
+     .type = KEY_REAL,
+     .offset = offsetof(struct policy_settings, latency_weight),
+     .min = 0,
+     .max = 1000,
+     .fallback = "0",
+     .sentence = "score that one second is worth: of waiting for a place at an expert and of its "
+                 "median time to the first token; 0: time does not matter"},
+    {.name = "when_all_open",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct policy_settings, when_all_open),
+     .fallback = "refuse",
+     .choices = all_open_choices,
+     .sentence = "what happens when the breaker of every expert is open: refuse (503 with "
+                 "Retry-After), or try the one that would be probed first"},
+    {.name = "breaker",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct policy_settings, breaker),
+     .sentence = "when an expert gets no more requests for a while; for experts without a breaker "
+                 "of their own",
+     .block = &limits_breaker_keys},
 };
 
 static const struct keys policy_keys = {"policies", sizeof(struct policy_settings), policy_rows,
@@ -642,6 +664,9 @@ static enum status build_experts(const struct build *b)
 {
     struct expert *experts = b->routes->experts.items;
     for (size_t i = 0; i < b->routes->experts.count; i++) {
+        if (!experts[i].limits.breaker.is_given) {
+            experts[i].limits.breaker = b->routes->policies.breaker;
+        }
         enum status st = expert_build(&experts[i], i, b->reader, b->file);
         if (st == ST_NO_MEMORY) {
             return st;
@@ -1195,7 +1220,7 @@ enum status routes_run_tests(struct routes *routes, struct key_reader *reader, s
         struct prompt prompt;
         struct decision decision;
         prompt_from_text(&prompt, STR("auto"), tests[i].prompt);
-        struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+        struct rule_facts facts = {.prompt = &prompt};
         st = decide(routes, &scratch, &facts, reader->arena, &decision);
         if (st == ST_OK || st == ST_INVALID) {
             st = ST_OK;

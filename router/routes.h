@@ -106,10 +106,18 @@ struct degrade_settings {
     double weight;
 };
 
+enum policy_all_open { /* what a request gets when every expert's breaker is open */
+    POLICY_REFUSE,
+    POLICY_TRY, /* the expert that opens to probes first */
+};
+
 struct policy_settings {
     struct plan_settings plan;
     double cost_weight;
     struct degrade_settings degrade;
+    double latency_weight;
+    int when_all_open;             /* enum policy_all_open */
+    struct limits_breaker breaker; /* of experts that have none of their own */
 };
 
 struct route_expectation {

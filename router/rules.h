@@ -41,6 +41,8 @@ struct rule {
 
 extern const struct keys rule_keys;
 
+struct expert;
+struct policy_health;
 struct policy_purse;
 
 /* What is known of a request. */
@@ -51,6 +53,8 @@ struct rule_facts {
     void *ctx;
     /* the budget that has least left for an expert, see policy.h; NULL: there are no budgets */
     void (*purse)(void *ctx, struct str expert, struct str category, struct policy_purse *ret);
+    /* how an expert is, see policy.h; NULL: nobody looks */
+    void (*health)(void *ctx, const struct expert *expert, struct policy_health *ret);
 };
 
 struct rules_scratch; /* per thread */

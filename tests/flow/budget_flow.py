@@ -115,7 +115,8 @@ def test_failed_attempts_give_back_what_they_reserved():
     def fail(conn, head, body):
         return send_reply(conn, b'{"error":{"message":"no"}}', status=500)
 
-    with Place("name: team, usd: 0.001, per: total", handle=fail) as p:
+    with Place("name: team, usd: 0.001, per: total", handle=fail,
+               extra="policies: {breaker: {failures: 0}}\n") as p:
         for _ in range(5):
             assert p.ask().status == 500
         assert p.gauge("remaining", "team") == CALL and p.gauge("reserved", "team") == 0

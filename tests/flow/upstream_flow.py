@@ -198,7 +198,7 @@ class Matrix:
             f"  spare: {{url: '{url(self.spare.port)}', context: 32768}}\n"
             "aliases:\n"
             "  main-team: [main, spare]\n  slow-team: [slow, spare]\n  nobody-team: [nobody, spare]\n"
-            "policies: {backoff_ms: 10, retry_budget: 10}\n")
+            "policies: {backoff_ms: 10, retry_budget: 10, breaker: {failures: 0, cool_down: false}}\n")
 
     def __enter__(self):
         return self

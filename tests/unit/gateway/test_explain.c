@@ -37,7 +37,7 @@ struct fixture {
 static void explain(struct fixture *f, const char *model, const char *text, unsigned needs)
 {
     struct buf out;
-    struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &f->prompt};
     if (routes_sample_load(&f->sample, CONF) != ST_OK) {
         fail_msg("%s", f->sample.messages);
     }

@@ -42,7 +42,8 @@ static void assert_value(const char *page, const char *series, double want)
 static void count(struct metrics_shard *s, enum metrics_outcome outcome, unsigned char category,
                   unsigned char expert)
 {
-    struct metrics_event event = {outcome, category, expert, METRICS_SLOT_NONE};
+    struct metrics_event event = {
+        .outcome = outcome, .category_slot = category, .expert_slot = expert};
     struct metrics_bill bill = {category, expert, 10, 5, 1500000000, false};
     metrics_count(s, &event);
     metrics_charge(s, &bill);

@@ -9,7 +9,7 @@ enum {
     TEXT_MAX = 65536
 };
 
-#define PROBLEM_LIST(name, status, type, code, message) PROBLEM_##name,
+#define PROBLEM_LIST(name, status, fault, type, code, message) PROBLEM_##name,
 
 static const enum problem all[] = {PROBLEM_TABLE(PROBLEM_LIST)};
 

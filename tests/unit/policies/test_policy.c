@@ -312,6 +312,49 @@ static void any_number_of_candidates_is_ordered_and_equal_ones_stay(void **state
     }
 }
 
+static void experts_that_are_shut_are_dropped(void **state)
+{
+    const struct policy_request request = {0};
+    struct policy_candidate list[] = {candidate("a", 0.9), candidate("b", 0.5),
+                                      candidate("c", 0.7)};
+    (void)state;
+    list[0].health = (struct policy_health){"its breaker is open", 1500, 0};
+    list[2].health = (struct policy_health){"it fails its health checks", -1, 0};
+    check_order(&request, list, 3, "b a c:1");
+    assert_int_equal(policy_apply_all(&request, list, 3), 1);
+    assert_string_equal(list[1].dropped_by, "health");
+    assert_string_equal(list[1].reason, "its breaker is open, for another 1.5 s");
+    assert_string_equal(list[2].reason, "it fails its health checks");
+}
+
+static void when_all_are_shut_the_first_to_open_may_stay(void **state)
+{
+    const struct policy_request request = {.tries_shut = true};
+    struct policy_candidate list[] = {candidate("a", 0.9), candidate("b", 0.5),
+                                      candidate("c", 0.7)};
+    (void)state;
+    list[0].health = (struct policy_health){"it fails its health checks", -1, 0};
+    list[1].health = (struct policy_health){"its breaker is open", 100, 0};
+    list[2].health = (struct policy_health){"its breaker is open", 200, 0};
+    check_order(&request, list, 3, "b a c:1");
+    list[2].health.why = NULL; /* there is one that is well */
+    check_order(&request, list, 3, "c a b:1");
+}
+
+static void a_weight_trades_quality_for_time(void **state)
+{
+    const struct policy_request request = {.latency_weight = 0.1};
+    struct policy_candidate list[] = {candidate("slow", 0.9), candidate("quick", 0.7)};
+    (void)state;
+    list[0].health.wait_us = 1900000;
+    check_order(&request, list, 2, "slow quick:2");
+    list[0].health.wait_us = 2100000;
+    check_order(&request, list, 2, "quick slow:2");
+    assert_int_equal(policy_apply_all(&request, list, 2), 2);
+    assert_string_equal(list[0].reason, "");
+    assert_string_equal(list[1].reason, "about 2.10 s to its first token");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +376,9 @@ int main(void)
         cmocka_unit_test(long_reasons_are_cut),
         cmocka_unit_test(a_known_expert_stays_within_the_switch_cost),
         cmocka_unit_test(a_known_expert_that_lacks_something_is_dropped),
+        cmocka_unit_test(experts_that_are_shut_are_dropped),
+        cmocka_unit_test(when_all_are_shut_the_first_to_open_may_stay),
+        cmocka_unit_test(a_weight_trades_quality_for_time),
         cmocka_unit_test(every_policy_has_a_name_and_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static enum status ask(struct fixture *f, const char *model, const char *text)
     f->prompt.max_tokens = max_tokens;
     f->prompt.session = session;
     f->prompt.pressure = pressure;
-    struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &f->prompt};
     return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
 }
 
@@ -251,7 +251,7 @@ static int drawn(struct fixture *f, const char *tenant)
         prompt_from_text(&f->prompt, STR("category/general"), STR("hi"));
         f->prompt.session.key = i * 7919;
         f->prompt.tenant = str_from(tenant);
-        struct rule_facts facts = {&f->prompt, NULL, NULL, NULL};
+        struct rule_facts facts = {.prompt = &f->prompt};
         arena_reset(f->arena);
         assert_int_equal(decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision),
                          ST_OK);
@@ -536,7 +536,7 @@ static void a_turn_without_words_has_the_language_of_the_opening(void **state)
     prompt_from_text(&f.prompt, STR("auto"), str_from(GERMAN_MEDICAL));
     f.prompt.talk.turns[1].user = STR("👍");
     f.prompt.talk.count = 2;
-    struct rule_facts facts = {&f.prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &f.prompt};
 
     assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &f.decision), ST_OK);
 

@@ -42,7 +42,7 @@ static struct str find_header(void *ctx, struct str name)
 static bool fires(const struct fixture *f, struct str model, struct str text)
 {
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, find_header, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt, .header = find_header};
     prompt_from_text(&prompt, model, text);
     return rule_matches(f->rule, f->scratch, &facts);
 }
@@ -127,7 +127,7 @@ static void without_headers_no_header_rule_fires(void **state)
 {
     struct fixture f;
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     (void)state;
     start(&f, "header: {x-department: radiology}");
     prompt_from_text(&prompt, STR("auto"), STR("hi"));

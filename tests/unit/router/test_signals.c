@@ -62,7 +62,7 @@ static void purse(void *ctx, struct str expert, struct str category, struct poli
 static void again(struct fixture *f, const struct signals *s, struct decision *ret)
 {
     struct prompt prompt;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     assert_int_equal(signals_prompt(s, &f->sample.routes, f->arena, &prompt), ST_OK);
     enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, ret);
     assert_true(st == ST_OK || st == ST_INVALID);
@@ -101,7 +101,7 @@ static void decide_twice(struct fixture *f, const struct asked *asked)
     int64_t left = asked->left;
     prompt_from_text(&prompt, str_from(asked->model), str_from(asked->text));
     prompt.needs = asked->needs;
-    struct rule_facts facts = {&prompt, NULL, &left, purse};
+    struct rule_facts facts = {.prompt = &prompt, .ctx = &left, .purse = purse};
     enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, &first);
     assert_true(st == ST_OK || st == ST_INVALID);
 
@@ -143,7 +143,7 @@ static void take(struct fixture *f, const char *text, struct signals *ret)
 {
     struct prompt prompt;
     struct decision d;
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     prompt_from_text(&prompt, STR("auto"), str_from(text));
     assert_int_equal(decide(&f->sample.routes, &f->scratch, &facts, f->arena, &d), ST_OK);
     signals_take(&f->sample.routes, &prompt, &d, ret);
@@ -297,7 +297,7 @@ static void names_and_bans_are_found_again(void **state)
     prompt.permit.bans = bans;
     prompt.permit.ban_count = 1;
     prompt.session.expert = STR("eyes");
-    struct rule_facts facts = {&prompt, NULL, NULL, NULL};
+    struct rule_facts facts = {.prompt = &prompt};
     assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &d), ST_OK);
     signals_take(&f.sample.routes, &prompt, &d, &signals);
 

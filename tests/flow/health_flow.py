@@ -1,0 +1,169 @@
+"""Tests of experts' health that need time or quantity: recovery, flapping, turns between tenants."""
+import hashlib
+import json
+import signal
+import threading
+import time
+
+from expert import Expert, completion, send_reply
+from gateway import Gateway
+from wire import Conn, Reply, exchange, request_bytes
+
+PATIENCE_S = 20
+SERVER = ("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2, access_log: 'off'}\n"
+          "policies: {retries: 0}\n")
+
+
+def _chat_body(text="hello"):
+    return json.dumps({"model": "main", "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def _chat(gateway, headers=(), text="hello"):
+    return exchange(gateway.port, "POST", "/v1/chat/completions", list(headers), _chat_body(text))
+
+
+def _experts(gateway):
+    reply = exchange(gateway.admin, "GET", "/admin/experts")
+    return {row["expert"]: row for row in json.loads(reply.body())}
+
+
+def _wait_for(what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, "waited too long"
+
+
+class Play:
+    """A gateway in front of one expert."""
+
+    def __init__(self, handle, options, more=""):
+        self.expert = Expert(handle)
+        self.gateway = Gateway(f"{SERVER}experts:\n  main: {{url: {self.expert.url}, {options}}}\n"
+                               f"{more}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gateway.stop()
+        self.expert.close()
+
+
+def _fail(conn):
+    return send_reply(conn, b'{"error":{"message":"broken"}}', 500)
+
+
+def test_a_probe_that_goes_well_closes_the_breaker():
+    is_well = threading.Event()
+
+    def handle(conn, _head, _body):
+        return send_reply(conn, completion("fine")) if is_well.is_set() else _fail(conn)
+
+    with Play(handle, "breaker: {failures: 2, open_ms: 50}") as play:
+        assert _chat(play.gateway).status == 500
+        assert _chat(play.gateway).status == 500
+        assert _experts(play.gateway)["main"]["breaker"] == "open"
+        is_well.set()
+        _wait_for(lambda: _chat(play.gateway).status == 200)
+        assert _experts(play.gateway)["main"]["breaker"] == "closed"
+        assert play.expert.requests == 3, play.expert.requests
+        assert _experts(play.gateway)["main"]["attempts"] == {
+            "success": 1, "failure": 2, "neutral": 0, "cool_down": 0}
+
+
+def test_an_expert_that_is_down_gets_ever_fewer_requests():
+    with Play(lambda conn, _head, _body: _fail(conn),
+              "breaker: {failures: 3, open_ms: 20, open_max_ms: 60000}") as play:
+        end = time.monotonic() + 1.5
+        asked = 0
+        while time.monotonic() < end:
+            _chat(play.gateway)
+            asked += 1
+        # 3 to open it, then a probe after 20, 40, 80, ... ms: at most 7 in 1.5 s
+        assert 4 <= play.expert.requests <= 3 + 7, (asked, play.expert.requests)
+        assert asked > 50, asked
+
+
+def test_breakers_outlive_a_reload():
+    with Play(lambda conn, _head, _body: _fail(conn),
+              "breaker: {failures: 1, open_ms: 600000}") as play:
+        assert _chat(play.gateway).status == 500
+        play.gateway.signal(signal.SIGHUP)
+        play.gateway.wait_output("reloaded, generation 2")
+        assert _chat(play.gateway).status == 503
+        assert play.expert.requests == 1
+
+
+class Room:
+    """An expert whose answers wait until the test lets them go; notes who came in which order."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.order = []
+        self.tickets = threading.Semaphore(0)
+
+    def handle(self, conn, _head, body):
+        with self.lock:
+            self.order.append(json.loads(body)["messages"][0]["content"])
+        self.tickets.acquire()
+        return send_reply(conn, completion("fine"))
+
+
+def _tenants(*names, extra=""):
+    rows = "".join(f"  - name: {name}\n    keys: [\"sha256:"
+                   f"{hashlib.sha256(_key(name).encode()).hexdigest()}\"]\n{extra}" for name in names)
+    return "tenants:\n" + rows
+
+
+def _key(name):
+    return f"xk-test-{name}-0123456789abcdef0123456789abcdef"
+
+
+def _send(gateway, name, count, headers=()):
+    conns = []
+    for _ in range(count):
+        conn = Conn.open(gateway.port)
+        conn.send(request_bytes("POST", "/v1/chat/completions",
+                                [("Authorization", f"Bearer {_key(name)}"), *headers],
+                                _chat_body(name)))
+        conns.append(conn)
+    return conns
+
+
+def test_tenants_take_turns_at_a_full_expert():
+    room = Room()
+    with Play(room.handle, "concurrency: 4, queue: 1000, queue_ms: 60000",
+              _tenants("alice", "bob")) as play:
+        conns = _send(play.gateway, "alice", 200)
+        _wait_for(lambda: _experts(play.gateway)["main"]["queued"] == 196)
+        conns += _send(play.gateway, "bob", 5)
+        _wait_for(lambda: _experts(play.gateway)["main"]["queued"] == 201)
+        assert _experts(play.gateway)["main"]["in_flight"] == 4
+        for done in range(1, 13):  # one after the other, so that the order is the queue's
+            room.tickets.release()
+            _wait_for(lambda done=done: len(room.order) == 4 + done)
+        turns = room.order[4:14]
+        assert turns.count("bob") == 5, room.order
+        assert all(turns[i] != turns[i + 1] for i in range(9)), room.order
+        room.tickets.release(len(conns))
+        for conn in conns:
+            assert Reply(conn).status == 200
+        assert len(room.order) == 205
+
+
+def test_who_leaves_the_queue_is_never_served():
+    room = Room()
+    with Play(room.handle, "concurrency: 1, queue_ms: 60000", _tenants("alice", "bob")) as play:
+        first = _send(play.gateway, "alice", 1)
+        _wait_for(lambda: _experts(play.gateway)["main"]["in_flight"] == 1)
+        gone = _send(play.gateway, "bob", 20)
+        _wait_for(lambda: _experts(play.gateway)["main"]["queued"] == 20)
+        for conn in gone:
+            conn.close()
+        _wait_for(lambda: _experts(play.gateway)["main"]["queued"] == 0)
+        last = _send(play.gateway, "alice", 1)
+        room.tickets.release(2)
+        for conn in first + last:
+            assert Reply(conn).status == 200
+        assert room.order == ["alice", "alice"], room.order
+        assert _experts(play.gateway)["main"]["in_flight"] == 0

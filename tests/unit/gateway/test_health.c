@@ -1,0 +1,324 @@
+/* How experts are: what attempts say of them, places that many threads take, and that waiters get each
+ * place exactly once. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "backends/expert.h"
+#include "base/clock.h"
+#include "base/container.h"
+#include "base/mem.h"
+#include "gateway/health.h"
+#include "tests/support/test.h"
+
+enum {
+    S = 1000000, /* a second, in us */
+    THREADS = 4,
+    TRIES = 2000,
+};
+
+static struct expert expert_of(const char *name)
+{
+    return (struct expert){
+        .id.name = str_from(name),
+        .url = STR("http://127.0.0.1:1/v1"),
+        .limits = {.breaker = {.failures = 2,
+                               .open_ms = 1000,
+                               .open_max_ms = 60000,
+                               .half_open = 1,
+                               .cool_down = true}},
+    };
+}
+
+struct setting {
+    struct healths *all;
+    struct health *health;
+};
+
+static struct setting set_up(const struct expert *e)
+{
+    struct setting s = {healths_create(), NULL};
+    assert_int_equal(healths_join(s.all, e, 1, &s.health), ST_OK);
+    return s;
+}
+
+static enum health_entry attempt(struct health *h, int64_t now_us, enum call_outcome outcome,
+                                 int http_status, int64_t retry_after_s)
+{
+    const struct health_result result = {outcome, http_status, retry_after_s, 1000};
+    struct health_pass pass;
+    enum health_entry entry = health_enter(h, now_us, NULL, &pass);
+    if (entry == HEALTH_IN) {
+        health_leave(&pass, now_us, &result);
+    }
+    return entry;
+}
+
+static void what_counts_against_an_expert(void **state)
+{
+    static const struct {
+        enum call_outcome outcome;
+        int http_status;
+        bool counts;
+    } rows[] = {
+        {CALL_CONNECT_FAILED, 0, true},
+        {CALL_CONNECT_TIMEOUT, 0, true},
+        {CALL_FIRST_TOKEN_TIMEOUT, 0, true},
+        {CALL_IDLE_TIMEOUT, 200, true},
+        {CALL_TOTAL_TIMEOUT, 200, true},
+        {CALL_CUT, 200, true},
+        {CALL_BAD_REPLY, 0, true},
+        {CALL_OK, 500, true},
+        {CALL_OK, 503, true},
+        {CALL_OK, 200, false},
+        {CALL_OK, 400, false},
+        {CALL_OK, 401, false},
+        {CALL_OK, 422, false},
+        {CALL_OK, 429, false},
+        {CALL_TOO_BIG, 200, false},
+        {CALL_NO_MEMORY, 0, false},
+        {CALL_CANCELLED, 0, false},
+        {CALL_CANCELLED, 200, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct expert e = expert_of("main");
+        struct setting s = set_up(&e);
+        for (int k = 0; k < 2; k++) {
+            (void)attempt(s.health, S, rows[i].outcome, rows[i].http_status, -1);
+        }
+        if (health_is_plain(s.health) == rows[i].counts) {
+            fail_msg("row %zu", i);
+        }
+        healths_destroy(s.all);
+    }
+}
+
+static void retry_after_shuts_it_for_so_long(void **state)
+{
+    struct expert e = expert_of("main");
+    struct setting s = set_up(&e);
+    struct policy_health facts = {0};
+    (void)state;
+    assert_int_equal(attempt(s.health, S, CALL_OK, 429, 3), HEALTH_IN);
+    assert_int_equal(attempt(s.health, 3 * S, CALL_OK, 200, -1), HEALTH_SHUT);
+    health_look(s.health, 3 * S, &facts);
+    assert_string_equal(facts.why, "it asked for time");
+    assert_int_equal(facts.opens_ms, 1000);
+    assert_int_equal(health_retry_s(s.health, 3 * S), 1);
+    assert_int_equal(attempt(s.health, 4 * S, CALL_OK, 200, -1), HEALTH_IN);
+    assert_true(health_is_plain(s.health));
+    healths_destroy(s.all);
+}
+
+static void a_reload_forgives_nothing(void **state)
+{
+    struct expert e[] = {expert_of("main"), expert_of("other")};
+    struct setting s = set_up(&e[0]);
+    struct health *after[2] = {NULL, NULL};
+    (void)state;
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    assert_int_equal(healths_join(s.all, e, 2, after), ST_OK);
+    assert_ptr_equal(after[0], s.health);
+    assert_int_equal(attempt(after[0], S, CALL_OK, 200, -1), HEALTH_SHUT);
+    assert_int_equal(attempt(after[1], S, CALL_OK, 200, -1), HEALTH_IN);
+    e[0].url = STR("http://127.0.0.1:2/v1"); /* another one of that name */
+    assert_int_equal(healths_join(s.all, e, 2, after), ST_OK);
+    assert_ptr_not_equal(after[0], s.health);
+    healths_destroy(s.all);
+}
+
+static void probes_shut_it_and_bring_it_back(void **state)
+{
+    struct expert e = expert_of("main");
+    (void)state;
+    e.limits.probe = (struct limits_probe){.path = STR("/health"), .unhealthy = 3, .healthy = 2};
+    struct setting s = set_up(&e);
+    health_probed(s.health, false);
+    health_probed(s.health, false);
+    health_probed(s.health, true);
+    health_probed(s.health, false);
+    health_probed(s.health, false);
+    assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
+    health_probed(s.health, false);
+    assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_SHUT);
+    health_probed(s.health, true);
+    assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_SHUT);
+    health_probed(s.health, true);
+    assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
+    healths_destroy(s.all);
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+struct guest {
+    struct health_waiter waiter;
+    int told;
+};
+
+static void on_done(struct health_waiter *w)
+{
+    CONTAINER_OF(w, struct guest, waiter)->told++;
+}
+
+static struct guest guest_of(struct loop *loop, uint64_t flow, int64_t weight)
+{
+    return (struct guest){.waiter = {.item = {.flow = flow, .weight = weight, .cost = 1},
+                                     .loop = loop,
+                                     .done = on_done}};
+}
+
+static void the_queue_is_bounded_and_the_least_important_give_way(void **state)
+{
+    struct loop *loop = loop_create(clock_system());
+    struct expert e = expert_of("main");
+    (void)state;
+    e.limits.concurrency.max = 1;
+    e.limits.queue = 2;
+    struct setting s = set_up(&e);
+    struct guest guests[4] = {guest_of(loop, 1, 1), guest_of(loop, 1, 1), guest_of(loop, 1, 1),
+                              guest_of(loop, 2, 4)};
+    struct health_pass pass;
+    assert_int_equal(health_enter(s.health, S, NULL, &pass), HEALTH_IN);
+    assert_int_equal(health_enter(s.health, S, &guests[0].waiter, &pass), HEALTH_QUEUED);
+    assert_int_equal(health_enter(s.health, S, &guests[1].waiter, &pass), HEALTH_QUEUED);
+    assert_int_equal(health_enter(s.health, S, &guests[2].waiter, &pass), HEALTH_FULL);
+    assert_int_equal(health_enter(s.health, S, &guests[3].waiter, &pass), HEALTH_QUEUED);
+    (void)loop_turn(loop, 0);
+    assert_int_equal(guests[1].told, 1);
+    assert_int_equal(guests[1].waiter.verdict, HEALTH_FULL);
+    assert_true(health_cancel(s.health, &guests[0].waiter));
+    assert_true(health_cancel(s.health, &guests[3].waiter));
+    assert_false(health_cancel(s.health, &guests[1].waiter));
+    healths_destroy(s.all);
+    loop_destroy(loop);
+}
+
+static void a_breaker_that_opens_sends_the_queue_away(void **state)
+{
+    struct loop *loop = loop_create(clock_system());
+    struct expert e = expert_of("main");
+    const struct health_result cut = {CALL_CUT, 200, -1, 0};
+    (void)state;
+    e.limits.concurrency.max = 1;
+    e.limits.queue = 2;
+    e.limits.breaker.failures = 1;
+    struct setting s = set_up(&e);
+    struct guest guests[2] = {guest_of(loop, 1, 1), guest_of(loop, 2, 1)};
+    struct health_pass pass;
+    assert_int_equal(health_enter(s.health, S, NULL, &pass), HEALTH_IN);
+    assert_int_equal(health_enter(s.health, S, &guests[0].waiter, &pass), HEALTH_QUEUED);
+    assert_int_equal(health_enter(s.health, S, &guests[1].waiter, &pass), HEALTH_QUEUED);
+    health_leave(&pass, S, &cut);
+    (void)loop_turn(loop, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(guests[i].told, 1);
+        assert_int_equal(guests[i].waiter.verdict, HEALTH_SHUT);
+    }
+    healths_destroy(s.all);
+    loop_destroy(loop);
+}
+
+/* Threads with a loop each, as workers: every place is held by one at a time, whoever waits is told
+ * once, and at the end nobody holds any. */
+struct visitor {
+    struct health *health;
+    struct loop *loop;
+    atomic_int *inside;
+    atomic_int *most;
+    uint64_t seed;
+    pthread_t thread;
+};
+
+static void enter_room(const struct visitor *v)
+{
+    int now = atomic_fetch_add(v->inside, 1) + 1;
+    int most = atomic_load(v->most);
+    while (now > most && !atomic_compare_exchange_weak(v->most, &most, now)) {
+    }
+}
+
+static void *visit(void *arg)
+{
+    struct visitor *v = arg;
+    const struct health_result fine = {CALL_OK, 200, -1, 1000};
+    for (int i = 0; i < TRIES; i++) {
+        struct guest guest = guest_of(v->loop, v->seed % 3, 1);
+        struct health_pass pass;
+        v->seed = v->seed * 6364136223846793005U + 1;
+        enum health_entry entry = health_enter(v->health, S, &guest.waiter, &pass);
+        bool leaves = entry == HEALTH_QUEUED && (v->seed >> 40) % 3 == 0 &&
+                      health_cancel(v->health, &guest.waiter);
+        while (entry == HEALTH_QUEUED && !leaves && guest.told == 0) {
+            (void)loop_turn(v->loop, -1);
+        }
+        pass = entry == HEALTH_IN ? pass : guest.waiter.pass;
+        if (entry != HEALTH_FULL && !leaves) {
+            enter_room(v);
+            (void)atomic_fetch_sub(v->inside, 1);
+            health_leave(&pass, S, &fine);
+        }
+    }
+    return NULL;
+}
+
+static void many_threads_share_the_places(void **state)
+{
+    struct expert e = expert_of("main");
+    struct visitor visitors[THREADS];
+    atomic_int inside = 0;
+    atomic_int most = 0;
+    (void)state;
+    e.limits.concurrency.max = 2;
+    e.limits.queue = 100;
+    struct setting s = set_up(&e);
+    for (size_t i = 0; i < THREADS; i++) {
+        visitors[i] =
+            (struct visitor){s.health, loop_create(clock_system()), &inside, &most, i + 1, 0};
+        assert_int_equal(pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(visitors[i].thread, NULL), 0);
+        loop_destroy(visitors[i].loop);
+    }
+    assert_true(atomic_load(&most) <= 2);
+    struct buf page;
+    buf_init(&page, 65536);
+    assert_int_equal(healths_write_json(s.all, S, &page), ST_OK);
+    assert_int_equal(buf_append_char(&page, '\0'), ST_OK);
+    assert_non_null(strstr(page.data, "\"in_flight\":0,\"limit\":2,\"queued\":0"));
+    buf_fini(&page);
+    healths_destroy(s.all);
+}
+
+static void short_of_memory_it_says_so(void **state)
+{
+    struct expert e = expert_of("main");
+    struct health *h = NULL;
+    (void)state;
+    mem_fail_at(1, 0);
+    assert_null(healths_create());
+    struct healths *all = healths_create();
+    mem_fail_at(1, 0);
+    assert_int_equal(healths_join(all, &e, 1, &h), ST_NO_MEMORY);
+    mem_fail_at(0, 0);
+    healths_destroy(all);
+    healths_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_counts_against_an_expert),
+        cmocka_unit_test(retry_after_shuts_it_for_so_long),
+        cmocka_unit_test(a_reload_forgives_nothing),
+        cmocka_unit_test(probes_shut_it_and_bring_it_back),
+        cmocka_unit_test(the_queue_is_bounded_and_the_least_important_give_way),
+        cmocka_unit_test(a_breaker_that_opens_sends_the_queue_away),
+        cmocka_unit_test(many_threads_share_the_places),
+        cmocka_unit_test(short_of_memory_it_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
