@@ -176,7 +176,7 @@ static size_t event_write(const struct conn *c, char *out, size_t size)
         "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\","
         "\"created\":1700000000,\"model\":\"expert\",\"choices\":[{\"index\":0,"
         "\"delta\":{\"content\":\"";
-    static const char STOP[] = "\"},\"finish_reason\":%s}],\"t\":%020llu}\n\n";
+    static const char STOP[] = "\"},\"finish_reason\":%s}],\"t\":%20llu}\n\n";
 
     bool is_last = c->events_left == 1;
     char stop[TEXT_BYTES];

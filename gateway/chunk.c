@@ -58,13 +58,29 @@ static void read_choice(struct json_reader *r, struct choices *c)
     }
 }
 
+/* More of them than there is room for: the chunk is not plain. */
+static void add_span(struct chunk *chunk, struct json_value v)
+{
+    bool is_string = v.type == JSON_STRING;
+    struct str text = is_string ? json_plain(v) : v.raw;
+    for (size_t i = 0; i < text.len && !is_string; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
+            return; /* not just digits: it is to stay the same */
+        }
+    }
+    if (chunk->span_count < CHUNK_SPANS) {
+        chunk->spans[chunk->span_count] = (struct chunk_span){text.ptr, text.len, !is_string};
+    }
+    chunk->span_count++;
+}
+
 enum status chunk_read(struct str data, struct chunk *ret_chunk)
 {
     struct json_reader r;
     struct json_value key;
     struct json_value value = {0};
     struct choices c = {0};
-    struct chunk chunk = {.text = {NULL, 0}};
+    struct chunk chunk = {0};
     bool has_choices = false;
     bool has_usage = false;
     json_reader_init(&r, data);
@@ -79,13 +95,18 @@ enum status chunk_read(struct str data, struct chunk *ret_chunk)
             while (json_next_item(&r)) {
                 read_choice(&r, &c);
             }
+            if (c.text.type == JSON_STRING && !c.text.escaped) {
+                add_span(&chunk, c.text);
+            }
         } else if (json_text_is(key, STR("usage"))) {
             has_usage = usage_read_value(&r, &chunk.usage) || has_usage;
         } else if (json_text_is(key, STR("error"))) {
             (void)json_take(&r, &value);
             chunk.is_error = value.type == JSON_OBJECT || value.type == JSON_STRING;
-        } else {
-            (void)json_take(&r, NULL);
+        } else if (json_take(&r, &value) &&
+                   (value.type == JSON_NUMBER ||
+                    (value.type == JSON_STRING && !value.escaped && c.count > 0))) {
+            add_span(&chunk, value);
         }
     }
     if (json_close(&r) != ST_OK) {
@@ -94,9 +115,9 @@ enum status chunk_read(struct str data, struct chunk *ret_chunk)
     chunk.is_finished = c.is_finished;
     chunk.is_preamble = has_choices && c.contents == 0 && !c.is_finished;
     chunk.is_usage_only = has_choices && c.count == 0 && has_usage;
-    if (c.count == 1 && c.contents == 1 && c.text.type == JSON_STRING && !c.text.escaped) {
-        chunk.text = json_plain(c.text);
-    }
+    chunk.is_plain = c.count == 1 && c.contents == 1 && c.text.type == JSON_STRING &&
+                     !c.text.escaped && !c.is_finished && !chunk.is_error && !has_usage &&
+                     chunk.span_count <= CHUNK_SPANS;
     *ret_chunk = chunk;
     return ST_OK;
 }

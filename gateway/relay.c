@@ -23,36 +23,61 @@ void relay_fini(struct relay *relay)
     sse_fini(&relay->sse);
 }
 
-/* Whether the event is one that was read, but for the text in it: then it says nothing else either. */
+/* Steps over what may stand in a span; NULL: it would have to be read. */
+static const char *skip_span(const char *at, const char *end, bool is_number)
+{
+    if (is_number) {
+        const char *start = at;
+        while (at < end && *at >= '0' && *at <= '9') {
+            at++;
+        }
+        bool is_bad = at == start || (*start == '0' && at - start > 1);
+        return is_bad ? NULL : at;
+    }
+    while (at < end && *at != '"') {
+        unsigned char c = (unsigned char)*at;
+        if (c < 0x20 || c >= 0x7f || c == '\\') {
+            return NULL; /* JSON and UTF-8 have rules about these */
+        }
+        at++;
+    }
+    return at;
+}
+
+/* Whether the event is one that was read, but for values that may differ: then it says no more. */
 static bool is_alike(const struct relay *relay, struct str data)
 {
-    size_t head = relay->alike_head;
-    size_t tail = relay->alike_tail;
-    if (relay->alike_len == 0 || data.len < head + tail ||
-        memcmp(data.ptr, relay->alike, head) != 0 ||
-        memcmp(data.ptr + data.len - tail, relay->alike + relay->alike_len - tail, tail) != 0) {
-        return false;
-    }
-    for (size_t i = head; i < data.len - tail; i++) {
-        unsigned char c = (unsigned char)data.ptr[i];
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-            return false; /* JSON and UTF-8 have rules about these */
+    const char *at = data.ptr;
+    const char *end = data.ptr + data.len;
+    const char *known = relay->alike;
+    for (size_t i = 0; i < relay->span_count; i++) {
+        const struct chunk_span *span = &relay->spans[i];
+        size_t fixed = (size_t)(span->ptr - known);
+        if ((size_t)(end - at) < fixed || memcmp(at, known, fixed) != 0) {
+            return false;
         }
+        at = skip_span(at + fixed, end, span->is_number);
+        if (at == NULL) {
+            return false;
+        }
+        known = span->ptr + span->len;
     }
-    return true;
+    size_t rest = (size_t)(relay->alike + relay->alike_len - known);
+    return relay->alike_len > 0 && (size_t)(end - at) == rest && memcmp(at, known, rest) == 0;
 }
 
 static void remember_alike(struct relay *relay, struct str data, const struct chunk *chunk)
 {
-    bool is_plain = chunk->text.ptr != NULL && !chunk->is_finished && !chunk->is_error &&
-                    !chunk->usage.is_reported && !chunk->usage.is_suspect;
-    if (!is_plain || data.len > RELAY_ALIKE_BYTES) {
+    if (!chunk->is_plain || data.len > RELAY_ALIKE_BYTES) {
         return;
     }
     memcpy(relay->alike, data.ptr, data.len);
     relay->alike_len = data.len;
-    relay->alike_head = (size_t)(chunk->text.ptr - data.ptr);
-    relay->alike_tail = data.len - relay->alike_head - chunk->text.len;
+    relay->span_count = chunk->span_count;
+    for (size_t i = 0; i < chunk->span_count; i++) {
+        relay->spans[i] = chunk->spans[i];
+        relay->spans[i].ptr = relay->alike + (chunk->spans[i].ptr - data.ptr);
+    }
 }
 
 /* Whether this event is to be withheld. Sets the fault of one that ends the reading. */

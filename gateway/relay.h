@@ -22,6 +22,7 @@
 #include "backends/sse.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "gateway/chunk.h"
 #include "gateway/restore.h"
 #include "gateway/usage.h"
 
@@ -56,13 +57,13 @@ struct relay { /* read-only to callers */
     enum relay_fault fault;
     uint64_t fault_at; /* stream offset of the event */
     struct usage usage;
-    char
-        alike[RELAY_ALIKE_BYTES]; /* an event with plain text: others that differ from it in that */
-    size_t alike_len;             /* text only are not read again. 0: none */
-    size_t alike_head;            /* bytes before the text, */
-    size_t alike_tail;            /* and behind it */
-    struct restore *restore;      /* placeholders become values in what is written; NULL: none do */
-    char tail[RELAY_TAIL_BYTES];  /* last bytes, in blind mode */
+    /* An event with plain text. Others that differ from it in the spans only are not read again. */
+    char alike[RELAY_ALIKE_BYTES];
+    size_t alike_len; /* 0: none */
+    struct chunk_span spans[CHUNK_SPANS];
+    size_t span_count;
+    struct restore *restore;     /* placeholders become values in what is written; NULL: none do */
+    char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */
     size_t tail_len;
 };
 

@@ -265,6 +265,10 @@ static void events_that_are_no_json_end_the_reading_before_them(void **state)
     check_faults(cases, sizeof cases / sizeof cases[0]);
 }
 
+#define MORE(number, text, string)                                                                 \
+    "data: {\"created\":" number ",\"choices\":[{\"delta\":{\"content\":\"" text                   \
+    "\"}}],\"obfuscation\":\"" string "\"}\n\n"
+
 static void events_that_differ_in_their_text_only_are_alike(void **state)
 {
     static const struct fault_case cases[] = {
@@ -272,6 +276,15 @@ static void events_that_differ_in_their_text_only_are_alike(void **state)
          HI SAY("there, you") SAY("") SAY("\\\"quoted\\\"") SAY("\xc3\xa9") SAY("}]") HI STOP DONE,
          RELAY_FINE, true},
         {HI FAILED, HI FAILED, RELAY_FINE, true},
+        {MORE("1", "a", "x") MORE("23", "", "yz") MORE("0", "\xc3\xa9", "") STOP DONE,
+         MORE("1", "a", "x") MORE("23", "", "yz") MORE("0", "\xc3\xa9", "") STOP DONE, RELAY_FINE,
+         true},
+        {MORE("1", "a", "x") MORE("01", "b", "y") STOP DONE, MORE("1", "a", "x"), RELAY_BAD_EVENT,
+         false},
+        {MORE("1", "a", "x") MORE("", "b", "y") STOP DONE, MORE("1", "a", "x"), RELAY_BAD_EVENT,
+         false},
+        {MORE("1", "a", "x") MORE("2", "b", "\t") STOP DONE, MORE("1", "a", "x"), RELAY_BAD_EVENT,
+         false},
         {HI
          "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n" DONE,
          HI
