@@ -145,7 +145,8 @@ static float dot_blocks(const struct unpacking *u, const void *row, const struct
         for (size_t i = 0; i < DOT_BLOCK; i++) {
             sum += block.quants[i] * input->quants[b * DOT_BLOCK + i];
         }
-        total += block.scale * input->scales[b] * (float)sum + block.least * input->sums[b];
+        total += block.scale * input->scales[2 * b] * (float)sum +
+                 block.least * input->scales[2 * b + 1];
     }
     return total;
 }
@@ -196,13 +197,13 @@ static float row_f16(const void *row, const struct dot_input *input, size_t n)
 }
 
 static const struct dot_kind plain_kinds[] = {
-    {0, "F32", 1, 4, row_f32},
-    {1, "F16", 1, 2, row_f16},
-    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0},
-    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1},
-    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0},
-    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1},
-    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0},
+    {0, "F32", 1, 4, row_f32, NULL},
+    {1, "F16", 1, 2, row_f16, NULL},
+    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, NULL},
+    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, NULL},
+    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, NULL},
+    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, NULL},
+    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, NULL},
 };
 
 float dot_scale(float most)
@@ -210,7 +211,7 @@ float dot_scale(float most)
     return isfinite(most) && most >= SCALED_LEAST ? most / 127 : 0;
 }
 
-static void quantise(const float *values, size_t n, int8_t *quants, float *scales, float *sums)
+static void quantise(const float *values, size_t n, int8_t *quants, float *scales)
 {
     for (size_t b = 0; b < n / DOT_BLOCK; b++) {
         const float *x = values + b * DOT_BLOCK;
@@ -227,8 +228,8 @@ static void quantise(const float *values, size_t n, int8_t *quants, float *scale
             quants[b * DOT_BLOCK + i] = (int8_t)q;
             sum += q;
         }
-        scales[b] = scale;
-        sums[b] = scale * (float)sum;
+        scales[2 * b] = scale;
+        scales[2 * b + 1] = scale * (float)sum;
     }
 }
 

@@ -12,18 +12,22 @@
 #include <stdint.h>
 
 enum {
-    DOT_BLOCK = 32
+    DOT_BLOCK = 32,
+    DOT_MANY = 4, /* inputs that a row is multiplied with at once */
 };
 
 struct dot_input {        /* one vector of activations; lengths are multiples of DOT_BLOCK where */
     const float *values;  /* quantised weights meet it */
     const int8_t *quants; /* the same, quantised: dot_quantise */
-    const float *scales;  /* one a block */
-    const float *sums;    /* one a block: scale * sum of quants */
+    const float *scales;  /* two a block: its scale, and scale * sum of its quants */
 };
 
 /* The product of a row of n weights, as it lies in the file, with an input. */
 typedef float dot_row_fn(const void *row, const struct dot_input *input, size_t n);
+
+/* The same with DOT_MANY inputs, to the last bit: what is read together and what is not must not make a
+ * difference. */
+typedef void dot_many_fn(const void *row, const struct dot_input *inputs, size_t n, float *out);
 
 struct dot_kind {
     uint32_t type; /* as numbered by ggml */
@@ -31,14 +35,15 @@ struct dot_kind {
     uint32_t block; /* weights stored together: 1 or DOT_BLOCK */
     uint32_t bytes; /* of a block */
     dot_row_fn *row;
+    dot_many_fn *many; /* NULL: row by row is as good */
 };
 
 struct dot_ops {
     const char *name; /* "plain", "avx2" */
     const struct dot_kind *kinds;
     size_t kind_count;
-    /* Fills quants, scales and sums of n values, a multiple of DOT_BLOCK. */
-    void (*quantise)(const float *values, size_t n, int8_t *quants, float *scales, float *sums);
+    /* Fills quants and scales of n values, a multiple of DOT_BLOCK. */
+    void (*quantise)(const float *values, size_t n, int8_t *quants, float *scales);
     float (*half)(const uint16_t *a, const float *b, size_t n);             /* sum of a[i] * b[i] */
     void (*add_half)(float *to, float factor, const uint16_t *a, size_t n); /* to += factor * a */
     void (*to_half)(const float *from, uint16_t *to, size_t n);

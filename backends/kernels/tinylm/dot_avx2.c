@@ -23,11 +23,20 @@ FAST_INLINE float sum_of(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-FAST_INLINE float half_at(const unsigned char *at)
+/* Two halves as the lower two floats. */
+FAST_INLINE __m128 halves_2(const unsigned char *at)
 {
-    uint16_t bits = 0;
+    int bits = 0;
     memcpy(&bits, at, sizeof bits);
-    return _cvtsh_ss(bits);
+    return _mm_cvtph_ps(_mm_cvtsi32_si128(bits));
+}
+
+/* Scale and scaled sum of a block of activations. */
+FAST_INLINE __m128 scales_at(const struct dot_input *in, size_t b)
+{
+    double both = 0;
+    memcpy(&both, in->scales + 2 * b, sizeof both);
+    return _mm_castpd_ps(_mm_set_sd(both));
 }
 
 FAST_INLINE __m256i load(const void *at)
@@ -42,7 +51,8 @@ FAST_INLINE __m256i nibbles(const unsigned char *at)
 {
     __m128i pairs;
     memcpy(&pairs, at, sizeof pairs);
-    __m256i both = _mm256_set_m128i(_mm_srli_epi16(pairs, 4), pairs);
+    __m256i both =
+        _mm256_srlv_epi64(_mm256_broadcastsi128_si256(pairs), _mm256_setr_epi64x(0, 0, 4, 4));
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
@@ -65,63 +75,97 @@ FAST_INLINE __m256 products(__m256i weights, __m256i quants)
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(twos, _mm256_set1_epi16(1)));
 }
 
-struct parts { /* one block, as bytes 0 to 31 with scale and least */
+struct parts { /* one block: bytes 0 to 31; scale and least in the lower two floats */
     __m256i weights;
-    float scale;
-    float least;
+    __m128 scales;
 };
 
 typedef struct parts (*unpack_fn)(const unsigned char *at);
 
+/* [scale, least] of a type where least is so many scales. */
+FAST_INLINE __m128 centred(const unsigned char *at, float times)
+{
+    return _mm_mul_ps(_mm_moveldup_ps(halves_2(at)), _mm_setr_ps(1, times, 0, 0));
+}
+
 FAST_INLINE struct parts parts_q4_0(const unsigned char *at)
 {
-    float scale = half_at(at);
-    return (struct parts){nibbles(at + 2), scale, -8 * scale};
+    return (struct parts){nibbles(at + 2), centred(at, -8)};
 }
 
 FAST_INLINE struct parts parts_q4_1(const unsigned char *at)
 {
-    return (struct parts){nibbles(at + 4), half_at(at), half_at(at + 2)};
+    return (struct parts){nibbles(at + 4), halves_2(at)};
 }
 
 FAST_INLINE struct parts parts_q5_0(const unsigned char *at)
 {
-    float scale = half_at(at);
-    return (struct parts){_mm256_or_si256(nibbles(at + 6), high_bits(at + 2)), scale, -16 * scale};
+    return (struct parts){_mm256_or_si256(nibbles(at + 6), high_bits(at + 2)), centred(at, -16)};
 }
 
 FAST_INLINE struct parts parts_q5_1(const unsigned char *at)
 {
-    return (struct parts){_mm256_or_si256(nibbles(at + 8), high_bits(at + 4)), half_at(at),
-                          half_at(at + 2)};
+    return (struct parts){_mm256_or_si256(nibbles(at + 8), high_bits(at + 4)), halves_2(at)};
 }
 
-/* A row, by one of the functions above and the size of its blocks: both known when inlined. Two sums
- * that do not wait for each other. */
+struct total { /* of a row and one input, so far */
+    __m256 sums;
+    __m128 least; /* the second float; the first one is of no use */
+};
+
+FAST_INLINE float end_of(struct total t)
+{
+    return sum_of(t.sums) + _mm_cvtss_f32(_mm_movehdup_ps(t.least));
+}
+
+/* One block more. */
+FAST_INLINE struct total add_block(struct total t, struct parts p, const struct dot_input *in,
+                                   size_t b)
+{
+    __m256 of_block = products(p.weights, load(in->quants + b * DOT_BLOCK));
+    __m128 scales = _mm_mul_ps(p.scales, scales_at(in, b));
+    t.sums = _mm256_fmadd_ps(_mm256_broadcastss_ps(scales), of_block, t.sums);
+    t.least = _mm_add_ps(t.least, scales);
+    return t;
+}
+
+FAST_INLINE struct total nothing(void)
+{
+    return (struct total){_mm256_setzero_ps(), _mm_setzero_ps()};
+}
+
+/* A row, by one of the functions above and the size of its blocks: both known when inlined. */
 FAST_INLINE float unsigned_row(const void *row, const struct dot_input *in, size_t n,
                                unpack_fn unpack, size_t bytes)
 {
     const unsigned char *at = row;
-    __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    float least[2] = {0, 0};
-    size_t blocks = n / DOT_BLOCK;
-    size_t b = 0;
-    for (; b + 2 <= blocks; b += 2) {
-        for (size_t k = 0; k < 2; k++) {
-            struct parts p = unpack(at + (b + k) * bytes);
-            __m256 products_of = products(p.weights, load(in->quants + (b + k) * DOT_BLOCK));
-            sums[k] =
-                _mm256_fmadd_ps(_mm256_set1_ps(p.scale * in->scales[b + k]), products_of, sums[k]);
-            least[k] += p.least * in->sums[b + k];
-        }
+    struct total t = nothing();
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
+        t = add_block(t, unpack(at + b * bytes), in, b);
     }
-    if (b < blocks) {
+    return end_of(t);
+}
+
+/* The same for DOT_MANY inputs: each block is unpacked once for all. */
+FAST_INLINE void unsigned_many(const void *row, const struct dot_input *in, size_t n,
+                               unpack_fn unpack, size_t bytes, float *out)
+{
+    const unsigned char *at = row;
+    struct total t0 = nothing();
+    struct total t1 = nothing();
+    struct total t2 = nothing();
+    struct total t3 = nothing();
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
         struct parts p = unpack(at + b * bytes);
-        __m256 products_of = products(p.weights, load(in->quants + b * DOT_BLOCK));
-        sums[0] = _mm256_fmadd_ps(_mm256_set1_ps(p.scale * in->scales[b]), products_of, sums[0]);
-        least[0] += p.least * in->sums[b];
+        t0 = add_block(t0, p, &in[0], b);
+        t1 = add_block(t1, p, &in[1], b);
+        t2 = add_block(t2, p, &in[2], b);
+        t3 = add_block(t3, p, &in[3], b);
     }
-    return sum_of(_mm256_add_ps(sums[0], sums[1])) + least[0] + least[1];
+    out[0] = end_of(t0);
+    out[1] = end_of(t1);
+    out[2] = end_of(t2);
+    out[3] = end_of(t3);
 }
 
 FAST static float row_q4_0(const void *row, const struct dot_input *in, size_t n)
@@ -129,9 +173,19 @@ FAST static float row_q4_0(const void *row, const struct dot_input *in, size_t n
     return unsigned_row(row, in, n, parts_q4_0, 18);
 }
 
+FAST static void many_q4_0(const void *row, const struct dot_input *in, size_t n, float *out)
+{
+    unsigned_many(row, in, n, parts_q4_0, 18, out);
+}
+
 FAST static float row_q4_1(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q4_1, 20);
+}
+
+FAST static void many_q4_1(const void *row, const struct dot_input *in, size_t n, float *out)
+{
+    unsigned_many(row, in, n, parts_q4_1, 20, out);
 }
 
 FAST static float row_q5_0(const void *row, const struct dot_input *in, size_t n)
@@ -139,29 +193,60 @@ FAST static float row_q5_0(const void *row, const struct dot_input *in, size_t n
     return unsigned_row(row, in, n, parts_q5_0, 22);
 }
 
+FAST static void many_q5_0(const void *row, const struct dot_input *in, size_t n, float *out)
+{
+    unsigned_many(row, in, n, parts_q5_0, 22, out);
+}
+
 FAST static float row_q5_1(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q5_1, 24);
 }
 
-/* One block of signed weights: |w| * (x with w's sign). No saturation: 128 * 127 * 2 < 2^15. */
-FAST_INLINE __m256 signed_products(const unsigned char *at, const int8_t *quants)
+FAST static void many_q5_1(const void *row, const struct dot_input *in, size_t n, float *out)
 {
-    __m256i w = load(at + 2);
-    return products(_mm256_sign_epi8(w, w), _mm256_sign_epi8(load(quants), w));
+    unsigned_many(row, in, n, parts_q5_1, 24, out);
+}
+
+/* One block more of signed weights: |w| * (x with w's sign). No saturation: 128 * 127 * 2 < 2^15. */
+FAST_INLINE __m256 add_signed(__m256 sums, __m256i w, __m128 scale, const struct dot_input *in,
+                              size_t b)
+{
+    __m256i x = load(in->quants + b * DOT_BLOCK);
+    __m256 of_block = products(_mm256_sign_epi8(w, w), _mm256_sign_epi8(x, w));
+    return _mm256_fmadd_ps(_mm256_broadcastss_ps(_mm_mul_ss(scale, scales_at(in, b))), of_block,
+                           sums);
 }
 
 FAST static float row_q8_0(const void *row, const struct dot_input *in, size_t n)
 {
     const unsigned char *at = row;
-    __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 sums = _mm256_setzero_ps();
     for (size_t b = 0; b < n / DOT_BLOCK; b++) {
-        const unsigned char *block = at + b * 34;
-        sums[b % 2] =
-            _mm256_fmadd_ps(_mm256_set1_ps(half_at(block) * in->scales[b]),
-                            signed_products(block, in->quants + b * DOT_BLOCK), sums[b % 2]);
+        sums = add_signed(sums, load(at + b * 34 + 2), halves_2(at + b * 34), in, b);
     }
-    return sum_of(_mm256_add_ps(sums[0], sums[1]));
+    return sum_of(sums);
+}
+
+FAST static void many_q8_0(const void *row, const struct dot_input *in, size_t n, float *out)
+{
+    const unsigned char *at = row;
+    __m256 s0 = _mm256_setzero_ps();
+    __m256 s1 = _mm256_setzero_ps();
+    __m256 s2 = _mm256_setzero_ps();
+    __m256 s3 = _mm256_setzero_ps();
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
+        __m256i w = load(at + b * 34 + 2);
+        __m128 scale = halves_2(at + b * 34);
+        s0 = add_signed(s0, w, scale, &in[0], b);
+        s1 = add_signed(s1, w, scale, &in[1], b);
+        s2 = add_signed(s2, w, scale, &in[2], b);
+        s3 = add_signed(s3, w, scale, &in[3], b);
+    }
+    out[0] = sum_of(s0);
+    out[1] = sum_of(s1);
+    out[2] = sum_of(s2);
+    out[3] = sum_of(s3);
 }
 
 FAST_INLINE __m256 halves_at(const void *at)
@@ -235,7 +320,7 @@ FAST static void to_half(const float *from, uint16_t *to, size_t n)
 
 /* As dot.c's: numbers beyond all bounds become nothing, here because the comparison with infinity
  * leaves them no scale. */
-FAST static void quantise(const float *values, size_t n, int8_t *quants, float *scales, float *sums)
+FAST static void quantise(const float *values, size_t n, int8_t *quants, float *scales)
 {
     const __m256 sign = _mm256_set1_ps(-0.0F);
     for (size_t b = 0; b < n / DOT_BLOCK; b++) {
@@ -263,19 +348,19 @@ FAST static void quantise(const float *values, size_t n, int8_t *quants, float *
             long long bytes = _mm_cvtsi128_si64(_mm_packs_epi16(words, words));
             memcpy(quants + b * DOT_BLOCK + k * LANES, &bytes, sizeof bytes);
         }
-        scales[b] = scale;
-        sums[b] = scale * sum_of(_mm256_cvtepi32_ps(sum));
+        scales[2 * b] = scale;
+        scales[2 * b + 1] = scale * sum_of(_mm256_cvtepi32_ps(sum));
     }
 }
 
 static const struct dot_kind kinds[] = {
-    {0, "F32", 1, 4, row_f32},
-    {1, "F16", 1, 2, row_f16},
-    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0},
-    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1},
-    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0},
-    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1},
-    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0},
+    {0, "F32", 1, 4, row_f32, NULL},
+    {1, "F16", 1, 2, row_f16, NULL},
+    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, many_q4_0},
+    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, many_q4_1},
+    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, many_q5_0},
+    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, many_q5_1},
+    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, many_q8_0},
 };
 
 /* Not every compiler knows the name of this one. */

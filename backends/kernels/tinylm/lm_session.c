@@ -12,7 +12,6 @@ struct inputs { /* up to LM_BATCH vectors, also quantised */
     float *values;
     int8_t *quants;
     float *scales;
-    float *sums;
     size_t width; /* of a vector, as they lie in memory: rounded up to whole blocks */
 };
 
@@ -75,9 +74,8 @@ static bool init_inputs(struct inputs *in, size_t width)
     size_t n = in->width * LM_BATCH;
     in->values = mem_zalloc(n, sizeof *in->values);
     in->quants = mem_zalloc(n, sizeof *in->quants);
-    in->scales = mem_zalloc(n / DOT_BLOCK, sizeof *in->scales);
-    in->sums = mem_zalloc(n / DOT_BLOCK, sizeof *in->sums);
-    return in->values != NULL && in->quants != NULL && in->scales != NULL && in->sums != NULL;
+    in->scales = mem_zalloc(2 * n / DOT_BLOCK, sizeof *in->scales);
+    return in->values != NULL && in->quants != NULL && in->scales != NULL;
 }
 
 static void fini_inputs(struct inputs *in)
@@ -85,7 +83,6 @@ static void fini_inputs(struct inputs *in)
     mem_free(in->values);
     mem_free(in->quants);
     mem_free(in->scales);
-    mem_free(in->sums);
 }
 
 /* Angle of pair i at position p: p * scale * base^(-2i / rotary) / factor of the pair. */
@@ -178,16 +175,14 @@ static void quantise(const struct dot_ops *ops, struct inputs *in, size_t width,
     }
     for (size_t t = 0; t < n; t++) {
         size_t at = t * in->width;
-        ops->quantise(in->values + at, width, in->quants + at, in->scales + at / DOT_BLOCK,
-                      in->sums + at / DOT_BLOCK);
+        ops->quantise(in->values + at, width, in->quants + at, in->scales + 2 * at / DOT_BLOCK);
     }
 }
 
 static struct dot_input input_of(const struct inputs *in, size_t t)
 {
     size_t at = t * in->width;
-    return (struct dot_input){in->values + at, in->quants + at, in->scales + at / DOT_BLOCK,
-                              in->sums + at / DOT_BLOCK};
+    return (struct dot_input){in->values + at, in->quants + at, in->scales + 2 * at / DOT_BLOCK};
 }
 
 /* out[t * stride + row] = row of m * in[t], for n tokens. */
@@ -200,7 +195,15 @@ static void multiply(const struct lm_matrix *m, const struct inputs *in, size_t 
     }
     for (size_t row = 0; row < m->rows; row++) {
         const char *weights = m->data + row * m->row_bytes;
-        for (size_t t = 0; t < n; t++) {
+        size_t t = 0;
+        for (; m->kind->many != NULL && t + DOT_MANY <= n; t += DOT_MANY) {
+            float products[DOT_MANY];
+            m->kind->many(weights, &input[t], m->cols, products);
+            for (size_t k = 0; k < DOT_MANY; k++) {
+                out[(t + k) * stride + row] = products[k];
+            }
+        }
+        for (; t < n; t++) {
             out[t * stride + row] = m->kind->row(weights, &input[t], m->cols);
         }
     }

@@ -16,8 +16,7 @@ struct sample { /* one row of random weights, one random input */
     unsigned char row[LENGTH * 4];
     float values[LENGTH];
     int8_t quants[LENGTH];
-    float scales[LENGTH / DOT_BLOCK];
-    float sums[LENGTH / DOT_BLOCK];
+    float scales[2 * LENGTH / DOT_BLOCK];
 };
 
 static uint32_t next(uint32_t *state)
@@ -34,7 +33,7 @@ static float next_real(uint32_t *state)
 
 static struct dot_input input_of(const struct sample *s)
 {
-    return (struct dot_input){s->values, s->quants, s->scales, s->sums};
+    return (struct dot_input){s->values, s->quants, s->scales};
 }
 
 /* Random bytes, with scales that are numbers; F32 and F16 as numbers of their own. */
@@ -58,7 +57,7 @@ static void fill(struct sample *s, const struct dot_kind *kind, uint32_t *state)
         size_t n = strchr(kind->name, '1') != NULL ? 4 : 2; /* Q4_1 and Q5_1 have a least value */
         memcpy(s->row + b * kind->bytes, halves, n);
     }
-    dot_plain()->quantise(s->values, LENGTH, s->quants, s->scales, s->sums);
+    dot_plain()->quantise(s->values, LENGTH, s->quants, s->scales);
 }
 
 static void halves_convert_there_and_back(void **state)
@@ -115,7 +114,8 @@ static void every_kind_of_weights_means_what_it_expands_to(void **state)
         double exact = 0;
         double size = 0;
         for (size_t i = 0; i < LENGTH; i++) {
-            float x = kind->block == 1 ? s.values[i] : s.scales[i / DOT_BLOCK] * (float)s.quants[i];
+            float x =
+                kind->block == 1 ? s.values[i] : s.scales[2 * (i / DOT_BLOCK)] * (float)s.quants[i];
             exact += (double)(weights[i] * x);
             size += fabs((double)(weights[i] * x));
         }
@@ -179,6 +179,30 @@ static void fast_functions_say_what_plain_ones_say(void **state)
     }
 }
 
+static void many_inputs_at_once_give_the_same_bits(void **state)
+{
+    (void)state;
+    static struct sample samples[DOT_MANY];
+    const struct dot_ops *ops = dot_best();
+    uint32_t seed = 11;
+    for (size_t k = 0; k < ops->kind_count; k++) {
+        const struct dot_kind *kind = &ops->kinds[k];
+        struct dot_input inputs[DOT_MANY];
+        float got[DOT_MANY];
+        for (size_t i = 0; i < DOT_MANY; i++) {
+            fill(&samples[i], kind, &seed);
+            inputs[i] = input_of(&samples[i]);
+        }
+        for (size_t n = DOT_BLOCK; kind->many != NULL && n <= LENGTH; n += DOT_BLOCK) {
+            kind->many(samples[0].row, inputs, n, got);
+            for (size_t i = 0; i < DOT_MANY; i++) {
+                float want = kind->row(samples[0].row, &inputs[i], n);
+                assert_memory_equal(&got[i], &want, sizeof want);
+            }
+        }
+    }
+}
+
 static void fast_helpers_say_what_plain_ones_say(void **state)
 {
     (void)state;
@@ -209,7 +233,7 @@ static void fast_helpers_say_what_plain_ones_say(void **state)
     fill(&s, &plain->kinds[0], &seed);
     t = s;
     memset(t.quants, 0, sizeof t.quants);
-    fast->quantise(s.values, LENGTH, t.quants, t.scales, t.sums);
+    fast->quantise(s.values, LENGTH, t.quants, t.scales);
     assert_memory_equal(s.quants, t.quants, sizeof s.quants);
     assert_memory_equal(s.scales, t.scales, sizeof s.scales);
 }
@@ -223,11 +247,10 @@ static void numbers_that_are_none_are_quantised_to_nothing(void **state)
         for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
             float values[DOT_BLOCK] = {0};
             int8_t quants[DOT_BLOCK];
-            float scale = -1;
-            float sum = -1;
+            float scales[2] = {-1, -1};
             values[7] = strange[i];
-            all[o]->quantise(values, DOT_BLOCK, quants, &scale, &sum);
-            assert_true(isfinite(scale) && isfinite(sum));
+            all[o]->quantise(values, DOT_BLOCK, quants, scales);
+            assert_true(isfinite(scales[0]) && isfinite(scales[1]));
             assert_true(quants[7] == 0 || strange[i] > 1);
         }
     }
@@ -241,6 +264,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_weights_means_what_it_expands_to),
         cmocka_unit_test(known_blocks_expand_to_known_weights),
         cmocka_unit_test(fast_functions_say_what_plain_ones_say),
+        cmocka_unit_test(many_inputs_at_once_give_the_same_bits),
         cmocka_unit_test(fast_helpers_say_what_plain_ones_say),
         cmocka_unit_test(numbers_that_are_none_are_quantised_to_nothing),
     };
