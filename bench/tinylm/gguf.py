@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes small GGUF files, for tests and comparisons, with the standard library alone:
-    gguf.py WEIGHTS.bin TOKENIZER.bin OUT.gguf [--type F32|F16|Q8_0|Q4_0|Q4_1|Q5_0|Q5_1] [--arch llama|qwen2]
+    gguf.py WEIGHTS.bin TOKENIZER.bin OUT.gguf [--type F32|F16|Q8_0|Q4_0|Q4_1|Q5_0|Q5_1] [--as-f32] [--arch llama|qwen2]
 WEIGHTS.bin and TOKENIZER.bin are a checkpoint of karpathy/llama2.c (MIT): seven little-endian i32
 (width, hidden, layers, heads, kv heads, vocabulary, context), then F32 tensors; a tokenizer is an i32
 and, for each token, f32 score, i32 length, bytes. Rows that are no whole blocks of 32 stay F16.
+--as-f32 rounds as --type says but writes F32: what exact arithmetic on the quantised weights starts from.
 --arch qwen2 renames the architecture and adds biases of 0.01 * i: a model that only computes."""
 import argparse
 import array
@@ -61,6 +62,29 @@ def block(kind, x):
         quants = [min(steps - 1, int((v - min(x)) / scale + 0.5)) if scale else 0 for v in x]
         head = struct.pack("<ee", scale, min(x))
     return head + (high_bits(quants) if high else b"") + nibbles(quants)
+
+
+def unblock(kind, data):
+    """The 32 numbers that a block stands for."""
+    scale, = struct.unpack_from("<e", data)
+    if kind == "Q8_0":
+        return [scale * q for q in struct.unpack_from("<32b", data, 2)]
+    packed = data[-16:]
+    quants = [b & 15 for b in packed] + [b >> 4 for b in packed]
+    if kind.startswith("Q5"):
+        bits, = struct.unpack_from("<I", data, len(data) - 20)
+        quants = [q | (bits >> i & 1) << 4 for i, q in enumerate(quants)]
+    least = struct.unpack_from("<e", data, 2)[0] if kind.endswith("_1") else -scale * (8 if kind[1] == "4" else 16)
+    return [scale * q + least for q in quants]
+
+
+def rounded(kind, values, row):
+    """The numbers that the tensor would hold as this type, as F32."""
+    kind, data = encode(kind, values, row)
+    if kind in ("F32", "F16"):
+        return array.array("f", struct.unpack(f"<{len(values)}{'f' if kind == 'F32' else 'e'}", data))
+    size = len(data) // (len(values) // 32)
+    return array.array("f", [x for i in range(0, len(data), size) for x in unblock(kind, data[i:i + size])])
 
 
 def encode(kind, values, row):
@@ -149,6 +173,7 @@ def main():
     parser.add_argument("tokenizer")
     parser.add_argument("out")
     parser.add_argument("--type", choices=TYPES, default="F32")
+    parser.add_argument("--as-f32", action="store_true")
     parser.add_argument("--arch", choices=["llama", "qwen2"], default="llama")
     args = parser.parse_args()
     shape, tensors = read_checkpoint(args.weights)
@@ -158,7 +183,9 @@ def main():
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs)
     data = b""
     for name, (row, rows, values) in tensors.items():
-        kind, content = encode(args.type if rows else "F32", values, row)
+        if rows and args.as_f32:
+            values = rounded(args.type, values, row)
+        kind, content = encode(args.type if rows and not args.as_f32 else "F32", values, row)
         dimensions = (row, rows) if rows else (row,)
         head += text(name) + struct.pack("<I", len(dimensions))
         head += struct.pack(f"<{len(dimensions)}Q", *dimensions)

@@ -257,7 +257,7 @@ static void files_that_are_no_such_model_are_refused_by_name(void **state)
         {"llama.attention.head_count_kv", "llama.attention.clamp_kqv\0\0\0\0",
          "blk.0.attn_k.weight"},
         {"blk.4.ffn_up", "blk.5.ffn_up", "the tensor \"blk.4.ffn_up.weight\" is missing"},
-        {"tokenizer.ggml.model", "tokenizer.ggml.nodel", "tokenizer.ggml.model is missing"},
+        {"tokenizer.ggml.model", "tokenizer.ggml.modes", "tokenizer.ggml.model is missing"},
         {"tokenizer.ggml.tokens", "tokenizer.ggml.tokenz", "tokenizer.ggml.tokens must be there"},
         {"tokenizer.ggml.scores", "tokenizer.ggml.scorez", "tokenizer.ggml.scores is missing"},
     };
