@@ -81,8 +81,6 @@ enum problem_fault { /* whose it is to mend */
       "Too many requests wait for this expert.")                                                     \
     X(QUEUE_LATE, 503, EXPERT, "api_error", "queue_timeout",                                         \
       "No place at an expert became free in time.")                                                  \
-    X(OVERLOAD, 503, GATEWAY, "api_error", "gateway_overloaded",                                     \
-      "The gateway has more work than it can do.")                                                   \
     X(UNAVAILABLE, 503, EXPERT, "api_error", "experts_unavailable",                                  \
       "None of the experts for this request takes requests now.")                                    \
     X(EXPERT_NOT_READY, 503, EXPERT, "api_error", "expert_not_ready",                                \

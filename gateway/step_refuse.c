@@ -14,7 +14,6 @@ static enum metrics_outcome outcome_of(enum problem p)
     case PROBLEM_NO_MEMORY:
     case PROBLEM_QUEUE_FULL:
     case PROBLEM_QUEUE_LATE:
-    case PROBLEM_OVERLOAD:
     case PROBLEM_STATE_OFF:
     case PROBLEM_STATE_BUSY:
     case PROBLEM_STATE_FAILED:
