@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -293,6 +294,16 @@ static enum status say_ready(struct host *h)
     return kernel_frame_write_ready(&h->out, &ready);
 }
 
+/* A crash shall be seen as what it is; sanitizers would make an exit of it. */
+static void forget_handlers(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    const struct sigaction plain = {.sa_handler = SIG_DFL};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        (void)sigaction(numbers[i], &plain, NULL); /* cannot fail for these */
+    }
+}
+
 static void init(struct host *h, int fd)
 {
     pthread_condattr_t monotonic; /* none of these can fail on Linux */
@@ -314,6 +325,7 @@ int kernel_host_run(int fd)
     struct kernel_hello hello;
     pthread_t reading;
     size_t len = 0;
+    forget_handlers();
     init(&host, fd);
     struct kernel_frame frame = next_frame(&host, &len);
     if (host.arena == NULL || frame.type != KERNEL_FRAME_HELLO ||

@@ -144,7 +144,7 @@ static struct kernel_pool *create(size_t threads, size_t queue_max,
 
 struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
 {
-    struct kernel_pool *pool = create(threads, queue_max, &(struct kernel_pool_hooks){NULL});
+    struct kernel_pool *pool = create(threads, queue_max, &(struct kernel_pool_hooks){.ctx = NULL});
     if (pool != NULL && !start_threads(pool, threads)) {
         kernel_pool_destroy(pool);
         pool = NULL;
