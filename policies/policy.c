@@ -11,6 +11,7 @@ const struct policy *const policy_table[] = {
     &policy_capability,
     &policy_context,
     &policy_max_price,
+    &policy_floor,
     &policy_cost_quality,
     &policy_latency,
     &policy_split,

@@ -60,6 +60,7 @@ struct policy_request {
     struct str language;       /* of the prompt, where that is sure; else "" */
     int64_t prompt_tokens;     /* estimate */
     int64_t completion_tokens; /* what the client allows, or an estimate */
+    double min_score;          /* of experts that a category lists */
     double cost_weight;        /* lambda: quality that one US cent is worth */
     double latency_weight;     /* quality that one second is worth */
     bool tries_shut;           /* when all experts are shut, the one that opens first is in */
@@ -83,6 +84,7 @@ struct policy {
 extern const struct policy policy_allow;
 extern const struct policy policy_ban;
 extern const struct policy policy_budget;
+extern const struct policy policy_floor;
 extern const struct policy policy_guarantee;
 extern const struct policy policy_capability;
 extern const struct policy policy_context;

@@ -668,6 +668,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .language = is_sure && d->source != DECIDE_EXPERT ? d->language.code : STR(""),
         .prompt_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt_answer_tokens(prompt),
+        .min_score = d->category == NULL ? 0.0 : routes->policies.min_score,
         .cost_weight =
             routes->policies.cost_weight + routes->policies.degrade.weight * prompt->pressure,
         .latency_weight = routes->policies.latency_weight,

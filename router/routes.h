@@ -114,6 +114,7 @@ enum policy_all_open { /* what a request gets when every expert's breaker is ope
 struct policy_settings {
     struct plan_settings plan;
     double cost_weight;
+    double min_score;
     struct degrade_settings degrade;
     double latency_weight;
     int when_all_open;             /* enum policy_all_open */

@@ -223,6 +223,18 @@ static void cost_weighs_against_quality(void **state)
     f->sample.routes.policies.cost_weight = 0.0;
 }
 
+static void below_the_floor_nobody_answers_however_cheap(void **state)
+{
+    struct fixture *f = *state;
+    f->sample.routes.policies.cost_weight = 0.1;
+    f->sample.routes.policies.min_score = 0.8;
+
+    assert_int_equal(ask(f, "category/medical", "hi"), ST_OK);
+    test_assert_str(plan_text(f), STR("med"));
+    assert_string_equal(f->decision.candidates[1].reason, "scores 0.7, the floor is 0.8");
+    assert_int_equal(ask(f, "small", "hi"), ST_OK); /* by its name */
+}
+
 static void a_budget_under_pressure_raises_the_weight_of_cost(void **state)
 {
     static const struct {
@@ -616,6 +628,7 @@ int main(void)
         TEST(no_expert_left_is_refused_with_all_reasons),
         TEST(pinned_experts_are_held_to_the_policies),
         TEST(cost_weighs_against_quality),
+        TEST(below_the_floor_nobody_answers_however_cheap),
         TEST(a_budget_under_pressure_raises_the_weight_of_cost),
         cmocka_unit_test(a_split_draws_its_share_and_always_the_same),
         cmocka_unit_test(who_is_drawn_says_so),
