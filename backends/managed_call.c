@@ -103,6 +103,7 @@ static void go(struct managed_call *mc)
     memcpy(url, m->url, sizeof url);
     managed_unlock(m->set);
     const struct call_endpoint at = {str_from(url), str_from(place.socket), mc->lease.serial};
+    mc->call.started_us = clock_now_us(loop_clock(mc->loop)); /* latencies are without the load */
     request.wake = on_inner;
     request.owner = mc;
     loop_timer_cancel(mc->loop, &mc->late);

@@ -2,6 +2,7 @@
  * it and turns its refusals into answers. */
 #include <string.h>
 
+#include "backends/managed.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/lookup.h"
@@ -37,6 +38,9 @@ static void health(void *ctx, const struct expert *expert, struct policy_health 
     struct health *h = x->snapshot->health[expert->index];
     if (!health_is_plain(h) || x->snapshot->conf.routes.policies.latency_weight > 0) {
         health_look(h, clock_now_us(loop_clock(x->worker->loop)), ret);
+    }
+    if (expert->managed != NULL) { /* first of all its process must be there */
+        ret->wait_us += managed_wait_ms(expert->managed) * 1000;
     }
 }
 

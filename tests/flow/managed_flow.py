@@ -339,6 +339,16 @@ def test_a_loaded_runner_up_answers_while_the_best_is_loaded():
         assert h.words("auto")[0] == "a"  # c is much worse, b is cold too: a is waited for
 
 
+def test_the_wait_for_a_load_is_a_latency():
+    members = "{expert: a, score: 0.9}, {expert: b, score: 0.85}"
+    with House({"a": ([], ""), "b": ([], "")}, categories=members,
+               extra="policies: {latency_weight: 0.1}\n") as h:
+        assert h.words("b")[0] == "b"
+        assert h.words("auto")[0] == "b"  # a load of a is thought to take two seconds
+        h.words("a")
+        wait_until(lambda: h.words("auto")[0] == "a")
+
+
 def test_a_cold_expert_can_be_refused_at_once():
     with House({"a": (["--load-ms", "300"], "")}, cold="503") as h:
         reply = h.ask("auto")
