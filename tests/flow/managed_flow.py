@@ -384,7 +384,7 @@ def test_an_orderly_end_takes_all_children_along():
     with House({"a": ([], ""), "b": (["--child"], "")}) as h:
         pids = [int(h.words(name)[1]) for name in "ab"]
         h.gateway.stop()
-        assert not any(is_alive(pid) for pid in pids)
+        wait_until(lambda: not any(is_alive(pid) for pid in pids), seconds=1)
 
 
 def test_children_get_no_secrets_and_no_descriptors():
