@@ -351,7 +351,7 @@ static bool check_header_value(struct str value)
 /* A file with a mistake has no key: expert_build says so. ST_NO_MEMORY. */
 static enum status read_key_file(struct expert *e, struct key_reader *reader, struct str file)
 {
-    if (e->key_file.len == 0) {
+    if (e->key_file.len == 0 || (reader->trial != NULL && e->key.len == 0)) {
         return ST_OK;
     }
     if (e->key.len > 0) {
@@ -490,7 +490,9 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
     if (expert_tls_is_set(&e->tls) && !str_starts_with(e->url, STR("https://"))) {
         complain(reader, file, e, "has a tls block, which needs a url with https://");
     }
-    st = expert_tls_load(&e->tls, e->id.name, reader, file, e->id.pos);
+    if (reader->trial == NULL) {
+        st = expert_tls_load(&e->tls, e->id.name, reader, file, e->id.pos);
+    }
     if (st == ST_NO_MEMORY) {
         return st;
     }

@@ -105,7 +105,8 @@ struct expert {
 extern const struct keys expert_keys;
 
 /* Checks what single keys cannot (url or kernel, not both, a well-formed http(s) URL), fills the
- * derived members, creates the kernel. Mistakes go to reader->diags with ST_INVALID; ST_NO_MEMORY.
+ * derived members, creates the kernel; of a trial (reader->trial) it reads no secrets or certificates
+ * and makes no kernel: `kernel` stays NULL. Mistakes go to reader->diags with ST_INVALID; ST_NO_MEMORY.
  * `file` is for messages. */
 MUST_CHECK enum status expert_build(struct expert *e, size_t index, struct key_reader *reader,
                                     struct str file);

@@ -203,6 +203,10 @@ enum status kernel_create(const struct kernel_builtin *builtin, struct key_reade
         return ST_NO_MEMORY;
     }
     enum status st = keys_decode(builtin->keys, reader, options, decoded);
+    if (st == ST_OK && reader->trial != NULL) {
+        *ret_kernel = NULL;
+        return ST_OK;
+    }
     buf_init(&json, OPTIONS_MAX_BYTES);
     st = st == ST_OK ? kernel_options_write(options, &json) : st;
     st = st == ST_OK ? create_instance(builtin, reader, options, buf_str(&json), &instance) : st;

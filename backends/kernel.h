@@ -31,7 +31,8 @@ struct kernel;
 
 /* Makes a kernel from the options under its name (NULL: none; a scalar: the first option, if that must be
  * given). Mistakes go to reader->diags with
- * ST_INVALID; ST_NO_MEMORY. Keeps nothing of the configuration. The caller holds one reference. */
+ * ST_INVALID; ST_NO_MEMORY. For a trial the options are checked as far as their table goes, and *ret_kernel
+ * becomes NULL. Keeps nothing of the configuration. The caller holds one reference. */
 MUST_CHECK enum status kernel_create(const struct kernel_builtin *builtin,
                                      struct key_reader *reader, const struct yaml_node *options,
                                      struct kernel **ret_kernel);

@@ -14,7 +14,7 @@ enum status file_map(const char *path, struct diags *diags, struct str *ret_byte
 {
     struct str file = str_from(path);
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
         if (fd >= 0) {

@@ -59,12 +59,23 @@ struct key_path { /* a file that the configuration names; in the arena */
     const struct key_path *next;
 };
 
+/* What a configuration that is only tried may read. Whoever builds from it stops at facts: makes no
+ * kernel, reads no secret, opens no file but by keys_may_read. */
+struct key_trial {
+    bool (*may_read)(const void *ctx, const char *path); /* NULL: whatever it names */
+    const void *ctx;
+};
+
 struct key_reader { /* what decoding needs; lent for the call */
     struct arena *arena;
     struct diags *diags;
     struct str root; /* folder that relative paths are taken from: where the server was started */
     const struct key_path **paths; /* files are noted here, newest first; NULL: they are not */
+    const struct key_trial *trial; /* NULL: it is to be served */
 };
+
+/* Whether a file that the configuration names may be opened now; if not, a diagnostic says so. */
+bool keys_may_read(const struct key_reader *reader, const char *path);
 
 /* Notes a file, where the reader wants it; values of KEY_PATH are noted by themselves. ST_NO_MEMORY. */
 MUST_CHECK enum status keys_note_path(const struct key_reader *reader, struct str path);

@@ -344,6 +344,18 @@ enum status keys_note_path(const struct key_reader *reader, struct str path)
     return ST_OK;
 }
 
+bool keys_may_read(const struct key_reader *reader, const char *path)
+{
+    const struct key_trial *trial = reader->trial;
+    if (trial == NULL || trial->may_read == NULL || trial->may_read(trial->ctx, path)) {
+        return true;
+    }
+    diags_add(reader->diags, DIAG_ERROR, str_from(path), (struct pos){0, 0},
+              "is not read for a trial: the configuration in use does not name it, and it is "
+              "neither in that one's folder nor in a folder of its server.sandbox_read");
+    return false;
+}
+
 static enum status decode_path(const struct key_reader *reader, struct str text, struct str *field)
 {
     bool is_relative = text.len > 0 && text.ptr[0] != '/';

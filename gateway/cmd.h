@@ -16,7 +16,7 @@ int cmd_heads(int argc, char **argv);
 int cmd_optimize(int argc, char **argv);
 
 /* expertd check --against OLD: what changes for the requests of OLD's receipts. The exit status. */
-int cmd_check_against(const struct snapshot *candidate, const char *old_path, bool is_json);
+int cmd_check_against(const struct snapshot *candidate, const struct snapshot *old, bool is_json);
 
 /* expertd route --replay ID: a decision derived again from its receipt. Returns the exit status. */
 int cmd_route_replay(const struct snapshot *s, const char *request_id);

@@ -133,28 +133,13 @@ static void print_timing(const struct snapshot *s)
     (void)printf("%-12s %9.3f ms\n", "all", (double)sum_us / 1000.0);
 }
 
-static int check(const struct options *o)
+static void print_all(const struct options *o, const struct snapshot *s)
 {
-    const char *path = o->path;
-    int failed = 0;
-    struct snapshot *s = NULL;
-    enum status st = snapshot_load(path, stderr, &s);
-    if (st != ST_OK) {
-        if (st == ST_NO_MEMORY) {
-            (void)fputs("expertd check: no memory\n", stderr);
-        }
-        return 1;
-    }
-    if (o->against != NULL && o->is_json) {
-        failed = cmd_check_against(s, o->against, true);
-        snapshot_unref(s);
-        return failed;
-    }
     const struct routes *routes = &s->conf.routes;
     (void)printf(
-        "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n", path,
-        routes->experts.count, routes->categories.count, routes->aliases.count, routes->rules.count,
-        routes->tests.count);
+        "%s: good: %zu experts, %zu categories, %zu aliases, %zu rules, %zu tests passed\n",
+        o->path, routes->experts.count, routes->categories.count, routes->aliases.count,
+        routes->rules.count, routes->tests.count);
     if (o->is_timed) {
         print_timing(s);
     }
@@ -163,11 +148,36 @@ static int check(const struct options *o)
     if (o->is_explained) {
         cmd_check_explain(s);
     }
-    if (o->against != NULL) {
-        failed = cmd_check_against(s, o->against, false);
+}
+
+/* Compared with another one it is only tried, as a preview tries it. */
+static enum status load(const struct options *o, struct snapshot **ret_old, struct snapshot **ret)
+{
+    if (o->against == NULL) {
+        return snapshot_load(o->path, stderr, ret);
+    }
+    enum status st = snapshot_try_file(o->against, NULL, stderr, ret_old);
+    return st == ST_OK ? snapshot_try_file(o->path, *ret_old, stderr, ret) : st;
+}
+
+static int check(const struct options *o)
+{
+    int failed = 0;
+    struct snapshot *old = NULL;
+    struct snapshot *s = NULL;
+    enum status st = load(o, &old, &s);
+    if (st == ST_NO_MEMORY) {
+        (void)fputs("expertd check: no memory\n", stderr);
+    }
+    if (st == ST_OK && (old == NULL || !o->is_json)) {
+        print_all(o, s);
+    }
+    if (st == ST_OK && old != NULL) {
+        failed = cmd_check_against(s, old, o->is_json);
     }
     snapshot_unref(s);
-    return failed;
+    snapshot_unref(old);
+    return st == ST_OK ? failed : 1;
 }
 
 int cmd_check(int argc, char **argv)

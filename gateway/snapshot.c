@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
+#include "gateway/snapshot_fence.h"
 #include "router/prove.h"
 
 enum {
@@ -71,7 +72,7 @@ static enum status check(struct conf *conf, struct key_reader *reader, const str
 static enum status connect(struct conf *conf, struct key_reader *reader,
                            const struct yaml_node *root)
 {
-    enum status st = conf_load(conf, reader, root);
+    enum status st = reader->trial == NULL ? conf_load(conf, reader, root) : ST_OK;
     if (st == ST_OK) {
         st = routes_build(&conf->routes, reader, root->file);
     }
@@ -96,12 +97,14 @@ static enum status connect(struct conf *conf, struct key_reader *reader,
     return st;
 }
 
-static enum status build(struct snapshot_box *box, struct str text, struct str file,
-                         struct diags *diags)
+/* trial: NULL for one that is to be served. */
+static enum status build(struct snapshot_box *box, struct str text, struct diags *diags,
+                         const struct key_trial *trial)
 {
     struct yaml_node *root = NULL;
     struct conf *conf = &box->snapshot.conf;
-    struct key_reader reader = {box->arena, diags, STR("."), &conf->files};
+    struct str file = box->snapshot.file;
+    struct key_reader reader = {box->arena, diags, STR("."), &conf->files, trial};
     int64_t since_us = clock_now_us(clock_system());
     digest_of(text, &box->snapshot.digest);
     enum status st = yaml_parse(text, file, box->arena, diags, &root);
@@ -121,7 +124,7 @@ static enum status build(struct snapshot_box *box, struct str text, struct str f
     return st;
 }
 
-static enum status create(struct snapshot_box **ret_box)
+static enum status create(struct str file, struct snapshot_box **ret_box)
 {
     struct snapshot_box *box = mem_zalloc(1, sizeof *box);
     if (box == NULL) {
@@ -129,11 +132,45 @@ static enum status create(struct snapshot_box **ret_box)
     }
     atomic_init(&box->refs, 1);
     box->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
-    if (box->arena == NULL) {
+    box->snapshot.file = box->arena == NULL ? STR("") : arena_copy(box->arena, file);
+    if (box->snapshot.file.ptr == NULL || box->arena == NULL) {
+        arena_destroy(box->arena);
         mem_free(box);
         return ST_NO_MEMORY;
     }
     *ret_box = box;
+    return ST_OK;
+}
+
+/* Where a configuration comes from, and what for. */
+struct source {
+    struct str file;
+    const struct str *text;        /* NULL: the file's */
+    const struct key_trial *trial; /* NULL: it is to be served */
+};
+
+static enum status make(const struct source *source, FILE *out, struct snapshot **ret_snapshot)
+{
+    struct snapshot_box *box = NULL;
+    struct diags diags;
+    struct str text = source->text != NULL ? *source->text : STR("");
+    enum status st = create(source->file, &box);
+    if (st != ST_OK) {
+        return st;
+    }
+    diags_init(&diags, box->arena);
+    if (source->text == NULL) {
+        st = yaml_read(source->file.ptr, box->arena, &diags, &text);
+    }
+    if (st == ST_OK) {
+        st = build(box, text, &diags, source->trial);
+    }
+    diags_print(&diags, out);
+    if (st != ST_OK) {
+        destroy(box);
+        return st;
+    }
+    *ret_snapshot = &box->snapshot;
     return ST_OK;
 }
 
@@ -142,46 +179,28 @@ enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_sna
     /* Written by the one thread that loads. */
     static uint64_t generations;
 
-    struct snapshot_box *box = NULL;
-    struct diags diags;
-    struct str text;
-    enum status st = create(&box);
-    if (st != ST_OK) {
-        return st;
-    }
-    diags_init(&diags, box->arena);
-    st = yaml_read(path, box->arena, &diags, &text);
+    const struct source source = {.file = str_from(path)};
+    enum status st = make(&source, out, ret_snapshot);
     if (st == ST_OK) {
-        st = build(box, text, str_from(path), &diags);
+        (*ret_snapshot)->generation = ++generations;
     }
-    diags_print(&diags, out);
-    if (st != ST_OK) {
-        destroy(box);
-        return st;
-    }
-    box->snapshot.generation = ++generations;
-    *ret_snapshot = &box->snapshot;
-    return ST_OK;
+    return st;
 }
 
-enum status snapshot_try(struct str text, struct str file, FILE *out,
-                         struct snapshot **ret_snapshot)
+enum status snapshot_try(struct str text, struct str file, const struct snapshot *running,
+                         FILE *out, struct snapshot **ret_snapshot)
 {
-    struct snapshot_box *box = NULL;
-    struct diags diags;
-    enum status st = create(&box);
-    if (st != ST_OK) {
-        return st;
-    }
-    diags_init(&diags, box->arena);
-    st = build(box, text, file, &diags);
-    diags_print(&diags, out);
-    if (st != ST_OK) {
-        destroy(box);
-        return st;
-    }
-    *ret_snapshot = &box->snapshot;
-    return ST_OK;
+    const struct key_trial trial = {running == NULL ? NULL : snapshot_fence_admits, running};
+    const struct source source = {file, &text, &trial};
+    return make(&source, out, ret_snapshot);
+}
+
+enum status snapshot_try_file(const char *path, const struct snapshot *running, FILE *out,
+                              struct snapshot **ret_snapshot)
+{
+    const struct key_trial trial = {running == NULL ? NULL : snapshot_fence_admits, running};
+    const struct source source = {str_from(path), NULL, &trial};
+    return make(&source, out, ret_snapshot);
 }
 
 enum status snapshot_count(struct snapshot *s, struct metrics *m)

@@ -23,6 +23,7 @@ enum snapshot_pass {
 
 struct snapshot {
     struct conf conf;
+    struct str file;                    /* where it came from */
     int64_t took_us[SNAPSHOT_TEST + 1]; /* by enum snapshot_pass */
     uint64_t generation;                /* counts loads in this process, from 1 */
     struct digest digest;          /* of the file as it is written, not of what ${} stand for */
@@ -37,9 +38,16 @@ struct snapshot {
  * file:line:column: message. ST_INVALID, ST_IO, ST_NO_MEMORY. The caller holds the one reference. */
 MUST_CHECK enum status snapshot_load(const char *path, FILE *out, struct snapshot **ret_snapshot);
 
-/* The same for a text that is not to be served, only to be tried: it counts as no load. Any thread, once snapshot_load has succeeded. As snapshot_load. */
-MUST_CHECK enum status snapshot_try(struct str text, struct str file, FILE *out,
+/* The same for a text, or a file, that is not to be served, only to be tried: it counts as no load and
+ * stops at facts. No kernel is made and none loaded, no process started, no secret, certificate, state
+ * or log opened. Of files that decisions need (weights, languages, examples, demonstrations) it reads
+ * those that `running` allows, see snapshot_fence.h; NULL: all that it names. Any thread, once
+ * snapshot_load or snapshot_try has succeeded. As snapshot_load. */
+MUST_CHECK enum status snapshot_try(struct str text, struct str file,
+                                    const struct snapshot *running, FILE *out,
                                     struct snapshot **ret_snapshot);
+MUST_CHECK enum status snapshot_try_file(const char *path, const struct snapshot *running,
+                                         FILE *out, struct snapshot **ret_snapshot);
 
 /* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);

@@ -82,8 +82,8 @@ static void *run(void *arg)
     j->st = messages == NULL ? ST_NO_MEMORY : ST_OK;
     if (j->st == ST_OK) {
         (void)setvbuf(messages, NULL, _IONBF, 0);
-        j->st =
-            snapshot_try((struct str){j->text, j->text_len}, STR("preview"), messages, &candidate);
+        j->st = snapshot_try((struct str){j->text, j->text_len}, STR("preview"), j->snapshot,
+                             messages, &candidate);
         (void)fclose(messages); /* memory */
     }
     j->messages[sizeof j->messages - 1] = '\0';

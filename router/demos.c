@@ -148,7 +148,8 @@ enum status demos_read(struct key_reader *reader, struct str path,
     r.scratch = classifier_scratch_create();
     r.file = str_from(name);
     enum status st = r.demos->items == NULL || r.scratch == NULL ? ST_NO_MEMORY : ST_OK;
-    if (st == ST_OK && file_map(name, reader->diags, &bytes) == ST_OK) { /* else it is said */
+    if (st == ST_OK && keys_may_read(reader, name) &&
+        file_map(name, reader->diags, &bytes) == ST_OK) { /* else it is said */
         st = take_all(&r, bytes);
         file_unmap(bytes);
         if (st == ST_OK && r.demos->count == 0 && reader->diags->errors == errors) {

@@ -82,7 +82,7 @@ static enum status read_file(struct reading *r, struct str path)
     if (name == NULL || keys_note_path(r->reader, path) != ST_OK) {
         return ST_NO_MEMORY;
     }
-    if (file_map(name, r->reader->diags, &bytes) != ST_OK) {
+    if (!keys_may_read(r->reader, name) || file_map(name, r->reader->diags, &bytes) != ST_OK) {
         return ST_OK; /* the diagnostic says it */
     }
     r->file = str_from(name);

@@ -870,7 +870,9 @@ static enum status load_languages(const struct build *b)
     if (r->router.languages.len > 0) {
         char *path = arena_copy_z(b->reader->arena, r->router.languages);
         st = path == NULL ? ST_NO_MEMORY
-                          : language_model_load(path, b->reader->diags, &r->languages);
+             : !keys_may_read(b->reader, path)
+                 ? ST_IO
+                 : language_model_load(path, b->reader->diags, &r->languages);
     }
     if (st != ST_OK) {
         return st == ST_NO_MEMORY ? st : ST_OK; /* the diagnostic says it all */
@@ -997,6 +999,19 @@ static void check_examples(const struct build *b)
     }
 }
 
+/* NULL: no memory. */
+static const char *background_path(const struct build *b)
+{
+    const struct router_settings *s = &b->routes->router;
+    struct str folder = s->model;
+    while (folder.len > 0 && folder.ptr[folder.len - 1] != '/') {
+        folder.len--;
+    }
+    return s->background.len > 0
+               ? arena_copy_z(b->reader->arena, s->background)
+               : arena_printf(b->reader->arena, "%.*sbackground.txt", STR_ARG(folder)).ptr;
+}
+
 static enum status load_classifier(const struct build *b)
 {
     struct routes *r = b->routes;
@@ -1005,10 +1020,15 @@ static enum status load_classifier(const struct build *b)
         return ST_OK;
     }
     char *path = arena_copy_z(b->reader->arena, r->router.model);
-    if (path == NULL) {
+    const char *background = background_path(b);
+    if (path == NULL || background == NULL ||
+        keys_note_path(b->reader, str_from(background)) !=
+            ST_OK) { /* also where nothing reads it yet */
         return ST_NO_MEMORY;
     }
-    enum status st = classifier_load(path, b->reader->diags, &r->classifier);
+    enum status st = keys_may_read(b->reader, path)
+                         ? classifier_load(path, b->reader->diags, &r->classifier)
+                         : ST_IO;
     if (st == ST_OK) {
         map_labels(b);
         warn_unreachable(b);
@@ -1109,15 +1129,11 @@ static enum status list_sources(const struct build *b, struct custom_source sour
 
 static enum status map_background(const struct build *b, struct str *ret_bytes)
 {
-    const struct router_settings *s = &b->routes->router;
-    struct str folder = s->model;
-    while (folder.len > 0 && folder.ptr[folder.len - 1] != '/') {
-        folder.len--;
+    const char *path = background_path(b);
+    if (path == NULL) {
+        return ST_NO_MEMORY;
     }
-    struct str path = s->background.len > 0
-                          ? arena_printf(b->reader->arena, "%.*s", STR_ARG(s->background))
-                          : arena_printf(b->reader->arena, "%.*sbackground.txt", STR_ARG(folder));
-    return path.ptr == NULL ? ST_NO_MEMORY : file_map(path.ptr, b->reader->diags, ret_bytes);
+    return keys_may_read(b->reader, path) ? file_map(path, b->reader->diags, ret_bytes) : ST_IO;
 }
 
 /* Fits the categories that have examples. */

@@ -387,7 +387,7 @@ enum status weights_open(const char *path, struct diags *diags, struct weights *
     struct str file = str_from(path);
     struct stat info;
     void *map = MAP_FAILED;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 || fstat(fd, &info) != 0) {
         diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
         if (fd >= 0) {

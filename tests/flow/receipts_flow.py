@@ -223,6 +223,30 @@ def test_a_preview_of_a_broken_configuration_says_where_it_is_broken():
         assert "sk-secret" not in json.dumps(_preview(p, p.conf))
 
 
+def test_a_preview_reads_only_what_the_configuration_in_use_allows():
+    with Place("off") as p, tempfile.TemporaryDirectory(prefix="expertd-other-") as other:
+        secret = os.path.join(other, "secret.txt")
+        with open(secret, "w") as f:
+            f.write("what-nobody-shall-read\n")
+        status, got = _preview(p, p.conf.replace(MODEL, secret))
+        said = got["error"]["message"]
+        assert status == 400 and "secret.txt" in said and "not read for a trial" in said, got
+        assert "nobody-shall" not in said, got
+        missing = _preview(p, p.conf.replace(MODEL, secret + ".not"))[1]["error"]["message"]
+        assert missing.replace(".not", "") == said, (missing, said)
+
+
+def test_a_preview_loads_no_kernel_and_starts_no_process():
+    with Place("off") as p, tempfile.TemporaryDirectory(prefix="expertd-other-") as other:
+        marks = [os.path.join(other, name) for name in ("mark", "log", "state")]
+        changed = p.conf.replace("router:", f"""  so: {{kernel: {{file: {other}/not-there.so}}}}
+  run: {{process: {{argv: [/bin/touch, {marks[0]}, "$${{PORT}}"], log: {marks[1]}}}}}
+router:""").replace(p.path, marks[2])
+        status, got = _preview(p, changed)
+        assert status == 200, got
+        assert not any(os.path.exists(mark) for mark in marks), os.listdir(other)
+
+
 def test_the_command_compares_with_receipts():
     with Place() as p:
         for _ in range(3):

@@ -26,7 +26,7 @@ static struct snapshot *load(const char *yaml)
     struct snapshot *s = NULL;
     FILE *out = fopen("/dev/null", "w");
     assert_non_null(out);
-    assert_int_equal(snapshot_try(str_from(yaml), STR("t"), out, &s), ST_OK);
+    assert_int_equal(snapshot_try(str_from(yaml), STR("t"), NULL, out, &s), ST_OK);
     (void)fclose(out);
     return s;
 }
