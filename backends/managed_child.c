@@ -151,6 +151,9 @@ static void forget_child(struct managed *m)
     loop_timer_cancel(loop, &m->deadline);
     loop_timer_cancel(loop, &m->next_knock);
     knock_cancel(&m->knock);
+    if (m->place.socket[0] != '\0') {
+        (void)unlink(m->place.socket); /* most leave it behind */
+    }
 }
 
 /* What was written before the end is worth keeping: a reason may be in it. */
