@@ -54,6 +54,12 @@ MUST_CHECK enum status budgets_check(const struct key_array *list, const struct 
                                      const struct tenants *tenants, struct key_reader *reader,
                                      struct str file);
 
+/* Warns of budgets that nothing is ever booked on, after budgets_check found no mistake: a tenant without
+ * keys, a key of another tenant, a category that the tenant may not use or that has not that expert, no
+ * expert with a price above 0. */
+void budgets_advise(const struct key_array *list, const struct routes *routes,
+                    const struct tenants *tenants, struct key_reader *reader, struct str file);
+
 struct budgets *budgets_create(void); /* NULL: no memory */
 void budgets_destroy(struct budgets *b);
 

@@ -86,6 +86,9 @@ static enum status connect(struct conf *conf, struct key_reader *reader,
         st = budgets_check(&conf->budgets, &conf->routes, &conf->tenants, reader, root->file);
     }
     if (st == ST_OK) {
+        budgets_advise(&conf->budgets, &conf->routes, &conf->tenants, reader, root->file);
+    }
+    if (st == ST_OK) {
         st = privacy_build(&conf->privacy, &conf->routes, &conf->tenants, reader, root->file);
     }
     if (st == ST_OK) {
