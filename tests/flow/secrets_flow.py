@@ -73,11 +73,19 @@ def _memory(pid):
         for line in maps:
             start, end = (int(n, 16) for n in line.split()[0].split("-"))
             if line.split()[1].startswith("rw") and "[v" not in line:
-                try:
-                    mem.seek(start)
-                    yield mem.read(end - start)
-                except OSError:
-                    pass
+                yield from _blocks(mem, start, end)
+
+
+def _blocks(mem, start, end, size=1 << 24, overlap=256):
+    """What can be read of a mapping; those of sanitizers are larger than the machine, and mostly holes."""
+    if end - start > 1 << 32:
+        return
+    for at in range(start, end, size):
+        try:
+            mem.seek(at)
+            yield mem.read(min(size + overlap, end - at))
+        except OSError:
+            pass
 
 
 def _find(pid, mark):
