@@ -1,6 +1,8 @@
 /* See replay.h. */
 #include "gateway/replay.h"
 
+#include "router/cold.h"
+
 /* What the key may use, as step_decide.c says it; what the request asked for itself stays. */
 static void permit(const struct snapshot *s, uint32_t name, struct prompt *prompt)
 {
@@ -25,5 +27,9 @@ enum status replay_decide(const struct snapshot *s, const struct signals *signal
         return st;
     }
     permit(s, signals->tenant, &prompt);
-    return decide(&s->conf.routes, scratch, &facts, arena, ret_decision);
+    st = decide(&s->conf.routes, scratch, &facts, arena, ret_decision);
+    if (st == ST_OK) {
+        (void)cold_apply(ret_decision); /* a refusal keeps the order */
+    }
+    return st;
 }

@@ -589,8 +589,12 @@ static size_t judge(const struct routes *routes, const struct rule_facts *facts,
         facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
     }
     for (size_t i = 0; signals != NULL && i < d->candidate_count; i++) {
-        signals_purse(signals, d->candidates[i].name, &d->candidates[i].purse);
+        struct policy_candidate *c = &d->candidates[i];
+        signals_purse(signals, c->name, &c->purse);
+        bool is_noted = signals_state(signals, c->name, &c->health, &c->wait_ms);
+        d->is_guess = d->is_guess || (request->latency_weight > 0.0 && !is_noted);
     }
+    d->is_guess = d->is_guess || (signals != NULL && signals_lack(signals, routes));
     const struct expert *experts = routes->experts.items;
     for (size_t i = 0; facts->health != NULL && i < d->candidate_count; i++) {
         facts->health(facts->ctx, &experts[d->candidates[i].expert], &d->candidates[i].health);

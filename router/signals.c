@@ -9,7 +9,8 @@
 #include "router/decide.h"
 
 enum {
-    VERSION = 1
+    VERSION = 2,
+    VERSION_BARE = 1, /* without states and pressure */
 };
 
 uint32_t signals_name(struct str name)
@@ -87,6 +88,29 @@ static void take_purses(const struct decision *d, struct signals *s)
     }
 }
 
+static bool is_plain(const struct policy_candidate *c)
+{
+    return c->health.why == NULL && c->health.wait_us == 0 && c->wait_ms == 0;
+}
+
+static void take_states(const struct decision *d, struct signals *s)
+{
+    bool takes_all = (s->flags & SIGNALS_WAITS) != 0;
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        const struct policy_candidate *c = &d->candidates[i];
+        if (is_plain(c) && !takes_all) {
+            continue;
+        }
+        if (s->state_count == SIGNALS_STATES_MAX) {
+            s->flags |= SIGNALS_CUT;
+            return;
+        }
+        s->states[s->state_count++] =
+            (struct signals_state){signals_name(c->name), c->health.why != NULL, c->health.opens_ms,
+                                   c->health.wait_us, c->wait_ms};
+    }
+}
+
 void signals_take(const struct routes *routes, const struct prompt *prompt,
                   const struct decision *d, struct signals *ret)
 {
@@ -96,7 +120,10 @@ void signals_take(const struct routes *routes, const struct prompt *prompt,
     s->weights = routes->classifier == NULL ? 0 : classifier_checksum(routes->classifier);
     s->flags = (prompt->session.is_tool_open ? (unsigned)SIGNALS_TOOL_OPEN : 0U) |
                (has_kinds ? (unsigned)SIGNALS_KINDS : 0U) |
-               (d->kinds.is_unknown ? (unsigned)SIGNALS_UNKNOWN : 0U);
+               (d->kinds.is_unknown ? (unsigned)SIGNALS_UNKNOWN : 0U) |
+               (routes->policies.latency_weight > 0.0 ? (unsigned)SIGNALS_WAITS : 0U) |
+               (routes->policies.degrade.budget.len > 0 ? (unsigned)SIGNALS_PRESSURE : 0U);
+    s->pressure = prompt->pressure;
     s->rule = d->rule == NULL ? 0 : signals_rule(d->rule);
     s->tenant = prompt->tenant.len == 0 ? 0 : signals_name(prompt->tenant);
     s->known = prompt->session.expert.len == 0 ? 0 : signals_name(prompt->session.expert);
@@ -126,6 +153,7 @@ void signals_take(const struct routes *routes, const struct prompt *prompt,
     }
     take_permit(&prompt->permit, s);
     take_purses(d, s);
+    take_states(d, s);
 }
 
 /* ---------------------------------------------------------------- deciding again */
@@ -145,6 +173,7 @@ enum status signals_prompt(const struct signals *s, const struct routes *routes,
     ret_prompt->needs = s->needs;
     ret_prompt->text_bytes = s->text_bytes;
     ret_prompt->max_tokens = s->max_tokens;
+    ret_prompt->pressure = s->pressure;
     ret_prompt->session.is_tool_open = (s->flags & SIGNALS_TOOL_OPEN) != 0;
     for (size_t i = 0; i < routes->experts.count; i++) {
         uint32_t name = signals_name(experts[i].id.name);
@@ -180,6 +209,30 @@ void signals_purse(const struct signals *s, struct str expert, struct policy_pur
             return;
         }
     }
+}
+
+bool signals_state(const struct signals *s, struct str expert, struct policy_health *ret_health,
+                   int64_t *ret_wait_ms)
+{
+    uint32_t name = signals_name(expert);
+    for (size_t i = 0; i < s->state_count; i++) {
+        const struct signals_state *state = &s->states[i];
+        if (state->name == name) {
+            *ret_health = (struct policy_health){state->is_shut ? "it was shut" : NULL,
+                                                 state->opens_ms, state->wait_us};
+            *ret_wait_ms = state->wait_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool signals_lack(const struct signals *s, const struct routes *routes)
+{
+    const struct policy_settings *p = &routes->policies;
+    return (s->flags & SIGNALS_CUT) != 0 ||
+           (p->latency_weight > 0.0 && (s->flags & SIGNALS_WAITS) == 0) ||
+           (p->degrade.budget.len > 0 && (s->flags & SIGNALS_PRESSURE) == 0);
 }
 
 bool signals_share_of(const struct signals *s, struct str category, float *ret_p)
@@ -247,6 +300,14 @@ static void pass_f32(struct cursor *c, float *value)
     memcpy(value, &bits, sizeof bits);
 }
 
+static void pass_f64(struct cursor *c, double *value)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, value, sizeof bits);
+    pass_u64(c, &bits);
+    memcpy(value, &bits, sizeof bits);
+}
+
 static void pass_text(struct cursor *c, char *text, uint32_t size)
 {
     uint32_t len = c->out == NULL ? 0 : (uint32_t)strlen(text);
@@ -270,6 +331,23 @@ static void pass_count(struct cursor *c, uint32_t *count, uint32_t max)
     if (*count > max) {
         c->is_short = true;
         *count = 0;
+    }
+}
+
+/* What version 2 has besides. */
+static void pass_states(struct cursor *c, struct signals *s)
+{
+    pass_f64(c, &s->pressure);
+    pass_count(c, &s->state_count, SIGNALS_STATES_MAX);
+    for (size_t i = 0; i < s->state_count; i++) {
+        struct signals_state *state = &s->states[i];
+        uint32_t is_shut = state->is_shut;
+        pass_u32(c, &state->name);
+        pass_u32(c, &is_shut);
+        pass_i64(c, &state->opens_ms);
+        pass_i64(c, &state->wait_us);
+        pass_i64(c, &state->wait_ms);
+        state->is_shut = is_shut != 0;
     }
 }
 
@@ -333,6 +411,7 @@ size_t signals_write(const struct signals *s, char bytes[SIGNALS_BYTES_MAX])
     uint32_t version = VERSION;
     pass_u32(&c, &version);
     pass(&c, &copy);
+    pass_states(&c, &copy);
     return c.at;
 }
 
@@ -344,7 +423,11 @@ enum status signals_read(struct str bytes, struct signals *ret)
     memset(&s, 0, sizeof s);
     pass_u32(&c, &version);
     pass(&c, &s);
-    bool is_good = !c.is_short && c.at == bytes.len && version == VERSION && s.guard <= GUARD_EMPTY;
+    if (version != VERSION_BARE) {
+        pass_states(&c, &s);
+    }
+    bool is_known = version == VERSION || version == VERSION_BARE;
+    bool is_good = !c.is_short && c.at == bytes.len && is_known && s.guard <= GUARD_EMPTY;
     if (!is_good) {
         return ST_INVALID;
     }

@@ -1,5 +1,6 @@
 /* What a decision was made from, without any text of the prompt: what the classifier, the heads, the
- * examples, the guards and the language said, which rule fired, what the budgets had left. Small, of
+ * examples, the guards and the language said, which rule fired, what the budgets had left, how the
+ * experts were. Small, of
  * fixed size, and enough to decide again (struct prompt.signals), with the same configuration or
  * another one: receipts (gateway/receipts.h) and the preview of a change (gateway/preview.h) do.
  *
@@ -19,6 +20,7 @@
 #include "router/heads.h"
 
 struct decision;
+struct policy_health;
 struct policy_purse;
 struct prompt;
 struct routes;
@@ -28,6 +30,7 @@ enum {
     SIGNALS_NAME_BYTES = 138, /* "category/" and a name of 128, NUL */
     SIGNALS_CODE_BYTES = 12,
     SIGNALS_PURSES_MAX = 16, /* candidates with a budget that are noted */
+    SIGNALS_STATES_MAX = 16, /* candidates that were not simply well */
     SIGNALS_BANS_MAX = 8,
     SIGNALS_BYTES_MAX = 2048, /* as signals_write makes them */
 };
@@ -39,7 +42,9 @@ enum signals_flag {
     SIGNALS_UNKNOWN = 8, /* of kinds: nobody could tell */
     SIGNALS_TOOL_OPEN = 16,
     SIGNALS_MAX_PRICE = 32,
-    SIGNALS_CUT = 64, /* more bans or purses than are noted */
+    SIGNALS_CUT = 64,       /* more bans, purses or states than are noted */
+    SIGNALS_WAITS = 128,    /* latencies counted: all candidates have a state */
+    SIGNALS_PRESSURE = 256, /* that of a budget counted, or would have */
 };
 
 struct signals_share { /* of a category with examples */
@@ -51,6 +56,14 @@ struct signals_purse {
     uint32_t name; /* signals_name of the expert */
     bool is_tight;
     int64_t left_nano_usd;
+};
+
+struct signals_state { /* how an expert was; absent: well, and nothing is known of its times */
+    uint32_t name;     /* signals_name of the expert */
+    bool is_shut;
+    int64_t opens_ms; /* as in struct policy_health */
+    int64_t wait_us;
+    int64_t wait_ms; /* of a process that was not loaded */
 };
 
 struct signals {
@@ -76,6 +89,8 @@ struct signals {
     uint32_t custom_count; /* 0: examples were not asked */
     uint32_t ban_count;
     uint32_t purse_count;
+    uint32_t state_count;
+    double pressure;                   /* SIGNALS_PRESSURE: of struct prompt */
     char model[SIGNALS_NAME_BYTES];    /* what the client asked for */
     char language[SIGNALS_CODE_BYTES]; /* "": no tables */
     float p[CLASSIFIER_LABELS_MAX];    /* before labels of one category are merged */
@@ -83,6 +98,7 @@ struct signals {
     struct signals_share custom[CUSTOM_MAX];
     uint32_t bans[SIGNALS_BANS_MAX];
     struct signals_purse purses[SIGNALS_PURSES_MAX];
+    struct signals_state states[SIGNALS_STATES_MAX];
 };
 
 /* Takes them from a decision of this prompt. Allocates nothing. */
@@ -104,6 +120,11 @@ uint64_t signals_rule(const struct rule *rule);
 /* For decide(): the answers that were noted. */
 bool signals_fires(const struct signals *s, const struct rule *rule);
 void signals_purse(const struct signals *s, struct str expert, struct policy_purse *ret);
+/* False: it was not noted. */
+bool signals_state(const struct signals *s, struct str expert, struct policy_health *ret_health,
+                   int64_t *ret_wait_ms);
+/* Whether policies of these tables ask what was not noted. */
+bool signals_lack(const struct signals *s, const struct routes *routes);
 /* False: it was not asked. */
 bool signals_share_of(const struct signals *s, struct str category, float *ret_p);
 

@@ -108,6 +108,20 @@ def test_a_decision_is_derived_again_from_its_receipt():
             assert "configuration  the same" in done.stdout, done.stdout
 
 
+def test_latencies_and_shut_experts_are_held_again():
+    policies = "policies: {latency_weight: 2, breaker: {failures: 1, open_ms: 60000}}\n"
+    with Place(more=policies) as p:
+        p.expert.handle = lambda conn, head, body: send_reply(conn, b"{}", status=500)
+        assert p.ask("hello").status >= 500
+        p.expert.handle = _handle
+        refused = p.ask("hello")
+        assert refused.status == 503, refused.status
+        for text in (MEDICAL, "hello", "write a poem"):
+            request = p.ask(text).head.get("x-request-id")
+            done = p.run("route", "--replay", request)
+            assert done.returncode == 0 and "the decision is the same\n" in done.stdout, done.stdout
+
+
 def test_another_configuration_shows_what_it_would_change():
     with Place() as p:
         request = p.ask(MEDICAL).head.get("x-request-id")

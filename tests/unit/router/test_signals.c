@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "router/cold.h"
 #include "router/decide.h"
 #include "router/signals.h"
 #include "tests/support/routes_sample.h"
@@ -284,6 +285,161 @@ static void bytes_that_are_cut_or_odd_are_refused(void **state)
     stop(&f);
 }
 
+struct well { /* how experts are: small, med */
+    struct policy_health health[2];
+    int64_t wait_ms[2];
+    double pressure;
+    const char *model;
+    const char *first;  /* who comes first; NULL: nobody may */
+    const char *second; /* NULL: nobody */
+};
+
+static void health(void *ctx, const struct expert *expert, struct policy_health *ret)
+{
+    const struct well *w = ctx;
+    *ret = w->health[str_eq(expert->id.name, STR("small")) ? 0 : 1];
+}
+
+/* As the gateway decides, with processes; then again from bytes. */
+static void decide_with_states(struct fixture *f, struct well *w)
+{
+    struct prompt prompt;
+    struct decision first;
+    struct decision second;
+    struct signals signals;
+    char bytes[SIGNALS_BYTES_MAX];
+    prompt_from_text(&prompt, str_from(w->model), STR("anything"));
+    prompt.pressure = w->pressure;
+    struct rule_facts facts = {.prompt = &prompt, .ctx = w, .health = health};
+    enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, &first);
+    for (size_t i = 0; i < first.plan.count; i++) {
+        first.candidates[i].wait_ms =
+            w->wait_ms[str_eq(first.candidates[i].name, STR("small")) ? 0 : 1];
+    }
+    (void)cold_apply(&first);
+    signals_take(&f->sample.routes, &prompt, &first, &signals);
+    size_t len = signals_write(&signals, bytes);
+    memset(&signals, 0xff, sizeof signals);
+    assert_int_equal(signals_read((struct str){bytes, len}, &signals), ST_OK);
+
+    again(f, &signals, &second);
+    (void)cold_apply(&second);
+
+    assert_int_equal(st, w->first == NULL ? ST_INVALID : ST_OK);
+    assert_same(&first, &second);
+    assert_false(second.is_guess);
+    const char *const want[] = {w->first, w->second};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(second.plan.count > i, want[i] != NULL);
+        if (want[i] != NULL) {
+            test_assert_str(second.plan.experts[i]->id.name, str_from(want[i]));
+        }
+    }
+}
+
+static void how_experts_were_is_held_again(void **state)
+{
+    static struct well cases[] = {
+        {.model = "category/plain", .first = "med", .second = "small"},
+        {.health = {[1] = {"its breaker is open", 500, 0}},
+         .model = "category/plain",
+         .first = "small"},
+        {.health = {{"its breaker is open", 900, 0}, {"its breaker is open", 500, 0}},
+         .model = "category/plain",
+         .first = "med"},
+        {.health = {{"its breaker is open", 500, 0}, {"it fails its health checks", -1, 0}},
+         .model = "category/plain",
+         .first = "small"},
+        {.health = {[1] = {NULL, 0, 9000000}},
+         .model = "category/plain",
+         .first = "small",
+         .second = "med"},
+        {.wait_ms = {0, 4000}, .model = "category/plain", .first = "med", .second = "small"},
+        {.wait_ms = {0, 4000}, .model = "category/cold", .first = "small", .second = "med"},
+        {.wait_ms = {4000, 4000}, .model = "category/cold", .first = "med", .second = "small"},
+        {.pressure = 0.123456789, .model = "category/plain", .first = "small", .second = "med"},
+    };
+
+    static struct fixture f; /* large for a stack */
+    (void)state;
+    start(&f,
+          EXPERTS "policies: {latency_weight: 0.1, when_all_open: try, degrade: {budget: b, "
+                  "cost_weight: 1000}}\n"
+                  "categories:\n"
+                  "  plain: {experts: [{expert: med, score: 0.9}, {expert: small, score: 0.8}]}\n"
+                  "  cold: {cold: runner_up, experts: [{expert: med, score: 0.9}, {expert: "
+                  "small, score: 0.85}]}\n"
+                  "  general: {experts: [{expert: small}]}\n");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        decide_with_states(&f, &cases[i]);
+    }
+    stop(&f);
+}
+
+/* Each asks what the old configuration had no reason to note. */
+static void times_and_pressure_that_were_not_noted_make_a_guess(void **state)
+{
+    static const char *const blocks[] = {
+        EXPERTS CATEGORIES "policies: {latency_weight: 1}\n",
+        EXPERTS CATEGORIES "policies: {degrade: {budget: b, cost_weight: 1}}\n",
+    };
+
+    static struct fixture old; /* large for a stack */
+    static struct fixture new; /* large for a stack */
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&old, EXPERTS CATEGORIES);
+    take(&old, MEDICAL_TEXT, &signals);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        start(&new, blocks[i]);
+        again(&new, &signals, &d);
+        assert_true(d.is_guess);
+        stop(&new);
+    }
+    stop(&old);
+}
+
+static void more_than_is_noted_makes_a_guess(void **state)
+{
+    static struct fixture f; /* large for a stack */
+    struct signals signals;
+    struct decision d;
+    (void)state;
+    start(&f, EXPERTS CATEGORIES);
+    take(&f, MEDICAL_TEXT, &signals);
+    signals.flags |= SIGNALS_CUT;
+
+    again(&f, &signals, &d);
+
+    assert_true(d.is_guess);
+    stop(&f);
+}
+
+static void bytes_of_the_first_version_are_still_read(void **state)
+{
+    enum {
+        BYTES_OF_SECOND = 8 + 4 /* pressure, and no states */
+    };
+
+    static struct fixture f; /* large for a stack */
+    struct signals signals;
+    struct signals got;
+    char bytes[SIGNALS_BYTES_MAX];
+    (void)state;
+    start(&f, EXPERTS CATEGORIES);
+    take(&f, MEDICAL_TEXT, &signals);
+    size_t len = signals_write(&signals, bytes) - BYTES_OF_SECOND;
+    bytes[0] = 1;
+
+    assert_int_equal(signals_read((struct str){bytes, len}, &got), ST_OK);
+
+    assert_string_equal(got.model, "auto");
+    assert_int_equal(got.label_count, signals.label_count);
+    assert_int_equal(got.state_count, 0);
+    stop(&f);
+}
+
 static void names_and_bans_are_found_again(void **state)
 {
     static const struct str bans[] = {STR_INIT("med"), STR_INIT("small")};
@@ -321,6 +477,10 @@ int main(void)
         cmocka_unit_test(other_weights_are_no_basis),
         cmocka_unit_test(bytes_that_are_cut_or_odd_are_refused),
         cmocka_unit_test(names_and_bans_are_found_again),
+        cmocka_unit_test(how_experts_were_is_held_again),
+        cmocka_unit_test(times_and_pressure_that_were_not_noted_make_a_guess),
+        cmocka_unit_test(more_than_is_noted_makes_a_guess),
+        cmocka_unit_test(bytes_of_the_first_version_are_still_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
