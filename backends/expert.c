@@ -453,12 +453,15 @@ static bool has_kernel(const struct expert *e)
 /* It answers from exactly one place. */
 static void check_place(const struct expert *e, struct key_reader *reader, struct str file)
 {
-    int places =
-        (has_kernel(e) ? 1 : 0) + (e->url.len > 0 ? 1 : 0) + (expert_is_managed(e) ? 1 : 0);
+    bool has_process = e->process_spec.argv.items != NULL; /* the block needs one, if it is there */
+    int places = (has_kernel(e) ? 1 : 0) + (e->url.len > 0 ? 1 : 0) + (has_process ? 1 : 0);
     if (places != 1) {
         complain(reader, file, e,
-                 places > 1 ? "has more than one of url, kernel and process"
+                 places > 1 ? "has more than one of url, kernel and process: say one; a process is "
+                              "started here, a url leads to what runs elsewhere"
                             : "needs a url, a kernel or a process with argv");
+    } else if (has_process && !expert_is_managed(e)) {
+        complain(reader, file, e, "has a process with an empty argv: say which program to start");
     } else if (e->url.len > 0 && !check_url(e->url)) {
         complain(reader, file, e,
                  "needs a url like https://host:port/v1, without user, query or fragment");

@@ -50,6 +50,7 @@ static const struct key process_rows[] = {
     {.name = "argv",
      .type = KEY_TEXT_LIST,
      .offset = offsetof(struct process_spec, argv),
+     .is_required = true,
      .sentence =
          "the program and its arguments, run without a shell; ${PORT} becomes a free port on "
          "127.0.0.1, ${SOCKET} the path of a socket file: it must listen there",

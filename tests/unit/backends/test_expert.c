@@ -132,9 +132,22 @@ static void an_expert_has_a_url_or_a_kernel(void **state)
     check_refused("", "expert \"e\" needs a url, a kernel or a process with argv");
     check_refused("url: 'http://h/v1', kernel: echo",
                   "expert \"e\" has more than one of url, kernel and process");
+    check_refused("url: 'http://h/v1', process: {argv: [serve, '${PORT}']}",
+                  "expert \"e\" has more than one of url, kernel and process");
+    check_refused("process: {argv: []}", "expert \"e\" has a process with an empty argv");
     check_refused("kernel: nothing", "\"kernel\" must be one of ");
     check_refused("kernel: {echo: {}, calc: {}}", "\"kernel\" must be one of ");
     check_refused("kernel: [echo]", "\"kernel\" must be one of ");
+}
+
+static void a_process_block_without_argv_is_not_ignored(void **state)
+{
+    (void)state;
+    check_refused("url: 'http://h/v1', process: {memory: 1GiB}",
+                  "process lacks the required key \"argv\"");
+    check_refused("process: {ttl_s: 600}", "process lacks the required key \"argv\"");
+    check_refused("url: 'http://h/v1', process: {argv: []}",
+                  "expert \"e\" has more than one of url, kernel and process");
 }
 
 static void kernels_are_local_and_urls_remote_unless_told(void **state)
@@ -339,6 +352,7 @@ int main(void)
         cmocka_unit_test(urls_must_be_whole_and_plain),
         cmocka_unit_test(slashes_at_the_end_of_a_url_go),
         cmocka_unit_test(an_expert_has_a_url_or_a_kernel),
+        cmocka_unit_test(a_process_block_without_argv_is_not_ignored),
         cmocka_unit_test(kernels_are_local_and_urls_remote_unless_told),
         cmocka_unit_test(near_experts_are_numeric_and_without_tls),
         cmocka_unit_test(capabilities_are_all_unless_declared),
