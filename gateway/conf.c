@@ -149,6 +149,12 @@ static const struct key server_rows[] = {
      .offset = offsetof(struct conf_server, sandbox_read),
      .sentence = "more folders that may be read, for files that a reload will name",
      .example = "[/srv/weights]"},
+    {.name = "sandbox_exec",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct conf_server, sandbox_exec),
+     .fallback = "false",
+     .sentence = "programs may be started even where no expert needs one yet: for managed experts "
+                 "and kernels in children that a reload will name"},
     {.name = "access_log",
      .type = KEY_TEXT,
      .offset = offsetof(struct conf_server, access_log),

@@ -48,6 +48,7 @@ struct conf_server {
     bool behind_proxy;
     int sandbox; /* enum sandbox_mode */
     struct key_texts sandbox_read;
+    bool sandbox_exec;
     struct str access_log; /* a path, "-" (standard output) or "off" */
     int64_t drain_ms;
     int64_t kernel_threads;

@@ -283,7 +283,6 @@ static struct str path_of(struct str log)
     return is_file ? log : STR("");
 }
 
-/* After the configuration, which says what is needed, and before the first thread. */
 /* Kernels in children are started again when they break down. */
 static bool starts_programs(const struct routes *routes)
 {
@@ -293,24 +292,6 @@ static bool starts_programs(const struct routes *routes)
         does = does || (experts[i].kernel != NULL && kernel_is_child(experts[i].kernel));
     }
     return does;
-}
-
-static enum status confine(const struct process *p)
-{
-    const struct conf *conf = &p->snapshot->conf;
-    struct sandbox_needs needs = {
-        .conf_path = p->conf_path,
-        .files = conf->files,
-        .folders = &conf->server.sandbox_read,
-        .state_file = conf->state.path,
-        .logs = {path_of(conf->server.access_log), conf->privacy.prompt_log.path},
-        .exec = p->managed != NULL || starts_programs(&conf->routes),
-    };
-    if (conf->state.path.len > 0) {
-        enum status st = db_make_folders(conf->state.path.ptr);
-        (void)st; /* whoever opens the file says what is wrong */
-    }
-    return sandbox_enter((enum sandbox_mode)conf->server.sandbox, &needs);
 }
 
 static bool has_managed(const struct snapshot *s)
@@ -324,15 +305,32 @@ static bool has_managed(const struct snapshot *s)
     return false;
 }
 
+/* After the configuration, which says what is needed, and before the first thread. */
+static enum status confine(const struct process *p)
+{
+    const struct conf *conf = &p->snapshot->conf;
+    struct sandbox_needs needs = {
+        .conf_path = p->conf_path,
+        .files = conf->files,
+        .folders = &conf->server.sandbox_read,
+        .state_file = conf->state.path,
+        .logs = {path_of(conf->server.access_log), conf->privacy.prompt_log.path},
+        .exec =
+            conf->server.sandbox_exec || has_managed(p->snapshot) || starts_programs(&conf->routes),
+    };
+    if (conf->state.path.len > 0) {
+        enum status st = db_make_folders(conf->state.path.ptr);
+        (void)st; /* whoever opens the file says what is wrong */
+    }
+    return sandbox_enter((enum sandbox_mode)conf->server.sandbox, &needs);
+}
+
 /* Before the sandbox: what a killed gateway left behind can be ended only from outside. The record that
  * names it stands beside the state file. */
 static enum status create_managed(struct process *p)
 {
     char record[PATH_BYTES] = "";
     struct str path = p->snapshot->conf.state.path;
-    if (!has_managed(p->snapshot)) {
-        return ST_OK;
-    }
     if (path.len > 0 && path.len < sizeof record - sizeof ".children") {
         (void)snprintf(record, sizeof record, "%.*s.children", STR_ARG(path));
         enum status st = db_make_folders(record);
@@ -346,17 +344,21 @@ static enum status create_managed(struct process *p)
 static enum status join_managed(struct process *p, struct snapshot *s)
 {
     struct key_array *experts = &s->conf.routes.experts;
-    if (p->managed == NULL && !has_managed(s)) {
+    if (p->snapshot->managed == NULL && !has_managed(s)) {
         return ST_OK;
+    }
+    enum status st = ST_OK;
+    if (p->managed == NULL && p->snapshot->conf.server.sandbox == SANDBOX_OFF) {
+        st = create_managed(p);
     }
     if (p->managed == NULL) {
         log_write(LOG_ERROR, "process",
                   "this gateway was started without managed experts, and has given up starting "
-                  "programs: the first one needs a restart");
-        return ST_INVALID;
+                  "programs: the first one needs a restart, or a start with server.sandbox_exec");
+        return st == ST_OK ? ST_INVALID : st;
     }
     s->managed = p->managed;
-    enum status st = managed_set_join(p->managed, experts->items, experts->count, &s->conf.local);
+    st = managed_set_join(p->managed, experts->items, experts->count, &s->conf.local);
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "cannot manage processes: %s", status_text(st));
     }
@@ -371,7 +373,9 @@ static enum status start(struct process *p)
         return st;
     }
     const struct conf_server *server = &p->snapshot->conf.server;
-    st = create_managed(p);
+    if (has_managed(p->snapshot) || server->sandbox_exec) {
+        st = create_managed(p);
+    }
     if (st == ST_OK) {
         st = confine(p);
     }

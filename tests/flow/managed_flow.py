@@ -36,7 +36,8 @@ def wait_until(what, seconds=PATIENCE_S):
 class House:
     """A gateway with managed experts. experts: name -> (arguments of the fake, keys of process)."""
 
-    def __init__(self, experts, local="", categories=None, state=False, workers=2, extra="", cold="wait"):
+    def __init__(self, experts, local="", categories=None, state=False, workers=2, extra="", cold="wait",
+                 server="access_log: '-'"):
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-managed-")
         self.starts_path = os.path.join(self.folder.name, "starts")
         self.flag = os.path.join(self.folder.name, "flag")
@@ -46,11 +47,13 @@ class House:
         self.categories = categories
         self.extra = extra
         self.cold = cold
+        self.server = server
         self.asked = 0
         self.gateway = Gateway(self.config(experts))
 
     def config(self, experts):
-        text = f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: {self.workers}}}\n"
+        text = (f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: {self.workers},"
+                f" {self.server}}}\n")
         if self.state:
             text += f"state: {{path: {self.folder.name}/e.db}}\n"
         text += f"local: {{{self.local}}}\nexperts:\n"
@@ -310,6 +313,20 @@ def test_a_reload_keeps_what_has_not_changed_and_ends_what_has_gone():
         h.gateway.wait_output(r"reloaded, generation 3")
         assert int(h.words("a")[1]) != pids["a"]
         wait_until(lambda: not is_alive(pids["a"]))
+
+
+def test_the_first_may_come_by_a_reload_where_programs_may_be_started():
+    for server, may in (("sandbox_exec: true", True), ("sandbox: 'off'", True), ("sandbox: auto", False)):
+        with House({"a": ([], "")}, server=server) as h:
+            managed = h.config({"a": ([], "")})
+            h.gateway.stop()
+            h.gateway = Gateway(h.config({}).replace("experts:\n", "experts: {a: {kernel: echo}}\n")
+                                .replace("experts: []", "experts: [{expert: a, score: 1}]"))
+            h.gateway.write_config(managed)
+            h.gateway.signal(signal.SIGHUP)
+            h.gateway.wait_output(r"reloaded, generation 2" if may else r"server\.sandbox_exec")
+            assert h.ask("a").status == 200
+            assert len(h.starts()) == (1 if may else 0), (server, h.starts())
 
 
 def test_operators_load_and_unload():
