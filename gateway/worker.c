@@ -148,9 +148,10 @@ static void turn(struct worker *w, int64_t max_wait_ms)
     }
     /* When the last connection has just ended, nothing would wake a finished worker. */
     bool is_idle = !has_work(w) && !is_finished(w);
+    metrics_set_gauges(w->counters, (int64_t)w->exchanges,
+                       w->snapshot->generation); /* it may sleep */
     (void)loop_turn(w->loop, is_idle ? shorter(wait, max_wait_ms) : 0);
     run_exchanges(w);
-    metrics_set_gauges(w->counters, (int64_t)w->exchanges, w->snapshot->generation);
 }
 
 static void *run(void *arg)
