@@ -171,6 +171,9 @@ static const char *outcome_text(const struct exchange *x, enum call_outcome outc
     if (x->call == NULL) {
         return "not_asked";
     }
+    if (x->place.is_outrun) {
+        return "hedged";
+    }
     if (outcome == CALL_OK && x->has_relay && x->relay.saw_error) {
         return "error_event";
     }

@@ -11,7 +11,7 @@
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_LOOKUP   was it answered before? Only where answers are kept     step_lookup.c, lookup.c, cache.c
  *    |- EX_DISPATCH <-.  next attempt of the plan -> a call                 step_dispatch.c, backends/call.h
- *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, failover.c
+ *    |- EX_RELAY    --'  call -> client; a failure goes back to dispatch    step_relay.c, failover.c, hedge.c
  *    |- EX_ANSWER   the rows are on disk -> the answer, or its end          step_answer.c, attempt.c
  *    |- EX_FEEDBACK what people say of a decision -> the state file         step_feedback.c, feedback.c
  *    |- EX_PREVIEW  a changed configuration on what came lately             step_preview.c, preview.c
@@ -32,6 +32,7 @@
 #include "base/mem.h"
 #include "gateway/attempt.h"
 #include "gateway/editing.h"
+#include "gateway/hedge.h"
 #include "gateway/lookup.h"
 #include "gateway/receipt.h"
 #include "gateway/redaction.h"
@@ -138,6 +139,7 @@ void exchange_drop_call(struct exchange *x)
 
 static void destroy(struct exchange *x)
 {
+    hedge_forget(x);
     exchange_drop_call(x);
     expert_queue_drop(x);
     attempt_forget(x);
@@ -162,6 +164,7 @@ static void destroy(struct exchange *x)
 static void leave(struct exchange *x)
 {
     bool is_late = x->problem == PROBLEM_BODY_TIMEOUT; /* the server has said so on the wire */
+    hedge_forget(x);
     attempt_settle(x, CALL_CANCELLED);
     expert_queue_drop(x);
     exchange_drop_call(x);
@@ -265,6 +268,7 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     (void)snprintf(text + 16, 16, "%zu", x->attempts);
     exchange_add_header(reply, "x-expertd-attempts", text + 16);
     exchange_add_header(reply, "x-expertd-attempt-log", failover_text(x));
+    exchange_add_header(reply, "x-expertd-hedged", hedge_text(x));
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
     exchange_add_header(reply, "x-expertd-cache", lookup_text(x));
     exchange_add_header(reply, "x-expertd-demos", editing_demos(&x->edited, x->arena));

@@ -28,6 +28,7 @@ struct budget_who;
 struct editing;
 struct exchange;
 struct feedback_job;
+struct hedge;
 struct preview_job;
 struct lookup;
 struct worker;
@@ -102,6 +103,7 @@ struct exchange {
     const struct expert *expert; /* of the current or last attempt */
     struct lookup *lookup;       /* in the cache of answers; NULL: nothing is looked up */
     struct call *call;
+    struct hedge *hedge; /* a second call, or the timer of one; NULL: hedging is off */
     size_t attempts;
     struct failover failover;
     int error_status;          /* of an answer that is an error, whatever its head says; 0: none */
@@ -191,6 +193,9 @@ enum step_result step_log(struct exchange *x);
 
 /* Writes bytes of an event stream to the client, its head first; a relay_write_fn. */
 enum status step_answer_write(void *exchange, struct str bytes);
+
+/* Asks x->expert, beside a call that is at work. False: it could not be asked, nothing is open. */
+bool step_dispatch_beside(struct exchange *x);
 
 /* Lets go of feedback that waits for the disk: it is stored, nobody is told. */
 void step_feedback_forget(struct exchange *x);

@@ -157,7 +157,7 @@ enum health_entry expert_queue_enter(struct exchange *x)
         return place->verdict;
     }
     enum health_entry entry = health_enter(health_of(x), now_us(x), NULL, &place->pass);
-    if (entry == HEALTH_FULL && x->expert->limits.queue > 0) {
+    if (entry == HEALTH_FULL && x->expert->limits.queue > 0 && !place->is_hasty) {
         entry = wait_in_line(x);
     }
     if (entry == HEALTH_SHUT && place->is_forced) {
@@ -198,7 +198,11 @@ void expert_queue_leave(struct exchange *x, enum call_outcome outcome)
         .http_status = call == NULL ? 0 : call->http_status,
         .retry_after_s = call == NULL ? -1 : call->retry_after_s,
         .first_token_us = has_begun ? call->first_byte_us - call->started_us : 0,
+        .is_outrun = x->place.is_outrun,
     };
+    if (x->place.is_outrun && call != NULL) {
+        result.first_token_us = now_us(x) - call->started_us;
+    }
     x->place.is_in = false;
     x->place.is_told = false;
     health_leave(&x->place.pass, now_us(x), &result);

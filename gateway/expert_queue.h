@@ -22,6 +22,8 @@ struct expert_place { /* private; zero: none */
     struct health_pass pass;
     bool is_in;
     bool is_forced;               /* take the next place, whatever the breaker says */
+    bool is_hasty;                /* does not wait: a place at once or none */
+    bool is_outrun;               /* the attempt is over because another one was faster */
     struct expert_waiter *waiter; /* NULL: not waiting */
     bool is_told;                 /* the wait is over; verdict says how */
     enum health_entry verdict;

@@ -100,42 +100,71 @@ static int64_t took_us(const struct exchange *x, int64_t until_us)
     return asked_us == 0 || until_us < asked_us ? 0 : until_us - asked_us;
 }
 
-void failover_note(struct exchange *x, const struct plan_outcome *outcome, const char *word)
+static void add_note(struct exchange *x, const struct failover_note *like)
 {
     struct failover *f = &x->failover;
-    struct failover_note *note = f->is_noted ? NULL : arena_alloc(x->arena, sizeof *note);
+    struct failover_note *note = arena_alloc(x->arena, sizeof *note);
     if (note == NULL) {
         return; /* without memory the log says less, the answer is the same */
     }
-    bool is_status = word == NULL && outcome->outcome == CALL_OK;
-    *note = (struct failover_note){
-        .expert = x->expert,
-        .word = is_status || word != NULL ? word : call_outcome_text(outcome->outcome),
-        .status = outcome->http_status,
-        .took_us = took_us(x, clock_now_us(loop_clock(x->worker->loop))),
-    };
+    *note = *like;
     if (f->last == NULL) {
         f->first = note;
     } else {
         f->last->next = note;
     }
     f->last = note;
-    f->is_noted = true;
+}
+
+void failover_note(struct exchange *x, const struct plan_outcome *outcome, const char *word)
+{
+    bool is_status = word == NULL && outcome->outcome == CALL_OK;
+    const struct failover_note note = {
+        .expert = x->expert,
+        .word = is_status || word != NULL ? word : call_outcome_text(outcome->outcome),
+        .status = outcome->http_status,
+        .took_us = took_us(x, clock_now_us(loop_clock(x->worker->loop))),
+    };
+    if (!x->failover.is_noted) {
+        add_note(x, &note);
+        x->failover.is_noted = true;
+    }
+}
+
+void failover_note_other(struct exchange *x, const struct expert *expert, int64_t asked_us,
+                         const char *word)
+{
+    int64_t now_us = clock_now_us(loop_clock(x->worker->loop));
+    int64_t from_us = asked_us != 0 ? asked_us : x->dispatched_us;
+    const struct failover_note note = {.expert = expert, .word = word, .took_us = now_us - from_us};
+    add_note(x, &note);
+}
+
+struct plan_facts failover_facts(struct exchange *x)
+{
+    int64_t now_ms = loop_now_ms(x->worker->loop);
+    return (struct plan_facts){
+        .now_ms = now_ms,
+        .deadline_ms = x->failover.first_ms,
+        .seed = str_hash(str_from(x->id)),
+        .may_repeat = retry_budget_has(x->worker->retries, now_ms),
+        .may_try = expert_queue_may_try,
+        .ctx = x,
+    };
+}
+
+void failover_lose(struct exchange *x, const struct plan_outcome *outcome)
+{
+    const struct plan_facts facts = failover_facts(x);
+    failover_note(x, outcome, NULL);
+    plan_lose(&x->decision.plan, outcome, &facts);
 }
 
 bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const char *word)
 {
     struct failover *f = &x->failover;
     struct worker *w = x->worker;
-    int64_t now_ms = loop_now_ms(w->loop);
-    const struct plan_facts facts = {
-        .now_ms = now_ms,
-        .deadline_ms = f->first_ms,
-        .seed = str_hash(str_from(x->id)),
-        .may_repeat = retry_budget_has(w->retries, now_ms),
-        .may_try = expert_queue_may_try,
-        .ctx = x,
-    };
+    const struct plan_facts facts = failover_facts(x);
     failover_note(x, outcome, word);
     struct plan_step step = plan_next(&x->decision.plan, outcome, &facts);
     log_write(LOG_INFO, "failover", "%s expert %.*s: %s, status %d; next: %.*s", x->id,

@@ -42,6 +42,16 @@ bool failover_begin(struct exchange *x);
  * this outcome is the answer. `word` names what is no outcome of a call ("budget"), else NULL. */
 bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const char *word);
 
+/* The current attempt brought no answer while another one is at work: notes it, for the plan too. */
+void failover_lose(struct exchange *x, const struct plan_outcome *outcome);
+
+/* Notes an attempt at `expert`, begun at asked_us (0: with the first), that is not the current one. */
+void failover_note_other(struct exchange *x, const struct expert *expert, int64_t asked_us,
+                         const char *word);
+
+/* What holds now, for plans. */
+struct plan_facts failover_facts(struct exchange *x);
+
 /* Whether the next attempt has to wait: a timer is armed then. Else x->expert is whom to ask. */
 bool failover_must_wait(struct exchange *x);
 

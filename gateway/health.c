@@ -258,9 +258,10 @@ static void learn(struct health *h, const struct health_pass *pass, int64_t now_
 {
     bool is_late = r->outcome == CALL_FIRST_TOKEN_TIMEOUT || r->outcome == CALL_CONNECT_TIMEOUT;
     bool is_answer = r->outcome == CALL_OK && r->http_status >= 200 && r->http_status < 300;
+    bool is_timed = (is_answer || r->is_outrun) && r->first_token_us > 0;
     if (is_late || r->http_status == 429 || r->http_status == 503) {
         concurrency_drop(&h->concurrency, &h->concurrency_rule);
-    } else if (is_answer && r->first_token_us > 0) {
+    } else if (is_timed) {
         concurrency_observe(&h->concurrency, &h->concurrency_rule, h->in_flight, r->first_token_us);
         quantile_add(&h->first_token, r->first_token_us);
         if (h->first_token.total < FRESH_EVERY || h->first_token.fresh % FRESH_EVERY == 0) {
@@ -342,6 +343,14 @@ void health_look(struct health *h, int64_t now_us, struct policy_health *ret)
     ret->opens_ms = h->is_sick ? -1 : breaker_wait_ms(&h->breaker, now_us / 1000);
     ret->wait_us = queue_us(h) + h->p50_us;
     (void)pthread_mutex_unlock(&h->lock);
+}
+
+int64_t health_p95_us(struct health *h)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    int64_t us = h->first_token.total < FRESH_EVERY ? 0 : h->p95_us;
+    (void)pthread_mutex_unlock(&h->lock);
+    return us;
 }
 
 int64_t health_retry_s(struct health *h, int64_t now_us)

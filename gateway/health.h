@@ -74,7 +74,11 @@ struct health_result {
     int http_status;        /* 0: no reply head */
     int64_t retry_after_s;  /* -1: none */
     int64_t first_token_us; /* 0: none came */
+    bool is_outrun;         /* another attempt was faster: this one took first_token_us at least */
 };
+
+/* Within what 95 % of its answers began; 0: too few came to tell. Any thread. */
+int64_t health_p95_us(struct health *h);
 
 /* The attempt is over. Whoever waits gets the place. Any thread. */
 void health_leave(const struct health_pass *pass, int64_t now_us,

@@ -47,6 +47,7 @@ enum charge { /* what is counted of attempts */
 enum {
     CHARGES = CHARGE_UNPRICED + 1,
     ROW_RESULTS = METRICS_ROW_LATE + 1,
+    HEDGE_RESULTS = METRICS_HEDGE_NONE + 1,
     CACHE_RESULTS = METRICS_CACHE_SHARED + 1,
 };
 
@@ -63,6 +64,7 @@ struct metrics_shard {
     struct histogram histograms[HISTOGRAMS];
     atomic_uint_fast64_t ledger_rows[ROW_RESULTS];
     atomic_uint_fast64_t languages[METRICS_SLOTS];
+    atomic_uint_fast64_t hedges[HEDGE_RESULTS];
     atomic_uint_fast64_t cache[CACHE_RESULTS];
     atomic_uint_fast64_t faults[FAULTS];
     atomic_int_fast64_t exchanges;
@@ -205,6 +207,11 @@ void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill)
 void metrics_count_row(struct metrics_shard *s, enum metrics_row row)
 {
     add(&s->ledger_rows[row], 1);
+}
+
+void metrics_count_hedge(struct metrics_shard *s, enum metrics_hedge what)
+{
+    add(&s->hedges[what], 1);
 }
 
 void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found)
@@ -394,6 +401,29 @@ static enum status write_rows(const struct metrics *m, struct buf *out)
     return st;
 }
 
+static enum status write_hedges(const struct metrics *m, struct buf *out)
+{
+    static const char *const results[HEDGE_RESULTS] = {
+        [METRICS_HEDGE_WON] = "won",
+        [METRICS_HEDGE_LOST] = "lost",
+        [METRICS_HEDGE_CANCELLED] = "cancelled",
+        [METRICS_HEDGE_NONE] = "none",
+    };
+
+    enum status st = buf_append(
+        out, STR("# HELP expertd_hedges_total Calls whose first token was late: a second call "
+                 "answered (won), or did not (lost, cancelled), or there was none.\n"
+                 "# TYPE expertd_hedges_total counter\n"));
+    for (size_t r = 0; st == ST_OK && r < HEDGE_RESULTS; r++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].hedges[r]);
+        }
+        st = buf_printf(out, "expertd_hedges_total{result=\"%s\"} %" PRIu64 "\n", results[r], sum);
+    }
+    return st;
+}
+
 static enum status write_cache(const struct metrics *m, struct buf *out)
 {
     enum status st = buf_append(
@@ -538,6 +568,9 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
     }
     if (st == ST_OK) {
         st = write_rows(m, out);
+    }
+    if (st == ST_OK) {
+        st = write_hedges(m, out);
     }
     if (st == ST_OK) {
         st = write_cache(m, out);

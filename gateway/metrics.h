@@ -34,6 +34,13 @@ enum metrics_row {      /* what became of a row of the ledger */
     METRICS_ROW_LATE,   /* the answer did not wait any longer */
 };
 
+enum metrics_hedge {         /* what became of a call that was late */
+    METRICS_HEDGE_WON,       /* the second call answered */
+    METRICS_HEDGE_LOST,      /* the first one did after all */
+    METRICS_HEDGE_CANCELLED, /* the client left before either did */
+    METRICS_HEDGE_NONE,      /* there was no budget for a second one, nobody to ask, or no place */
+};
+
 enum metrics_cache { /* what looking for a kept answer found */
     METRICS_CACHE_MISS,
     METRICS_CACHE_HIT,
@@ -88,6 +95,7 @@ void metrics_count(struct metrics_shard *s, const struct metrics_event *event);
 void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill);
 
 void metrics_count_row(struct metrics_shard *s, enum metrics_row row);
+void metrics_count_hedge(struct metrics_shard *s, enum metrics_hedge what);
 void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found);
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us);
 

@@ -59,6 +59,7 @@ struct process {
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
     struct retry_budget retries;
+    struct retry_budget hedges;
     struct quotas *quotas;
     struct managed_set *managed; /* NULL: no expert was ever a process */
     struct cache *cache;
@@ -132,6 +133,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .sessions = p->sessions,
         .cache = p->cache,
         .retries = &p->retries,
+        .hedges = &p->hedges,
         .quotas = p->quotas,
         .healths = p->healths,
     };
@@ -388,6 +390,7 @@ static enum status start(struct process *p)
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
     retry_budget_init(&p->retries, clock_now_ms(clock_system()));
+    retry_budget_init(&p->hedges, clock_now_ms(clock_system()));
     p->quotas = quotas_create();
     p->healths = healths_create();
     p->budgets = budgets_create();

@@ -1,6 +1,7 @@
 /* EX_ACCOUNT: counters, exactly once per exchange, refused ones too. What it cost was settled attempt by
  * attempt (attempt.c). */
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/lookup.h"
 #include "gateway/receipt.h"
 #include "gateway/sessions.h"
@@ -45,6 +46,7 @@ enum step_result step_account(struct exchange *x)
     receipt_send(x); /* of a client that left; others have theirs */
     remember(x);
     settle(x);
+    hedge_count(x);
     struct metrics_event event = {
         .outcome = x->outcome,
         .fault = exchange_fault(x),

@@ -5,6 +5,7 @@
 #include "gateway/attempt.h"
 #include "gateway/cache_answer.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/lookup.h"
 #include "gateway/worker.h"
 
@@ -61,6 +62,9 @@ static enum step_result pass_document(struct exchange *x)
 enum status step_answer_write(void *exchange, struct str bytes)
 {
     struct exchange *x = exchange;
+    if (x->hedge != NULL) {
+        hedge_win(x);
+    }
     lookup_capture(x, bytes);
     if (x->is_gone) { /* others wait for this answer */
         return ST_OK;

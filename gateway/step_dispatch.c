@@ -6,6 +6,7 @@
 #include "gateway/attempt.h"
 #include "gateway/editing.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/redaction.h"
 #include "gateway/worker.h"
 
@@ -134,6 +135,53 @@ static enum step_result refuse_place(struct exchange *x, enum health_entry entry
     return go_on(x, &outcome, rows[entry].word, rows[entry].problem, STR(""));
 }
 
+/* The prompt as x->expert gets it, the money for it, and the call. ST_INVALID: what is private in it
+ * could not be told; ST_TOO_BIG: *ret_budget cannot pay, or where it is NULL, a queue is full;
+ * ST_NO_MEMORY. */
+static enum status ask(struct exchange *x, const struct budget **ret_budget)
+{
+    x->attempts++;
+    x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
+    struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
+    enum status st = body.ptr == NULL ? ST_NO_MEMORY : redaction_apply(x, &body);
+    if (st == ST_TOO_BIG || st == ST_INVALID) {
+        return ST_INVALID;
+    }
+    if (st == ST_OK) {
+        struct editing of = exchange_editing(x);
+        st = editing_apply(&of, x->expert, &body, &x->edited);
+    }
+    if (st == ST_OK) {
+        st = attempt_open(x, ret_budget);
+    }
+    if (*ret_budget != NULL) {
+        x->attempts--;
+        return st;
+    }
+    if (st == ST_OK) {
+        st = start_call(x, body);
+    }
+    if (st == ST_OK) {
+        redaction_log(x, body);
+    }
+    return st;
+}
+
+bool step_dispatch_beside(struct exchange *x)
+{
+    const struct budget *budget = NULL;
+    x->place.is_hasty = true;
+    if (is_barred(x) || expert_queue_enter(x) != HEALTH_IN) {
+        return false;
+    }
+    if (ask(x, &budget) == ST_OK) {
+        return true;
+    }
+    attempt_settle(x, CALL_NO_MEMORY);
+    expert_queue_drop(x);
+    return false;
+}
+
 enum step_result step_dispatch(struct exchange *x)
 {
     if (!expert_queue_is_pending(x) && failover_must_wait(x)) {
@@ -148,34 +196,18 @@ enum step_result step_dispatch(struct exchange *x)
         return entry == HEALTH_QUEUED ? STEP_WAIT : refuse_place(x, entry);
     }
     const struct budget *budget = NULL;
-    x->attempts++;
-    x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
-    struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
-    enum status st = body.ptr == NULL ? ST_NO_MEMORY : redaction_apply(x, &body);
-    if (st == ST_TOO_BIG || st == ST_INVALID) {
+    enum status st = ask(x, &budget);
+    if (st == ST_INVALID) {
         return exchange_refuse(x, PROBLEM_PRIVACY, STR(""), STR("messages"));
     }
-    if (st == ST_OK) {
-        struct editing of = exchange_editing(x);
-        st = editing_apply(&of, x->expert, &body, &x->edited);
-    }
-    if (st == ST_OK) {
-        st = attempt_open(x, &budget);
-    }
-    if (st == ST_TOO_BIG) {
-        x->attempts--;
+    if (budget != NULL) {
         return refuse_budget(x, budget);
-    }
-    if (st == ST_OK) {
-        st = start_call(x, body);
-    }
-    if (st == ST_OK) {
-        redaction_log(x, body);
     }
     if (x->dispatched_us == 0) {
         x->dispatched_us = clock_now_us(loop_clock(x->worker->loop));
     }
     if (st == ST_OK) {
+        hedge_arm(x);
         exchange_go(x, EX_RELAY);
         return STEP_MORE;
     }

@@ -4,6 +4,7 @@
 
 #include "base/json_write.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/worker.h"
 
 static enum status write_decision(struct buf *line, const struct exchange *x)
@@ -38,6 +39,10 @@ static enum status write_decision(struct buf *line, const struct exchange *x)
     if (st == ST_OK) {
         st = x->is_cost_unknown ? buf_append(line, STR("null"))
                                 : buf_printf(line, "%" PRId64, x->cost_nano_usd);
+    }
+    const char *hedged = hedge_text(x);
+    if (st == ST_OK && hedged != NULL) {
+        st = buf_printf(line, ",\"hedged\":\"%s\"", hedged);
     }
     return st == ST_OK ? failover_write(x, line) : st;
 }

@@ -1,12 +1,14 @@
 /* EX_RELAY: what the call brings. Documents are wanted whole; event streams go to the client event by
  * event, up to the terminal one. How the attempt ended is judged here; the answer, or its end, goes out
  * in EX_ANSWER. A failure before the first byte of the answer went out goes back to EX_DISPATCH with the
- * next expert of the plan; after that the client is told in the stream. */
+ * next expert of the plan; after that the client is told in the stream. While two calls are at work
+ * (hedge.h) each is read in turn; the first that has something for the client is the answer. */
 #include "backends/reply_error.h"
 #include "base/json_scan.h"
 #include "base/log.h"
 #include "gateway/attempt.h"
 #include "gateway/exchange.h"
+#include "gateway/hedge.h"
 #include "gateway/worker.h"
 
 /* ---------------------------------------------------------------- failures */
@@ -52,10 +54,13 @@ static void drop_relay(struct exchange *x)
     }
 }
 
-/* Goes on with the next attempt of the plan. False: there is none, this outcome is the answer. */
+/* Goes on with the call beside this one, or with the next attempt of the plan. False: there is none, this outcome is the answer. */
 static bool try_next(struct exchange *x, const struct plan_outcome *what)
 {
-    if (!failover_next(x, what, NULL)) {
+    bool is_hedged = hedge_is_open(x) && plan_cause_of(what) != PLAN_FINAL;
+    if (is_hedged) {
+        failover_lose(x, what);
+    } else if (!failover_next(x, what, NULL)) {
         return false;
     }
     attempt_settle(x, what->outcome);
@@ -64,7 +69,11 @@ static bool try_next(struct exchange *x, const struct plan_outcome *what)
     x->error_status = 0;
     x->error_document = STR("");
     drop_relay(x);
-    exchange_go(x, EX_DISPATCH);
+    if (is_hedged) {
+        hedge_take_over(x);
+    } else {
+        exchange_go(x, EX_DISPATCH);
+    }
     return true;
 }
 
@@ -221,7 +230,7 @@ static enum step_result relay_stream(struct exchange *x)
     return judge_stream(x, x->relay.saw_done ? CALL_OK : call->outcome);
 }
 
-enum step_result step_relay(struct exchange *x)
+static enum step_result read_call(struct exchange *x)
 {
     struct call *call = x->call;
     if (call->first_byte_us != 0 && x->first_byte_us == 0) {
@@ -235,4 +244,20 @@ enum step_result step_relay(struct exchange *x)
         return relay_stream(x);
     }
     return call->state == CALL_DONE ? answer_document(x) : STEP_WAIT;
+}
+
+enum step_result step_relay(struct exchange *x)
+{
+    enum step_result result = read_call(x);
+    if (x->hedge == NULL) {
+        return result;
+    }
+    if (result == STEP_WAIT && hedge_turn(x)) {
+        result = read_call(x);
+    }
+    if (x->step == EX_ANSWER || x->step == EX_REFUSE) {
+        hedge_win(x);
+    }
+    hedge_settle(x);
+    return result;
 }

@@ -311,6 +311,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->sessions = setup->sessions;
     w->cache = setup->cache;
     w->retries = setup->retries;
+    w->hedges = setup->hedges;
     w->quotas = setup->quotas;
     w->healths = setup->healths;
     w->recent = setup->recent;

@@ -42,6 +42,7 @@ struct worker {
     struct sessions *sessions;      /* the process's */
     struct cache *cache;            /* the process's */
     struct retry_budget *retries;   /* the process's */
+    struct retry_budget *hedges;    /* the process's; second calls, see hedge.h */
     const struct quotas *quotas;    /* the process's */
     struct healths *healths;        /* the process's */
     struct access_log *access_log;  /* the process's */
@@ -77,6 +78,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct sessions *sessions;
     struct cache *cache;
     struct retry_budget *retries;
+    struct retry_budget *hedges;
     const struct quotas *quotas;
     struct healths *healths;
     struct access_log *access_log;

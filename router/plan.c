@@ -198,6 +198,29 @@ struct plan_step plan_next(struct plan *plan, const struct plan_outcome *outcome
 struct plan_step plan_beside(struct plan *plan, const struct plan_facts *facts)
 {
     const char *why = "nobody_else";
-    int i = plan->attempts >= plan->attempts_max ? NO_ENTRY : find_new(plan, facts, &why);
+    if (plan->attempts >= plan->attempts_max) {
+        return stop("attempts");
+    }
+    int i = find_new(plan, facts, &why);
+    const struct expert *same = plan->experts[plan->current];
+    bool is_elsewhere = same->kernel == NULL && same->managed == NULL;
+    if (i == NO_ENTRY && is_elsewhere &&
+        (facts->may_try == NULL || facts->may_try(facts->ctx, same, &why))) {
+        i = (int)plan->current;
+    }
     return i == NO_ENTRY ? stop(why) : take(plan, (size_t)i, facts);
+}
+
+void plan_take_back(struct plan *plan)
+{
+    struct plan_entry *entry = &plan->entries[plan->current];
+    entry->tries--;
+    plan->attempts--;
+    plan->repeats -= entry->tries > 0;
+}
+
+void plan_lose(struct plan *plan, const struct plan_outcome *outcome,
+               const struct plan_facts *facts)
+{
+    mark(plan, plan_cause_of(outcome), outcome, facts);
 }

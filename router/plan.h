@@ -90,8 +90,16 @@ struct plan_step plan_first(struct plan *plan, const struct plan_facts *facts);
 struct plan_step plan_next(struct plan *plan, const struct plan_outcome *outcome,
                            const struct plan_facts *facts);
 
-/* An expert that was not asked yet, beside one that is at work: hedging. PLAN_TRY or PLAN_STOP. */
+/* Whom to ask beside the expert that is at work: one that was not asked yet, else the same again if it
+ * is elsewhere. PLAN_TRY, with plan->current, or PLAN_STOP. */
 struct plan_step plan_beside(struct plan *plan, const struct plan_facts *facts);
+
+/* The attempt that was handed out last was not made. */
+void plan_take_back(struct plan *plan);
+
+/* An attempt at plan->current brought no answer, while another one is at work. */
+void plan_lose(struct plan *plan, const struct plan_outcome *outcome,
+               const struct plan_facts *facts);
 
 /* Why an attempt brought no answer; PLAN_FINAL where nobody else is to be asked. */
 enum plan_cause plan_cause_of(const struct plan_outcome *outcome);

@@ -1,6 +1,8 @@
 /* See plan_settings.h. */
 #include "router/plan_settings.h"
 
+#include <inttypes.h>
+
 /* The bit of a word; 0: there is none. */
 static unsigned bit_of(struct str word)
 {
@@ -38,5 +40,22 @@ enum status plan_settings_decode_causes(struct key_reader *reader, const struct 
                       yaml_shown(items[i]->text).text);
         }
     }
+    return ST_OK;
+}
+
+enum status plan_settings_decode_after(struct key_reader *reader, const struct yaml_node *node,
+                                       void *field)
+{
+    static const int64_t MAX_MS = 600000;
+    int64_t *after_ms = field;
+    int64_t ms = 0;
+    bool is_p95 = node->kind == YAML_SCALAR && str_eq(node->text, STR("p95"));
+    if (!is_p95 && (node->kind != YAML_SCALAR || str_to_int(node->text, &ms) != ST_OK || ms < 1 ||
+                    ms > MAX_MS)) {
+        diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
+                  "\"after_ms\" must be p95, or a number from 1 to %" PRId64 " ms", MAX_MS);
+        ms = 0;
+    }
+    *after_ms = ms;
     return ST_OK;
 }

@@ -38,6 +38,15 @@ struct plan_settings {
     int64_t deadline_ms; /* of the whole exchange */
 };
 
+struct plan_hedge {   /* a second call beside one that is late */
+    int64_t after_ms; /* 0: the expert's 95th percentile to the first token */
+    double max;       /* of these per request; 0: none */
+};
+
 /* The words of a list -> bits of retry_on; for KEY_CUSTOM. Mistakes go to reader->diags; ST_OK. */
 enum status plan_settings_decode_causes(struct key_reader *reader, const struct yaml_node *node,
                                         void *field);
+
+/* "p95", or a number of ms; for KEY_CUSTOM. Mistakes go to reader->diags; ST_OK. */
+enum status plan_settings_decode_after(struct key_reader *reader, const struct yaml_node *node,
+                                       void *field);

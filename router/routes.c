@@ -335,6 +335,29 @@ static const struct key degrade_rows[] = {
 
 static const struct keys degrade_keys = {"degrade", sizeof(struct degrade_settings), degrade_rows,
                                          3, "Cheaper experts before the money is gone."};
+
+static const struct key hedge_rows[] = {
+    {.name = "after_ms",
+     .type = KEY_CUSTOM,
+     .offset = offsetof(struct plan_hedge, after_ms),
+     .decode = plan_settings_decode_after,
+     .custom_type = "string",
+     .fallback = "p95",
+     .sentence = "how long the first token is waited for: a number of ms, or p95, the time within "
+                 "which 95 % of the expert's answers began (not before it gave 16)"},
+    {.name = "max",
+     .type = KEY_REAL,
+     .offset = offsetof(struct plan_hedge, max),
+     .min = 0,
+     .max = 1,
+     .fallback = "0",
+     .sentence = "second calls per request at most, beside 3 every 10 s; 0: there are none",
+     .example = "0.05"},
+};
+
+static const struct keys hedge_keys = {"hedge", sizeof(struct plan_hedge), hedge_rows, 2,
+                                       "A second call beside one that is late."};
+
 static const char *const all_open_choices[] = {"refuse", "try", NULL};
 
 static const struct key policy_rows[] = {
@@ -411,6 +434,12 @@ static const struct key policy_rows[] = {
      .unit = "ms",
      .fallback = "600000",
      .sentence = "longest time for one request, all attempts and waits together"},
+    {.name = "hedge",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct policy_settings, hedge),
+     .sentence = "asks the next expert of the plan too, or a remote one a second time, when the "
+                 "first token is late; who begins to answer first answers",
+     .block = &hedge_keys},
     {.name = "cost_weight",
      .type = KEY_REAL,
      .offset = offsetof(struct policy_settings, cost_weight),

@@ -113,6 +113,7 @@ enum policy_all_open { /* what a request gets when every expert's breaker is ope
 
 struct policy_settings {
     struct plan_settings plan;
+    struct plan_hedge hedge;
     double cost_weight;
     double min_score;
     struct degrade_settings degrade;

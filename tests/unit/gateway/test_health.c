@@ -45,7 +45,7 @@ static struct setting set_up(const struct expert *e)
 static enum health_entry attempt(struct health *h, int64_t now_us, enum call_outcome outcome,
                                  int http_status, int64_t retry_after_s)
 {
-    const struct health_result result = {outcome, http_status, retry_after_s, 1000};
+    const struct health_result result = {outcome, http_status, retry_after_s, 1000, false};
     struct health_pass pass;
     enum health_entry entry = health_enter(h, now_us, NULL, &pass);
     if (entry == HEALTH_IN) {
@@ -200,7 +200,7 @@ static void a_breaker_that_opens_sends_the_queue_away(void **state)
 {
     struct loop *loop = loop_create(clock_system());
     struct expert e = expert_of("main");
-    const struct health_result cut = {CALL_CUT, 200, -1, 0};
+    const struct health_result cut = {CALL_CUT, 200, -1, 0, false};
     (void)state;
     e.limits.concurrency.max = 1;
     e.limits.queue = 2;
@@ -243,7 +243,7 @@ static void enter_room(const struct visitor *v)
 static void *visit(void *arg)
 {
     struct visitor *v = arg;
-    const struct health_result fine = {CALL_OK, 200, -1, 1000};
+    const struct health_result fine = {CALL_OK, 200, -1, 1000, false};
     for (int i = 0; i < TRIES; i++) {
         struct guest guest = guest_of(v->loop, v->seed % 3, 1);
         struct health_pass pass;

@@ -402,8 +402,80 @@ static void hedges_take_the_next_new_expert(void **state)
 
     struct plan_step beside = plan_beside(&f.plan, &f.facts);
 
+    assert_int_equal(beside.verb, PLAN_TRY);
     assert_ptr_equal(beside.expert, &f.experts[1]);
+    assert_false(beside.is_repeat);
+    arena_destroy(f.arena);
+}
+
+static void hedges_of_the_only_expert_go_to_it_again(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1);
+    (void)plan_first(&f.plan, &f.facts);
+
+    struct plan_step beside = plan_beside(&f.plan, &f.facts);
+
+    assert_int_equal(beside.verb, PLAN_TRY);
+    assert_ptr_equal(beside.expert, &f.experts[0]);
+    assert_true(beside.is_repeat);
+    arena_destroy(f.arena);
+}
+
+static void hedges_take_no_process_twice(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1);
+    f.experts[0].managed = (struct managed *)&f;
+    (void)plan_first(&f.plan, &f.facts);
+
     assert_int_equal(plan_beside(&f.plan, &f.facts).verb, PLAN_STOP);
+    arena_destroy(f.arena);
+}
+
+static void hedges_count_as_attempts(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 1);
+    (void)plan_first(&f.plan, &f.facts);
+    while (plan_beside(&f.plan, &f.facts).verb == PLAN_TRY) {
+    }
+
+    assert_int_equal(f.plan.attempts, f.plan.attempts_max);
+    arena_destroy(f.arena);
+}
+
+static void a_hedge_that_was_not_made_is_as_if_it_was_never_handed_out(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f, 2);
+    (void)plan_first(&f.plan, &f.facts);
+    (void)plan_beside(&f.plan, &f.facts);
+
+    plan_take_back(&f.plan);
+
+    assert_int_equal(f.plan.attempts, 1);
+    assert_ptr_equal(plan_beside(&f.plan, &f.facts).expert, &f.experts[1]);
+    arena_destroy(f.arena);
+}
+
+static void who_lost_beside_another_is_not_asked_for_what_it_cannot(void **state)
+{
+    const struct plan_outcome too_long = {CALL_OK, 400, REPLY_ERROR_CONTEXT, false, -1};
+    struct fixture f;
+    (void)state;
+    start(&f, 2);
+    f.experts[0].context_tokens = 4096;
+    (void)plan_first(&f.plan, &f.facts);
+
+    plan_lose(&f.plan, &too_long, &f.facts);
+
+    assert_int_equal(f.plan.context_floor, 4096);
+    assert_true(f.plan.entries[0].is_out);
     arena_destroy(f.arena);
 }
 
@@ -462,6 +534,11 @@ int main(void)
         cmocka_unit_test(experts_that_may_not_be_tried_are_passed_over),
         cmocka_unit_test(where_nobody_may_be_tried_the_reason_is_told),
         cmocka_unit_test(hedges_take_the_next_new_expert),
+        cmocka_unit_test(hedges_of_the_only_expert_go_to_it_again),
+        cmocka_unit_test(hedges_take_no_process_twice),
+        cmocka_unit_test(hedges_count_as_attempts),
+        cmocka_unit_test(a_hedge_that_was_not_made_is_as_if_it_was_never_handed_out),
+        cmocka_unit_test(who_lost_beside_another_is_not_asked_for_what_it_cannot),
         cmocka_unit_test(first_begins_anew),
         cmocka_unit_test(an_empty_plan_has_no_first),
         cmocka_unit_test(no_memory_is_reported),
