@@ -94,7 +94,7 @@ def show(number, prompt, host, port):
     connection.close()
 
 
-def farewell(host, port):
+def farewell(host, port, config):
     print(f"""Serving on http://{host}:{port} until Ctrl-C. Try:
 
   curl -i http://{host}:{port}/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -105,7 +105,7 @@ def farewell(host, port):
   print(client.chat.completions.create(model="auto",
       messages=[{{"role": "user", "content": "What should I do about a bee sting that swells?"}}]).choices[0].message.content)
 
-Why a prompt goes where it goes: build/release/expertd route -c conf/quickstart.yaml "..."
+Why a prompt goes where it goes: build/release/expertd route -c {config} "..."
 Metrics: http://127.0.0.1:8081/metrics""", flush=True)
 
 
@@ -114,6 +114,7 @@ def main():
     options.add_argument("--once", choices=("yes", "no"), default="no")
     options.add_argument("--config", required=True)
     options.add_argument("--binary", required=True)
+    options.add_argument("--ask", action="append", default=[], help="a question more")
     options = options.parse_args()
     try:
         process, host, port = start(options.binary, options.config)
@@ -123,11 +124,11 @@ def main():
     status = 1
     try:
         print(flush=True)
-        for number, prompt in enumerate(PROMPTS, 1):
+        for number, prompt in enumerate(PROMPTS + options.ask, 1):
             show(number, prompt, host, port)
         status = 0
         if options.once == "no":
-            farewell(host, port)
+            farewell(host, port, options.config)
             for line in process.stderr:
                 sys.stderr.write(line)
             status = process.wait()
