@@ -3,11 +3,14 @@
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "gateway/cmd.h"
+#include "gateway/observed.h"
 #include "gateway/snapshot.h"
+#include "gateway/state.h"
 #include "router/optimize.h"
 #include "router/placement_write.h"
 
@@ -17,6 +20,8 @@ enum {
     TEXT_MAX = 64 * 1024 * 1024,
     EXIT_USAGE = 2,
     REQUESTS = 1000, /* that a price is said for */
+    PATH_BYTES = 4096,
+    MS_PER_S = 1000,
 };
 
 static const double default_tokens[2] = {500.0, 250.0};
@@ -37,6 +42,11 @@ static const char help[] =
     "                         table has none\n"
     "      --tokens IN,OUT    of a request, for prices of the configuration (500,250)\n"
     "      --weights FILE     lines CATEGORY<TAB>WEIGHT instead of the table's counts\n"
+    "      --from-ledger      the weights, and prices and latencies that the table lacks, as the\n"
+    "                         ledger of --config saw them: requests per category, cost and time of\n"
+    "                         the answers of each expert with 10 or more, for others the\n"
+    "                         configuration's price for the mean request\n"
+    "      --since DAY        of the ledger, from this day on, as 2026-11-22\n"
     "      --budget-params B  billions of parameters of all hosted experts\n"
     "      --budget-memory G  GB of all hosted experts\n"
     "      --max-experts N    hosted experts\n"
@@ -52,6 +62,8 @@ static const char help[] =
 enum option_code { /* of options without a letter */
     OPT_TOKENS = 256,
     OPT_WEIGHTS,
+    OPT_LEDGER,
+    OPT_SINCE,
     OPT_EXPERTS,
     OPT_LAMBDA,
     OPT_COST,
@@ -65,6 +77,8 @@ static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"tokens", required_argument, NULL, OPT_TOKENS},
     {"weights", required_argument, NULL, OPT_WEIGHTS},
+    {"from-ledger", no_argument, NULL, OPT_LEDGER},
+    {"since", required_argument, NULL, OPT_SINCE},
     {"max-experts", required_argument, NULL, OPT_EXPERTS},
     {"lambda", required_argument, NULL, OPT_LAMBDA},
     {"cost", required_argument, NULL, OPT_COST},
@@ -85,6 +99,9 @@ struct request {
     const char *svg;
     const char *write;
     double tokens[2];
+    bool has_tokens; /* the command line says them */
+    bool from_ledger;
+    int64_t since_ms;
     struct placement_budgets budgets;
     struct placement_cost cost; /* is_known: the command line chose it */
     size_t files;
@@ -96,7 +113,8 @@ struct job {
     struct snapshot *snapshot; /* NULL: no configuration */
     struct placement *placement;
     struct diags diags;
-    bool is_priced; /* from tokens that were assumed */
+    double tokens[2]; /* of a request and its answer */
+    bool is_priced;   /* from them */
 };
 
 static const struct routes *routes_of(const struct job *job)
@@ -111,7 +129,7 @@ static void fill_traits(struct job *job, struct placement_expert *e, const struc
 {
     double *price = &e->traits[SCORE_PRICE];
     if (isnan(*price) && known->price.is_set) {
-        const double *tokens = job->request->tokens;
+        const double *tokens = job->tokens;
         double nano =
             tokens[0] * (double)known->price.input + tokens[1] * (double)known->price.output;
         *price = nano / tokens_per_price / nano_per_usd * (double)REQUESTS;
@@ -143,11 +161,82 @@ static enum status create(struct job *job)
         return ST_INVALID;
     }
     job->placement = placement_create(table, is_used);
-    for (size_t e = 0; job->placement != NULL && routes != NULL && e < used; e++) {
+    return job->placement != NULL ? ST_OK : ST_NO_MEMORY;
+}
+
+/* What neither the table nor the ledger says. */
+static void read_configuration(struct job *job)
+{
+    const struct routes *routes = routes_of(job);
+    for (size_t e = 0; routes != NULL && e < job->placement->experts; e++) {
         struct placement_expert *expert = &job->placement->expert[e];
         fill_traits(job, expert, routes_expert(routes, expert->name));
     }
-    return job->placement != NULL ? ST_OK : ST_NO_MEMORY;
+}
+
+/* ---------------------------------------------------------------- ledger */
+
+static struct db *open_ledger(const struct job *job)
+{
+    char path[PATH_BYTES];
+    char why[DB_WHY_BYTES];
+    struct db *db = NULL;
+    struct str configured = job->snapshot->conf.state.path;
+    if (configured.len == 0 || configured.len >= sizeof path) {
+        (void)fputs("expertd optimize: the configuration has no state block: there is no ledger\n",
+                    stderr);
+        return NULL;
+    }
+    memcpy(path, configured.ptr, configured.len);
+    path[configured.len] = '\0';
+    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
+        (void)fprintf(stderr, "expertd optimize: cannot use the state file \"%s\": %s\n", path,
+                      why);
+        return NULL;
+    }
+    return db;
+}
+
+static enum status print_observed(const struct job *job, const struct observed *seen)
+{
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    enum status st = observed_write(seen, job->placement, &text);
+    if (st == ST_OK) {
+        (void)printf("%.*s", STR_ARG(buf_str(&text)));
+    }
+    buf_fini(&text);
+    return st;
+}
+
+static enum status read_ledger(struct job *job)
+{
+    static struct observed seen; /* too large for the stack */
+    struct db *db = open_ledger(job);
+    if (db == NULL) {
+        return ST_IO;
+    }
+    enum status st = observed_read(db, job->request->since_ms, job->placement, &seen);
+    if (st != ST_OK) {
+        (void)fprintf(stderr, "expertd optimize: %s: %s\n", status_text(st), db_why(db));
+    }
+    db_close(db);
+    if (st == ST_OK && job->request->weights == NULL) {
+        st = observed_share(&seen, job->placement);
+        if (st != ST_OK) {
+            (void)fputs("expertd optimize: the ledger has no requests in the table's categories\n",
+                        stderr);
+        }
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    observed_fill(&seen, job->placement);
+    if (!job->request->has_tokens && seen.all.answers > 0.0) {
+        job->tokens[0] = seen.all.prompt_tokens / seen.all.answers;
+        job->tokens[1] = seen.all.completion_tokens / seen.all.answers;
+    }
+    return print_observed(job, &seen);
 }
 
 /* ---------------------------------------------------------------- weights */
@@ -262,8 +351,10 @@ static enum status report(struct job *job, const struct placement_point *point,
     buf_reset(text);
     if (st == ST_OK && job->is_priced) {
         (void)printf("prices of the configuration, for requests of %.0f and answers of %.0f tokens "
-                     "(--tokens)\n\n",
-                     job->request->tokens[0], job->request->tokens[1]);
+                     "(%s)\n\n",
+                     job->tokens[0], job->tokens[1],
+                     job->request->from_ledger && !job->request->has_tokens ? "the ledger's mean"
+                                                                            : "--tokens");
     }
     st = st == ST_OK ? placement_write_text(p, point, frontier, text) : st;
     st = st == ST_OK ? print(NULL, text) : st;
@@ -325,9 +416,15 @@ static enum status run(struct job *job)
     }
     enum status st = ST_OK;
     if (job->request->config != NULL) {
-        st = snapshot_load(job->request->config, stderr, &job->snapshot);
+        st = snapshot_try_file(job->request->config, NULL, stderr, &job->snapshot);
     }
+    job->tokens[0] = job->request->tokens[0];
+    job->tokens[1] = job->request->tokens[1];
     st = st == ST_OK ? create(job) : st;
+    st = st == ST_OK && job->request->from_ledger ? read_ledger(job) : st;
+    if (st == ST_OK) {
+        read_configuration(job);
+    }
     st = st == ST_OK && job->request->weights != NULL ? read_weights(job) : st;
     return st == ST_OK ? solve(job) : st;
 }
@@ -336,10 +433,19 @@ static enum status run(struct job *job)
 
 static bool take_tokens(struct request *r)
 {
+    r->has_tokens = true;
     struct str in;
     struct str out;
     return str_split(str_from(optarg), ',', &in, &out) && str_to_real(in, &r->tokens[0]) == ST_OK &&
            str_to_real(out, &r->tokens[1]) == ST_OK && r->tokens[0] >= 0.0 && r->tokens[1] >= 0.0;
+}
+
+static bool take_since(struct request *r)
+{
+    int64_t since_s = 0;
+    bool is_day = tenants_read_day(str_from(optarg), &since_s) == ST_OK;
+    r->since_ms = since_s * MS_PER_S;
+    return is_day;
 }
 
 static bool take_cost(struct request *r)
@@ -378,6 +484,11 @@ static bool take_option(int code, struct request *r)
     case OPT_WEIGHTS:
         r->weights = optarg;
         return true;
+    case OPT_LEDGER:
+        r->from_ledger = true;
+        return true;
+    case OPT_SINCE:
+        return take_since(r);
     case OPT_EXPERTS:
         return take_number(&r->budgets.experts);
     case OPT_LAMBDA:
@@ -408,6 +519,11 @@ static bool read_options(int argc, char **argv, struct request *r)
             }
             return false;
         }
+    }
+    if (r->from_ledger && r->config == NULL) {
+        (void)fputs("expertd optimize: --from-ledger needs --config, which names the state file\n",
+                    stderr);
+        return r->wants_help;
     }
     return r->wants_help || (optind == argc && r->files > 0);
 }

@@ -1,11 +1,13 @@
 """expertd optimize: from evaluation results to a `categories:` block that the gateway takes."""
+import json
 import os
 import subprocess
 import tempfile
 
-from gateway import BINARY, ROOT
+from expert import Expert, completion, send_reply
+from gateway import BINARY, ROOT, Gateway
 from report import Skip
-from wire import Failure
+from wire import Failure, exchange
 
 SCORES = os.path.join(ROOT, "docs", "examples", "scores.tsv")
 
@@ -102,6 +104,66 @@ def test_weights_decide_what_is_worth_hosting():
         weights = _write(folder, "w.tsv", "".join(f"{c}\t{w}\n" for c, w in lines.items()))
         done = _run("optimize", "-t", SCORES, "--weights", weights, "--max-experts", "1")
         _expect(done.returncode == 0 and '{expert: "math-7b", score: 0.765}' in done.stdout, done)
+
+
+def _answer(conn, head, body):
+    reply = json.loads(completion("fine"))
+    reply["usage"] = {"prompt_tokens": 1000, "completion_tokens": 1000}
+    return send_reply(conn, json.dumps(reply).encode())
+
+
+def test_the_ledger_says_what_is_asked_and_what_it_costs():
+    _needs_solver()
+    with tempfile.TemporaryDirectory() as folder, Expert(_answer) as expert:
+        conf = f"""
+server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1}}
+state: {{path: {folder}/expertd.db}}
+experts:
+  small: {{url: {expert.url}, price: {{input: 1, output: 1}}}}
+  large: {{url: {expert.url}, price: {{input: 10, output: 10}}}}
+categories:
+  general: {{experts: [{{expert: small}}]}}
+  law: {{experts: [{{expert: large}}]}}
+rules: [{{when: {{text: law}}, category: law}}]
+"""
+        gateway = Gateway(conf)
+        for text in ["law"] * 10 + ["x"] * 30:
+            body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
+            exchange(gateway.port, "POST", "/v1/chat/completions", [],
+                     json.dumps(body).encode()).body()
+        gateway.stop()
+        config = _write(folder, "c.yaml", conf)
+        table = _write(folder, "t.tsv", "category\texpert\tright\tcount\n"
+                       "general\tsmall\t50\t100\ngeneral\tlarge\t60\t100\n"
+                       "law\tsmall\t10\t100\nlaw\tlarge\t90\t100\n")
+        done = _run("optimize", "-t", table, "-c", config, "--from-ledger")
+        _expect(done.returncode == 0, done)
+        lines = [line.split() for line in done.stdout.splitlines()]
+        _expect(["ledger:", "40", "requests", "in", "these", "categories,", "0",
+                 "elsewhere"] in lines, done)
+        # 2,000 tokens each: 0.002 USD at the small one, 0.02 USD at the large one
+        seen = {line[0]: line[1:5] for line in lines if len(line) == 6 and line[0] in
+                ("small", "large")}
+        _expect(seen == {"small": ["30", "1000", "1000", "2"],
+                         "large": ["10", "1000", "1000", "20"]}, done)
+        _expect('"law": # 25.0 % of the traffic' in done.stdout, done)
+        # a quarter at the large one: 0.75 x 2 + 0.25 x 20 USD for 1,000 requests
+        both = _run("optimize", "-t", table, "-c", config, "--from-ledger", "--max-price", "6.6")
+        cheap = _run("optimize", "-t", table, "-c", config, "--from-ledger", "--max-price", "6.4")
+        _expect('chosen: "large"' in both.stdout, both)
+        _expect('chosen: "large"' not in cheap.stdout and cheap.returncode == 0, cheap)
+
+
+def test_a_ledger_that_is_not_there_is_named():
+    with tempfile.TemporaryDirectory() as folder:
+        config = _write(folder, "c.yaml", CONFIG + OTHERS)
+        done = _run("optimize", "-t", SCORES, "--from-ledger")
+        _expect(done.returncode == 2 and "--config" in done.stderr, done)
+        done = _run("optimize", "-t", SCORES, "-c", config, "--since", "today")
+        _expect(done.returncode == 2 and '"today"' in done.stderr, done)
+        _needs_solver()
+        done = _run("optimize", "-t", SCORES, "-c", config, "--from-ledger")
+        _expect(done.returncode == 1 and "no state block" in done.stderr, done)
 
 
 def test_an_expert_with_one_answer_is_called_out():
