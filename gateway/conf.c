@@ -60,9 +60,31 @@ static const struct key limit_rows[] = {
      .max = 1000000,
      .fallback = "10000",
      .sentence = "open client connections, all workers together"},
+    {.name = "exchanges",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, overload.exchanges),
+     .min = 0,
+     .max = 10000000,
+     .fallback = "0",
+     .sentence =
+         "requests in work, all workers together, after which further ones get 503 at once; "
+         "low priority after 3/4 of them, high after 5/4; 0: any number",
+     .example = "2000"},
+    {.name = "lag_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, overload.lag_ms),
+     .min = 0,
+     .max = 600000,
+     .unit = "ms",
+     .fallback = "0",
+     .sentence =
+         "how long a worker may be busy with what came before, until it refuses requests in "
+         "the same way; 0: any time",
+     .example = "200"},
 };
 
-static const struct keys limit_keys = {"limits", sizeof(struct conf_limits), limit_rows, 6,
+static const struct keys limit_keys = {"limits", sizeof(struct conf_limits), limit_rows,
+                                       sizeof limit_rows / sizeof limit_rows[0],
                                        "What one client may take."};
 
 static const struct key cors_rows[] = {

@@ -9,6 +9,7 @@
 #include "base/keys.h"
 #include "gateway/api_key.h"
 #include "gateway/budgets.h"
+#include "gateway/overload.h"
 #include "gateway/privacy.h"
 #include "gateway/state.h"
 #include "gateway/tenants.h"
@@ -22,6 +23,7 @@ struct conf_limits {
     int64_t head_bytes;
     int64_t body_bytes;
     int64_t connections;
+    struct overload_limits overload;
 };
 
 struct conf_cors {

@@ -236,6 +236,15 @@ void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t gen
     atomic_store_explicit(&s->generation, generation, memory_order_relaxed);
 }
 
+int64_t metrics_in_flight_elsewhere(const struct metrics *m, size_t shard)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < m->shard_count; i++) {
+        sum += i == shard ? 0 : atomic_load_explicit(&m->shards[i].exchanges, memory_order_relaxed);
+    }
+    return sum;
+}
+
 void metrics_count_breach(struct metrics *m)
 {
     (void)atomic_fetch_add(&m->breaches, 1);

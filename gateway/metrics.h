@@ -101,6 +101,8 @@ void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int6
 
 /* Gauges, set by the worker that owns the shard. */
 void metrics_set_gauges(struct metrics_shard *s, int64_t exchanges, uint64_t generation);
+/* Requests in work at the other workers, as they said last. */
+int64_t metrics_in_flight_elsewhere(const struct metrics *m, size_t shard);
 void metrics_count_breach(struct metrics *m); /* a call that a guarantee forbids, refused */
 void metrics_count_reload(struct metrics *m, int failed);
 

@@ -76,6 +76,8 @@ enum problem_fault { /* whose it is to mend */
       "The expert's answer is larger than allowed.")                                                 \
     X(EXPERT_BAD_REPLY, 502, EXPERT, "api_error", "expert_bad_reply",                                \
       "The expert's answer breaks the rules of HTTP or JSON.")                                       \
+    X(OVERLOADED, 503, GATEWAY, "api_error", "gateway_overloaded",                                   \
+      "The gateway has too much to do.")                                                             \
     X(NO_MEMORY, 503, GATEWAY, "api_error", "out_of_memory", "The gateway is short of memory.")      \
     X(QUEUE_FULL, 503, EXPERT, "api_error", "overloaded",                                            \
       "Too many requests wait for this expert.")                                                     \

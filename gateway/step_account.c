@@ -7,6 +7,10 @@
 #include "gateway/sessions.h"
 #include "gateway/worker.h"
 
+enum {
+    SERVICE_SPAN = 16, /* requests that the average time of one spans, about */
+};
+
 /* Who answered is asked first next time. */
 static void remember(struct exchange *x)
 {
@@ -60,6 +64,9 @@ enum step_result step_account(struct exchange *x)
     };
     metrics_count(w->counters, &event);
     metrics_observe(w->counters, METRICS_DURATION, x->ended_us - x->started_us);
+    if (s->conf.server.limits.overload.exchanges > 0 && x->problem != PROBLEM_OVERLOADED) {
+        w->service_us += (x->ended_us - x->started_us - w->service_us) / SERVICE_SPAN;
+    }
     if (x->dispatched_us != 0) {
         metrics_observe(w->counters, METRICS_OVERHEAD, x->dispatched_us - x->received_us);
     }

@@ -11,6 +11,7 @@ static enum metrics_outcome outcome_of(enum problem p)
     switch (p) {
     case PROBLEM_EXPERT_TIMEOUT:
         return METRICS_TIMEOUT;
+    case PROBLEM_OVERLOADED:
     case PROBLEM_NO_MEMORY:
     case PROBLEM_QUEUE_FULL:
     case PROBLEM_QUEUE_LATE:

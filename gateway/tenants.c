@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/glob.h"
+#include "gateway/priority.h"
 #include "policies/budget.h"
 
 enum {
@@ -131,10 +132,20 @@ static const struct key rows[] = {
                  "category/NAME, aliases, experts; auto goes to categories that are allowed; "
                  "absent: everything",
      .example = "[auto, \"category/*\"]"},
+    {.name = "priority",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct tenant, priority),
+     .fallback = "normal",
+     .choices = priority_words,
+     .sentence = "how important the tenant's requests are: those of high get four times as many "
+                 "turns in the queue of an expert as those of normal, and those four times as many "
+                 "as low; low is refused first when the gateway has too much to do"},
     {.name = "allow_headers",
      .type = KEY_TEXT_LIST,
      .offset = offsetof(struct tenant, header_names),
-     .sentence = "of expert, ban, max_price: which x-expertd- headers may steer requests",
+     .sentence =
+         "of expert, ban, max_price, priority: which x-expertd- headers may steer requests; "
+         "x-expertd-priority may lower it in any case",
      .example = "[ban, max_price]"},
 };
 
@@ -323,7 +334,8 @@ static void check_headers(struct checker *c, struct tenant *t)
         unsigned bit;
     } table[] = {{STR_INIT("expert"), TENANT_EXPERT},
                  {STR_INIT("ban"), TENANT_BAN},
-                 {STR_INIT("max_price"), TENANT_MAX_PRICE}};
+                 {STR_INIT("max_price"), TENANT_MAX_PRICE},
+                 {STR_INIT("priority"), TENANT_PRIORITY}};
 
     for (size_t i = 0; i < t->header_names.count; i++) {
         unsigned bit = 0;
@@ -332,10 +344,12 @@ static void check_headers(struct checker *c, struct tenant *t)
         }
         t->headers |= bit;
         if (bit == 0) {
-            diags_add(c->reader->diags, DIAG_ERROR, c->file, t->id.pos,
-                      "tenant \"%.*s\": \"allow_headers\" knows expert, ban and max_price, not "
-                      "\"%s\"",
-                      STR_ARG(t->name), yaml_shown(t->header_names.items[i]).text);
+            diags_add(
+                c->reader->diags, DIAG_ERROR, c->file, t->id.pos,
+                "tenant \"%.*s\": \"allow_headers\" knows expert, ban, max_price and priority, "
+                "not "
+                "\"%s\"",
+                STR_ARG(t->name), yaml_shown(t->header_names.items[i]).text);
         }
     }
 }

@@ -16,6 +16,7 @@ enum tenant_header { /* bits: headers by which a request may steer */
     TENANT_EXPERT = 1,
     TENANT_BAN = 2,
     TENANT_MAX_PRICE = 4,
+    TENANT_PRIORITY = 8, /* to raise it; anybody may lower it */
 };
 
 struct tenant;
@@ -51,6 +52,7 @@ struct tenant {
     struct key_texts allow; /* as written */
     struct key_texts header_names;
     struct permit permit;
+    int priority;        /* enum expert_priority */
     unsigned headers;    /* bits of enum tenant_header */
     struct quota *quota; /* set by snapshot_count */
 };

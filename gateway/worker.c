@@ -22,6 +22,7 @@ enum {
     LOG_FLUSH_BYTES = 32 * 1024,
     LOG_MAX_BYTES = 1024 * 1024,
     SERVES_PER_TURN = 8, /* before descriptors get their turn */
+    WAITED_US = 1000,    /* a poll that took longer has slept */
     ABORT_WAIT_MS = 10,
     ABORT_TURNS = 200, /* to close what is left at the end */
 };
@@ -139,6 +140,29 @@ static void learn(struct worker *w)
     }
 }
 
+/* How long this turn has taken up to now, where that is asked for. */
+static int64_t note_busy(struct worker *w)
+{
+    if (w->snapshot->conf.server.limits.overload.lag_ms == 0) {
+        return 0;
+    }
+    int64_t now_us = clock_now_us(loop_clock(w->loop));
+    int64_t busy_us = w->turn_us == 0 ? 0 : now_us - w->turn_us;
+    w->turn_us = now_us;
+    return busy_us;
+}
+
+/* After the loop looked for news: if it had to wait for them, nothing has waited for it. */
+static void note_lag(struct worker *w, int64_t busy_us)
+{
+    if (w->turn_us == 0) {
+        return;
+    }
+    int64_t now_us = clock_now_us(loop_clock(w->loop));
+    w->lag_us = now_us - w->turn_us > WAITED_US ? 0 : busy_us;
+    w->turn_us = now_us;
+}
+
 static void turn(struct worker *w, int64_t max_wait_ms)
 {
     learn(w);
@@ -150,7 +174,9 @@ static void turn(struct worker *w, int64_t max_wait_ms)
     bool is_idle = !has_work(w) && !is_finished(w);
     metrics_set_gauges(w->counters, (int64_t)w->exchanges,
                        w->snapshot->generation); /* it may sleep */
+    int64_t busy_us = note_busy(w);
     (void)loop_turn(w->loop, is_idle ? shorter(wait, max_wait_ms) : 0);
+    note_lag(w, busy_us);
     run_exchanges(w);
 }
 

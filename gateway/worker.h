@@ -61,6 +61,9 @@ struct worker {
     size_t waiters;     /* for a place at an expert; see expert_queue.h */
     struct buf log_lines;
     struct loop_timer log_timer;
+    int64_t turn_us;    /* when this turn began; lag_us, while server.limits.lag_ms is set */
+    int64_t lag_us;     /* how long the turn before took: what came then has waited so long */
+    int64_t service_us; /* average time of a request, while server.limits.exchanges is set */
     uint64_t id_state;  /* of the generator of request ids */
     bool is_previewing; /* on its thread: step_preview.c */
     bool is_draining;

@@ -96,7 +96,8 @@ static void mistakes_are_refused(void **state)
         {"[{name: a, rate: {concurrency: 0}}]", "from 1 to"},
         {"[{name: a, allow: [lrage]}]", "may use \"lrage\", which fits no model"},
         {"[{name: a, allow: [auto]}]", "may use \"auto\" but no category"},
-        {"[{name: a, allow_headers: [pin]}]", "knows expert, ban and max_price, not \"pin\""},
+        {"[{name: a, allow_headers: [pin]}]",
+         "knows expert, ban, max_price and priority, not \"pin\""},
     };
 
     (void)state;
