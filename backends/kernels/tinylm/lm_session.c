@@ -8,6 +8,10 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+enum {
+    SCORE_ROWS = 128 /* logits a token that are looked at together */
+};
+
 struct inputs { /* up to LM_BATCH vectors, also quantised */
     float *values;
     int8_t *quants;
@@ -387,8 +391,18 @@ void lm_session_cut(struct lm_session *s, size_t length)
     s->length = length < s->length ? length : s->length;
 }
 
-enum status lm_session_read(struct lm_session *s, const int32_t *tokens, size_t count,
-                            bool wants_logits)
+static bool are_tokens(const struct lm_session *s, const int32_t *tokens, size_t count)
+{
+    for (size_t t = 0; t < count; t++) {
+        if (tokens[t] < 0 || (size_t)tokens[t] >= s->lm->shape.vocabulary) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Leaves in x what the last layer says of each token. */
+static enum status read_layers(struct lm_session *s, const int32_t *tokens, size_t count)
 {
     ASSERT(count >= 1 && count <= LM_BATCH);
     const struct lm *lm = s->lm;
@@ -396,10 +410,10 @@ enum status lm_session_read(struct lm_session *s, const int32_t *tokens, size_t 
     if (count > s->context - s->length) {
         return ST_TOO_BIG;
     }
+    if (!are_tokens(s, tokens, count)) {
+        return ST_INVALID;
+    }
     for (size_t t = 0; t < count; t++) {
-        if (tokens[t] < 0 || (size_t)tokens[t] >= p->vocabulary) {
-            return ST_INVALID;
-        }
         dot_expand(lm->embedding.kind,
                    lm->embedding.data + (size_t)tokens[t] * lm->embedding.row_bytes,
                    s->x + t * p->width, p->width);
@@ -415,15 +429,77 @@ enum status lm_session_read(struct lm_session *s, const int32_t *tokens, size_t 
         add(s, count);
     }
     s->length += count;
-    if (wants_logits) {
+    return ST_OK;
+}
+
+/* ln(sum of exp(logit)) of a token, as far as its logits are known: most + ln(total). */
+struct mass {
+    float most;
+    double total;
+};
+
+static void weigh(struct mass *m, const float *logits, size_t count)
+{
+    float most = m->most;
+    for (size_t i = 0; i < count; i++) {
+        most = fmaxf(most, logits[i]);
+    }
+    m->total *= (double)expf(m->most - most);
+    m->most = most;
+    for (size_t i = 0; i < count; i++) {
+        m->total += (double)expf(logits[i] - most);
+    }
+}
+
+enum status lm_session_read(struct lm_session *s, const int32_t *tokens, size_t count,
+                            bool wants_logits)
+{
+    const struct lm *lm = s->lm;
+    const struct lm_shape *p = &lm->shape;
+    enum status st = read_layers(s, tokens, count);
+    if (st == ST_OK && wants_logits) {
         memmove(s->x, s->x + (count - 1) * p->width, p->width * sizeof *s->x);
         prepare(s, lm->output_norm, 1);
         multiply(&lm->output, &s->narrow, 1, s->logits, p->vocabulary);
     }
-    return ST_OK;
+    return st;
 }
 
 float *lm_session_logits(struct lm_session *s)
 {
     return s->logits;
+}
+
+/* The output layer is computed in parts of SCORE_ROWS: the logits of all positions at once would take
+ * LM_BATCH times the vocabulary. */
+enum status lm_session_score(struct lm_session *s, const int32_t *tokens, const int32_t *next,
+                             size_t count, float *ret_logs)
+{
+    const struct lm_matrix *output = &s->lm->output;
+    float logits[LM_BATCH * SCORE_ROWS];
+    struct mass masses[LM_BATCH];
+    float chosen[LM_BATCH] = {0};
+    enum status st = are_tokens(s, next, count) ? read_layers(s, tokens, count) : ST_INVALID;
+    if (st != ST_OK) {
+        return st;
+    }
+    prepare(s, s->lm->output_norm, count);
+    for (size_t t = 0; t < count; t++) {
+        masses[t] = (struct mass){-INFINITY, 0};
+    }
+    for (size_t row = 0; row < output->rows; row += SCORE_ROWS) {
+        struct lm_matrix part = *output;
+        part.data += row * output->row_bytes;
+        part.rows = output->rows - row < SCORE_ROWS ? output->rows - row : SCORE_ROWS;
+        multiply(&part, &s->narrow, count, logits, SCORE_ROWS);
+        for (size_t t = 0; t < count; t++) {
+            weigh(&masses[t], logits + t * SCORE_ROWS, part.rows);
+            size_t at = (size_t)next[t] - row; /* wraps for rows before: then it is beyond */
+            chosen[t] = at < part.rows ? logits[t * SCORE_ROWS + at] : chosen[t];
+        }
+    }
+    for (size_t t = 0; t < count; t++) {
+        ret_logs[t] = chosen[t] - masses[t].most - (float)log(masses[t].total);
+    }
+    return ST_OK;
 }

@@ -36,6 +36,11 @@ MUST_CHECK enum status lm_session_read(struct lm_session *s, const int32_t *toke
                                        bool wants_logits);
 float *lm_session_logits(struct lm_session *s); /* the caller may change them */
 
+/* Reads 1 to LM_BATCH further tokens and says how probable it was that next[t] follows tokens[t]: its
+ * natural logarithm. The logits are as they were. Statuses as lm_session_read. */
+MUST_CHECK enum status lm_session_score(struct lm_session *s, const int32_t *tokens,
+                                        const int32_t *next, size_t count, float *ret_logs);
+
 /* What a session of this shape takes, all of it and of that keys and values. */
 size_t lm_session_bytes(const struct lm_shape *shape, size_t context);
 size_t lm_session_kv_bytes(const struct lm_shape *shape, size_t context);
