@@ -34,7 +34,8 @@ static const struct key fault_rows[] = {
         .sentence =
             "what each request gets in turn, from the beginning again at the end; fault: [...] "
             "is short for it. ok, a status as in 429@retry=2, context_length, content_filter, "
-            "slow_first@2s, stall@5s, cut@3 (pieces), reset, no_done, malformed",
+            "slow_first@2s, stall@5s, cut@3 (pieces), reset, no_done, malformed, "
+            "malformed@3",
         .example = "[429@retry=2, 500, cut@40, stall@5s, slow_first@2s, reset, no_done, ok]",
     },
     {
@@ -153,9 +154,9 @@ static enum ek_status answer(const struct ek_instance *f, const struct fault *fa
         [FAULT_MALFORMED] = KERNEL_FINISH_MALFORMED,
     };
     bool is_short = fault->kind == FAULT_CONTENT_FILTER || fault->kind == FAULT_STALL;
-    bool is_silent = fault->kind == FAULT_RESET || fault->kind == FAULT_MALFORMED;
-    int64_t pieces = is_short ? 1 : is_silent ? 0 : f->pieces;
-    pieces = fault->kind == FAULT_CUT ? fault->pieces : pieces;
+    bool is_cut = fault->kind == FAULT_CUT || fault->kind == FAULT_RESET ||
+                  fault->kind == FAULT_MALFORMED; /* the last two at 0, unless said */
+    int64_t pieces = is_short ? 1 : is_cut ? fault->pieces : f->pieces;
     *ret_finish = finishes[fault->kind];
     enum ek_status status = count_up(f, 1, pieces, sink);
     if (status == EK_OK && fault->kind == FAULT_STALL) {

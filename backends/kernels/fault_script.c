@@ -5,6 +5,7 @@
 enum option {
     OPTION_NONE,
     OPTION_PIECES,
+    OPTION_MAYBE_PIECES,
     OPTION_TIME,
 };
 
@@ -21,7 +22,7 @@ static const struct {
     {"cut", FAULT_CUT, OPTION_PIECES},
     {"reset", FAULT_RESET, OPTION_NONE},
     {"no_done", FAULT_NO_DONE, OPTION_NONE},
-    {"malformed", FAULT_MALFORMED, OPTION_NONE},
+    {"malformed", FAULT_MALFORMED, OPTION_MAYBE_PIECES},
 };
 
 enum {
@@ -93,8 +94,12 @@ static enum status parse_option(enum option wanted, struct str option, struct fa
     case OPTION_NONE:
         *ret_why = "expected nothing after the word";
         return option.ptr == NULL ? ST_OK : ST_INVALID;
+    case OPTION_MAYBE_PIECES:
     case OPTION_PIECES:
-        *ret_why = "expected cut@PIECES, a whole number up to 1000000";
+        *ret_why = "expected a number of pieces after the @, up to 1000000";
+        if (wanted == OPTION_MAYBE_PIECES && option.ptr == NULL) {
+            return ST_OK;
+        }
         return take_count(option, PIECES_MAX, &fault->pieces) ? ST_OK : ST_INVALID;
     case OPTION_TIME:
         *ret_why = "expected a time with a unit after the @, as in 5s or 200ms, at most 1 h";

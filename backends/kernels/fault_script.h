@@ -8,7 +8,7 @@
  *     cut@3               break the reply off after 3 pieces
  *     reset               break it off before anything came
  *     no_done             leave the end of the reply away
- *     malformed           say what is no JSON */
+ *     malformed  @3       say what is no JSON, after 3 pieces of a stream */
 #pragma once
 
 #include <stdint.h>
@@ -33,7 +33,7 @@ struct fault {
     enum fault_kind kind;
     int http_status;       /* FAULT_STATUS */
     int64_t retry_after_s; /* FAULT_STATUS: -1 none */
-    int64_t pieces;        /* FAULT_CUT */
+    int64_t pieces;        /* FAULT_CUT, FAULT_MALFORMED */
     int64_t pause_ms;      /* FAULT_SLOW_FIRST, FAULT_STALL */
 };
 

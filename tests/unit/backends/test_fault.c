@@ -23,6 +23,7 @@ static void script_is_played_in_turn_and_again(void **state)
         {EK_OK, 0, -1, EK_FINISH_CUT, "", 0},
         {EK_OK, 0, -1, KERNEL_FINISH_NO_DONE, "1| 2| 3|", 0},
         {EK_OK, 0, -1, KERNEL_FINISH_MALFORMED, "", 0},
+        {EK_OK, 0, -1, KERNEL_FINISH_MALFORMED, "1| 2|", 0},
         {EK_TOO_LONG, 0, -1, EK_FINISH_STOP, "", 0},
         {EK_OK, 0, -1, EK_FINISH_FILTER, "1|", 0},
         {EK_OK, 0, -1, EK_FINISH_STOP, "1| 2| 3|", 0},
@@ -31,7 +32,7 @@ static void script_is_played_in_turn_and_again(void **state)
     kernel_case_open(
         &c, &fault_kernel,
         "{pieces: 3, script: [429@retry=2, 500, cut@2, stall@5s, slow_first@2s, reset, "
-        "no_done, malformed, context_length, content_filter, ok]}",
+        "no_done, malformed, malformed@2, context_length, content_filter, ok]}",
         "");
 
     for (size_t i = 0; i < 2 * sizeof turns / sizeof turns[0]; i++) {
@@ -82,6 +83,7 @@ static void fault_text_gives_a_fault_or_a_reason(void **state)
         {"reset", ST_OK, {FAULT_RESET, 0, -1, 0, 0}},
         {"no_done", ST_OK, {FAULT_NO_DONE, 0, -1, 0, 0}},
         {"malformed", ST_OK, {FAULT_MALFORMED, 0, -1, 0, 0}},
+        {"malformed@2", ST_OK, {FAULT_MALFORMED, 0, -1, 2, 0}},
         {"context_length", ST_OK, {FAULT_CONTEXT_LENGTH, 0, -1, 0, 0}},
         {"content_filter", ST_OK, {FAULT_CONTENT_FILTER, 0, -1, 0, 0}},
         {"", ST_INVALID, {0}},
@@ -136,7 +138,8 @@ static void wrong_script_is_reported_where_it_stands(void **state)
         const char *diag;
     } cases[] = {
         {"pieces: 3\nscript:\n  - ok\n  - cut@x\n",
-         "4:5: fault \"cut@x\" is not known: expected cut@PIECES, a whole number up to 1000000"},
+         "4:5: fault \"cut@x\" is not known: expected a number of pieces after the @, up to "
+         "1000000"},
         {"[ok, stall@3]",
          "1:6: fault \"stall@3\" is not known: expected a time with a unit after the "
          "@, as in 5s or 200ms, at most 1 h"},
