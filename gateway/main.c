@@ -21,6 +21,7 @@ static const struct {
     {"train-heads", cmd_heads, "add heads to weights: difficulty, needs, what you like"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
     {"optimize", cmd_optimize, "choose experts and the mapping within budgets"},
+    {"selftest", cmd_selftest, "try failures of experts on a configuration"},
 };
 
 enum {

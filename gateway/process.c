@@ -46,6 +46,7 @@ enum {
 
 struct process {
     const char *conf_path;
+    FILE *out; /* for what is wrong with the configuration */
     struct supervisor supervisor;
     struct snapshot *snapshot;
     struct metrics *metrics;
@@ -69,6 +70,7 @@ struct process {
     struct worker_thread **workers;
     size_t worker_count; /* planned */
     size_t started;
+    uint16_t port; /* of clients, once they can connect */
 };
 
 static size_t count_workers(const struct conf_server *server)
@@ -176,6 +178,7 @@ static enum status start_workers(struct process *p)
             return st;
         }
     }
+    p->port = port;
     return ST_OK;
 }
 
@@ -369,7 +372,7 @@ static enum status join_managed(struct process *p, struct snapshot *s)
 
 static enum status start(struct process *p)
 {
-    enum status st = snapshot_load(p->conf_path, stderr, &p->snapshot);
+    enum status st = snapshot_load(p->conf_path, p->out, &p->snapshot);
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "the configuration cannot be used: %s", status_text(st));
         return st;
@@ -518,7 +521,7 @@ static void reload(struct process *p)
 {
     int64_t started_us = clock_now_us(clock_system());
     struct snapshot *fresh = NULL;
-    enum status st = snapshot_load(p->conf_path, stderr, &fresh);
+    enum status st = snapshot_load(p->conf_path, p->out, &fresh);
     if (st == ST_OK) {
         st = check_exposure(p, &fresh->conf);
     }
@@ -643,9 +646,47 @@ static void wait_for_end(struct process *p, const sigset_t *signals)
     }
 }
 
+/* A broken connection or a file at its limit is an error of that connection, or file. */
+static void ignore_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+enum status process_open(const char *conf_path, FILE *out, struct process **ret_process)
+{
+    struct process *p = mem_zalloc(1, sizeof *p);
+    if (p == NULL) {
+        return ST_NO_MEMORY;
+    }
+    ignore_signals();
+    p->conf_path = conf_path;
+    p->out = out;
+    p->supervisor = (struct supervisor){.socket = -1, .names = ""}; /* not ours to tell */
+    enum status st = start(p);
+    if (st != ST_OK) {
+        process_close(p);
+        return st;
+    }
+    *ret_process = p;
+    return ST_OK;
+}
+
+uint16_t process_port(const struct process *p)
+{
+    return p->port;
+}
+
+void process_close(struct process *p)
+{
+    stop(p);
+    mem_free(p);
+}
+
 int process_serve(const char *conf_path)
 {
-    struct process p = {.conf_path = conf_path};
+    struct process p = {.conf_path = conf_path, .out = stderr};
     sigset_t signals;
     supervisor_init(&p.supervisor);
     (void)sigemptyset(&signals);
@@ -653,9 +694,7 @@ int process_serve(const char *conf_path)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before threads: they inherit it */
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    (void)sigaction(SIGPIPE, &ignore, NULL);
-    (void)sigaction(SIGXFSZ, &ignore, NULL); /* a file at its limit is an error of that file */
+    ignore_signals();
     (void)mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
     raise_descriptor_limit();
