@@ -103,11 +103,71 @@ static void memory_runs_out_cleanly(void **state)
     snapshot_unref(new);
 }
 
+static void a_trial_without_memory_ends_cleanly(void **state)
+{
+    static const char yaml[] = NEW "aliases: {x: [a, b]}\n"
+                                   "tests: [{prompt: hello, expect: {category: general}}]\n"
+                                   "server: {access_log: 'off'}\n";
+    enum status st = ST_NO_MEMORY;
+    uint64_t failures = 0;
+    (void)state;
+    snapshot_unref(load(OLD)); /* the tables of keys are made once */
+    FILE *out = fopen("/dev/null", "w");
+    assert_non_null(out);
+    for (uint64_t n = 1; st != ST_OK && n < 1000; n++) {
+        struct snapshot *s = NULL;
+        mem_fail_at(n, 0);
+        st = snapshot_try(str_from(yaml), STR("t"), NULL, out, &s);
+        mem_fail_at(0, 0);
+        failures += st == ST_NO_MEMORY;
+        if (st != ST_OK && st != ST_NO_MEMORY) {
+            fail_msg("allocation %llu: %s", (unsigned long long)n, status_text(st));
+        }
+        assert_true((s != NULL) == (st == ST_OK));
+        snapshot_unref(s);
+    }
+    assert_int_equal(st, ST_OK);
+    assert_true(failures > 3);
+    (void)fclose(out);
+}
+
+static void results_without_memory_are_not_written(void **state)
+{
+    enum status (*const writers[])(const struct preview *, struct buf *) = {preview_write,
+                                                                            preview_write_text};
+    struct requests requests = {{"auto", "category/hard", "b", "auto"}, 0};
+    struct preview p;
+    struct snapshot *old = load(OLD);
+    struct snapshot *new = load(NEW);
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    assert_int_equal(preview_run(old, new, next, &requests, arena, &p), ST_OK);
+    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
+        enum status st = ST_NO_MEMORY;
+        uint64_t n = 1;
+        for (; st == ST_NO_MEMORY && n < 100; n++) {
+            struct buf text;
+            buf_init(&text, 65536);
+            mem_fail_at(n, 0);
+            st = writers[i](&p, &text);
+            mem_fail_at(0, 0);
+            buf_fini(&text);
+        }
+        assert_int_equal(st, ST_OK);
+        assert_true(n > 2);
+    }
+    arena_destroy(arena);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_differs_is_counted),
         cmocka_unit_test(memory_runs_out_cleanly),
+        cmocka_unit_test(a_trial_without_memory_ends_cleanly),
+        cmocka_unit_test(results_without_memory_are_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
