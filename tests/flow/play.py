@@ -234,6 +234,7 @@ class ExpertTurn:
         self.extra_headers = []
         self.is_chunked = False
         self.is_over = False
+        self.was_filled = False  # by a verb that the gateway may cut short
         self.sent = b""
 
     def play(self, step):
@@ -336,6 +337,7 @@ class ExpertTurn:
 
     def do_fill(self, step):
         """N: so many bytes of the body; the gateway may leave meanwhile"""
+        self.was_filled = True
         try:
             self._put(b"x" * int(step.args))
         except OSError:
@@ -375,10 +377,15 @@ class ExpertTurn:
         self.do_end(step)
 
     def do_end(self, step):
-        if self.is_chunked and not self.is_over:
-            self.conn.send(b"0\r\n\r\n")
-        else:
-            self.is_over = True
+        """The gateway may have left after a `fill`, and the kernel may tell us only now"""
+        try:
+            if self.is_chunked and not self.is_over:
+                self.conn.send(b"0\r\n\r\n")
+                return
+        except OSError:
+            if not self.was_filled:
+                raise
+        self.is_over = True
 
     def do_wire(self, step):
         self.conn.send(step.quoted())
