@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
+#include "gateway/peers.h"
 #include "gateway/sandbox.h"
 
 static enum status decode_address(struct key_reader *reader, const struct yaml_node *node,
@@ -37,8 +38,16 @@ static const struct key limit_rows[] = {
      .unit = "ms",
      .fallback = "60000",
      .sentence =
-         "how long a connection may stay open between requests, or a client may take nothing of "
-         "an answer"},
+         "how long a connection may stay open between requests; at the limit of connections those "
+         "that are idle make room"},
+    {.name = "write_ms",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, write_ms),
+     .min = 1,
+     .max = 3600000,
+     .unit = "ms",
+     .fallback = "30000",
+     .sentence = "how long a client may take nothing of an answer that waits for it"},
     {.name = "head_bytes",
      .type = KEY_BYTES,
      .offset = offsetof(struct conf_limits, head_bytes),
@@ -59,7 +68,15 @@ static const struct key limit_rows[] = {
      .min = 1,
      .max = 1000000,
      .fallback = "10000",
-     .sentence = "open client connections, all workers together"},
+     .sentence = "open client connections, all workers together; more are refused"},
+    {.name = "connections_per_address",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_limits, connections_per_address),
+     .min = 0,
+     .max = 1000000,
+     .fallback = "1024",
+     .sentence = "open connections of one address (of IPv6, of its first 64 bits), but for "
+                 "server.trusted_proxies; 0: any"},
     {.name = "exchanges",
      .type = KEY_INT,
      .offset = offsetof(struct conf_limits, overload.exchanges),
@@ -158,6 +175,12 @@ static const struct key server_rows[] = {
      .fallback = "false",
      .sentence =
          "a proxy in front speaks TLS with clients: no warning that this listener does not"},
+    {.name = "trusted_proxies",
+     .type = KEY_TEXT_LIST,
+     .offset = offsetof(struct conf_server, trusted_proxies),
+     .fallback = "[127.0.0.0/8, \"::1\"]",
+     .sentence = "addresses, or networks as in 10.0.0.0/8, with the clients of which others are "
+                 "served: their connections are not counted by address"},
     {.name = "sandbox",
      .type = KEY_CHOICE,
      .offset = offsetof(struct conf_server, sandbox),
@@ -372,6 +395,25 @@ static enum status check_budgets(const struct conf *conf, struct key_reader *rea
     return reader->diags->errors == errors ? ST_OK : ST_INVALID;
 }
 
+static enum status check_proxies(const struct conf *conf, struct key_reader *reader,
+                                 const struct yaml_node *root)
+{
+    const struct key_texts *proxies = &conf->server.trusted_proxies;
+    struct peers_net net;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < proxies->count; i++) {
+        if (peers_parse(proxies->items[i], &net) != ST_OK) {
+            const struct yaml_node *node =
+                yaml_get(yaml_get(root, STR("server")), STR("trusted_proxies"));
+            diags_add(reader->diags, DIAG_ERROR, root->file, node->pos,
+                      "\"%.*s\" is no address and no network, as in 10.0.0.7 or 10.0.0.0/8",
+                      STR_ARG(proxies->items[i]));
+            st = ST_INVALID;
+        }
+    }
+    return st;
+}
+
 enum status conf_check(const struct conf *conf, struct key_reader *reader,
                        const struct yaml_node *root)
 {
@@ -397,6 +439,7 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
         st = ST_INVALID;
     }
     st = check_budgets(conf, reader, root) == ST_OK ? st : ST_INVALID;
+    st = check_proxies(conf, reader, root) == ST_OK ? st : ST_INVALID;
     for (size_t i = 0; i < 2; i++) {
         const struct yaml_node *node = yaml_get(server, listeners[i].key);
         struct pos pos = node == NULL ? root->pos : node->pos;

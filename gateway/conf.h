@@ -20,10 +20,12 @@ struct conf_limits {
     int64_t head_ms;
     int64_t body_ms;
     int64_t idle_ms;
+    int64_t write_ms;
     int64_t head_bytes;
     int64_t body_bytes;
     int64_t connections;
     struct overload_limits overload;
+    int64_t connections_per_address; /* 0: no cap */
 };
 
 struct conf_cors {
@@ -48,6 +50,7 @@ struct conf_server {
     struct conf_cors cors;
     bool half_close_is_gone;
     bool behind_proxy;
+    struct key_texts trusted_proxies;
     int sandbox; /* enum sandbox_mode */
     struct key_texts sandbox_read;
     bool sandbox_exec;

@@ -19,7 +19,9 @@
 #include "base/cert_gnutls.h"
 #include "base/container.h"
 #include "base/mem.h"
+#include "gateway/acceptor.h"
 #include "gateway/http_guard.h"
+#include "gateway/peers.h"
 
 enum {
     STREAM_BLOCK_BYTES = 2048, /* per response; see docs/performance.md */
@@ -27,6 +29,11 @@ enum {
     DISCARD_FACTOR = 4, /* a body that is too large is read up to this many times the limit */
     BODY_FIRST_BYTES = 4096,
     DRAIN_GRACE_MS = 250, /* for a request behind a connection that has just been made */
+    SURPLUS = 16,         /* connections above the limit, which are told so */
+    SURPLUS_MS = 1000,    /* for their request */
+    SPARED_AT_ONCE = 8,   /* idle connections that go when descriptors are short */
+    PROBE_IDLE_S = 30,    /* before a silent client is asked whether it is still there */
+    PROBE_EVERY_S = 10,
 };
 
 enum phase { /* what the connection's timer waits for */
@@ -48,6 +55,7 @@ struct http_connection {
     enum phase phase;
     bool is_gone;
     bool is_watched;
+    bool is_surplus; /* above the limit: gets a refusal */
 };
 
 struct http_request {
@@ -82,12 +90,16 @@ struct http_server {
     struct http_hooks hooks;
     void *ctx;
     int listen_fd;
+    struct acceptor acceptor;
     struct cert *cert; /* of new connections; NULL: plain */
     bool is_readable;  /* the daemon's epoll has events */
     bool is_draining;
+    bool is_full; /* the connection that is being taken is above the limit */
     struct http_request *resume_list;
-    struct http_connection *connections;
+    struct http_connection *connections; /* the latest first */
+    struct http_connection *oldest;
     int64_t connection_count;
+    int64_t idle_count;
 };
 
 /* ---------------------------------------------------------------- connections */
@@ -139,8 +151,12 @@ static void hang_up(struct http_connection *c)
 static void enter(struct http_connection *c, enum phase phase)
 {
     struct loop *loop = c->server->loop;
+    c->server->idle_count += (phase == PHASE_IDLE) - (c->phase == PHASE_IDLE);
     c->phase = phase;
     int64_t limit = phase_limit_ms(c);
+    if (c->is_surplus && limit > SURPLUS_MS) {
+        limit = SURPLUS_MS;
+    }
     if (limit == 0) {
         loop_timer_cancel(loop, &c->timer);
         return;
@@ -164,22 +180,30 @@ static void shorten(struct http_connection *c)
     }
 }
 
-/* Says why on the wire: libmicrohttpd cannot answer a request it has not read. */
-static void send_timeout(const struct http_connection *c, enum problem problem)
+/* A whole answer to a request that nobody has read. */
+static size_t write_refusal(enum problem problem, char *out, size_t size)
 {
-    char text[512];
     char body[256];
     int n = snprintf(body, sizeof body,
-                     "{\"error\":{\"message\":\"%s\",\"type\":\"invalid_request_error\",\"param\":"
-                     "null,\"code\":\"%s\"}}",
-                     problem_message(problem), problem_code(problem));
-    n = snprintf(text, sizeof text,
-                 "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\n"
+                     "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":"
+                     "\"%s\"}}",
+                     problem_message(problem), problem_type(problem), problem_code(problem));
+    n = snprintf(out, size,
+                 "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
                  "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
-                 n, body);
+                 problem_status(problem),
+                 MHD_get_reason_phrase_for((unsigned)problem_status(problem)), n, body);
+    return (size_t)n;
+}
+
+/* Says why on the wire: libmicrohttpd cannot answer a request it has not read. */
+static void send_refusal(const struct http_connection *c, enum problem problem)
+{
+    char text[512];
+    size_t n = write_refusal(problem, text, sizeof text);
     ssize_t sent = c->server->cert == NULL
-                       ? send(c->gone_io.fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT)
-                       : gnutls_record_send(tls_session(c), text, (size_t)n);
+                       ? send(c->gone_io.fd, text, n, MSG_NOSIGNAL | MSG_DONTWAIT)
+                       : gnutls_record_send(tls_session(c), text, n);
     (void)sent; /* the connection closes either way */
 }
 
@@ -200,7 +224,7 @@ static void on_deadline(struct loop_timer *timer)
         c->request->problem = PROBLEM_BODY_TIMEOUT; /* so that its owner knows who ended it */
     }
     if (is_waiting && has_said_something(c->gone_io.fd)) {
-        send_timeout(c, c->phase == PHASE_HEAD ? PROBLEM_HEAD_TIMEOUT : PROBLEM_BODY_TIMEOUT);
+        send_refusal(c, c->phase == PHASE_HEAD ? PROBLEM_HEAD_TIMEOUT : PROBLEM_BODY_TIMEOUT);
     }
     hang_up(c);
 }
@@ -233,6 +257,11 @@ static void on_client_gone(struct loop_io *io, uint32_t events)
     }
 }
 
+static const struct sockaddr *peer_of(const struct http_connection *c)
+{
+    return MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
 static struct http_connection *connection_create(struct http_server *s, struct MHD_Connection *mhd,
                                                  int fd)
 {
@@ -244,10 +273,14 @@ static struct http_connection *connection_create(struct http_server *s, struct M
     c->mhd = mhd;
     c->gone_io = (struct loop_io){fd, on_client_gone};
     c->timer.on_due = on_deadline;
+    c->is_surplus = s->is_full;
     c->is_watched = loop_add(s->loop, &c->gone_io, EPOLLRDHUP | EPOLLET) == ST_OK;
     c->next = s->connections;
     if (c->next != NULL) {
         c->next->previous = c;
+    }
+    if (s->oldest == NULL) {
+        s->oldest = c;
     }
     s->connections = c;
     s->connection_count++;
@@ -269,12 +302,15 @@ static void connection_destroy(struct http_connection *c)
     }
     if (c->next != NULL) {
         c->next->previous = c->previous;
+    } else {
+        s->oldest = c->previous;
     }
-    /* At the limit libmicrohttpd listens again only when it runs once more. */
-    s->is_readable = s->is_readable || s->connection_count >= s->limits.connections;
     s->connection_count--;
+    s->idle_count -= c->phase == PHASE_IDLE;
+    peers_release(s->limits.peers, peer_of(c));
     cert_unref(c->cert);
     mem_free(c);
+    acceptor_wake(&s->acceptor);
 }
 
 /* MHD_OPTION_NOTIFY_CONNECTION */
@@ -376,7 +412,11 @@ static void check_head(struct http_request *r, const char *version)
     if (r->problem == PROBLEM_NONE && guard->content_length > most) {
         r->problem = PROBLEM_BODY_TOO_LARGE;
     }
-    if (r->problem == PROBLEM_NONE && has_body(guard)) {
+    bool is_lawful = r->problem == PROBLEM_NONE;
+    if (is_lawful && r->connection->is_surplus) {
+        r->problem = PROBLEM_CONNECTIONS;
+    }
+    if (is_lawful && has_body(guard)) {
         enter(r->connection, PHASE_BODY);
         size_t first = guard->content_length > 0 ? (size_t)guard->content_length : BODY_FIRST_BYTES;
         (void)buf_reserve(&r->body, first); /* only saves growing; the append says what fails */
@@ -434,7 +474,8 @@ static enum MHD_Result queue_response(struct http_request *r)
  * a head that breaks the rules: nobody knows where its body ends. */
 static bool is_worth_reading(const struct http_request *r)
 {
-    return r->problem == PROBLEM_NONE && http_request_header(r, STR("Expect")).len == 0;
+    bool is_lawful = r->problem == PROBLEM_NONE || r->problem == PROBLEM_CONNECTIONS;
+    return is_lawful && http_request_header(r, STR("Expect")).len == 0;
 }
 
 static enum MHD_Result start_request(struct http_connection *c, struct http_request *r,
@@ -632,7 +673,8 @@ static void add_headers(struct http_request *r, struct MHD_Response *response,
         (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
     bool is_unread = !r->is_body_complete && !is_worth_reading(r);
-    if (is_unread || r->connection->server->is_draining) {
+    const struct http_connection *c = r->connection;
+    if (is_unread || c->server->is_draining || c->is_surplus) {
         (void)MHD_add_response_header(response, "Connection", "close");
     }
 }
@@ -806,24 +848,123 @@ static void set_tls(const struct http_listener *listener, struct MHD_OptionItem 
 
 static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_listener *listener)
 {
-    unsigned timeout_s = (unsigned)((s->limits.idle_ms + 999) / 1000) + 1;
+    const struct http_limits *l =
+        &s->limits; /* the deadlines are ours; this one comes behind all */
+    int64_t longest_ms = l->head_ms + l->body_ms + l->idle_ms + l->write_ms;
+    unsigned timeout_s = (unsigned)((longest_ms + 999) / 1000) + 1;
     struct MHD_OptionItem tls[3];
-    unsigned tls_flag = s->cert == NULL ? 0 : MHD_USE_TLS;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_ERROR_LOG | (s->cert == NULL ? 0U : (unsigned)MHD_USE_TLS);
     set_tls(listener, tls);
-    return MHD_start_daemon(tls_flag | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-                            0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, tls,              /* */
-                            MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,                   /* */
-                            MHD_OPTION_LISTEN_SOCKET, s->listen_fd,                           /* */
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,                   /* */
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,                     /* */
-                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,                  /* */
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,                 /* */
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->limits.connections,     /* */
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, tls, /* */
+                            MHD_OPTION_EXTERNAL_LOGGER, drop_message, NULL,             /* */
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,             /* */
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,               /* */
+                            MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,            /* */
+                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,           /* */
+                            MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)s->limits.connections + SURPLUS * 2,                    /* */
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->limits.head_bytes, /* */
-                            MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
-                            /* a reader that takes nothing */ /* */
+                            MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,                         /* */
                             MHD_OPTION_END);
 }
+
+/* ---------------------------------------------------------------- accepting */
+
+/* What the kernel watches for us, inherited by each connection: an answer of which a client takes
+ * nothing ends it (a vanished one, too), little that was not sent waits in the kernel, and a client
+ * that says nothing for long is asked whether it is still there. */
+static void set_socket_options(int fd, const struct http_limits *limits)
+{
+    const struct {
+        int level;
+        int name;
+        int value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)limits->write_ms},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, HTTP_STREAM_HIGH_BYTES},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, PROBE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S},
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        /* Fails for sockets that are not TCP, which need none of it. */
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof options[i].value);
+    }
+}
+
+/* Closes the idle connection that is the oldest, if there is one. */
+static bool spare_one(struct http_server *s)
+{
+    for (struct http_connection *c = s->oldest; c != NULL && s->idle_count > 0; c = c->previous) {
+        if (c->phase == PHASE_IDLE) {
+            enter(c, PHASE_HEAD); /* a deadline for its end */
+            hang_up(c);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_room(void *ctx)
+{
+    const struct http_server *s = ctx;
+    return s->connection_count < s->limits.connections + SURPLUS;
+}
+
+static void on_short(void *ctx)
+{
+    for (int i = 0; i < SPARED_AT_ONCE && spare_one(ctx); i++) {
+    }
+}
+
+/* Without TLS there is a language in which to say why. */
+static void turn_away(const struct http_server *s, int fd, enum problem problem)
+{
+    char text[512];
+    if (s->cert == NULL) {
+        (void)recv(fd, text, sizeof text,
+                   MSG_DONTWAIT | MSG_TRUNC); /* unread bytes would reset it */
+        (void)send(fd, text, write_refusal(problem, text, sizeof text),
+                   MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    (void)shutdown(fd, SHUT_WR);
+}
+
+static void on_refused(void *ctx, int fd)
+{
+    turn_away(ctx, fd, PROBLEM_CONNECTIONS);
+}
+
+static void on_client(void *ctx, int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct http_server *s = ctx;
+    if (!peers_take(s->limits.peers, address)) {
+        turn_away(s, fd, PROBLEM_PEER_CONNECTIONS);
+        (void)close(fd);
+        return;
+    }
+    int64_t before = s->connection_count;
+    s->is_full = before >= s->limits.connections && !spare_one(s);
+    (void)MHD_add_connection(s->daemon, fd, address, len); /* closes it where it fails */
+    if (s->connection_count == before) {
+        peers_release(s->limits.peers, address);
+    }
+}
+
+static void release(struct http_server *s)
+{
+    if (s->daemon != NULL) {
+        MHD_stop_daemon(s->daemon);
+    }
+    (void)close(s->listen_fd);
+    cert_unref(s->cert);
+    mem_free(s);
+}
+
+static const struct acceptor_hooks accept_hooks = {has_room, on_client, on_short, on_refused};
 
 struct http_server *http_server_create(struct loop *loop, const struct http_listener *listener,
                                        const struct http_limits *limits,
@@ -840,19 +981,21 @@ struct http_server *http_server_create(struct loop *loop, const struct http_list
     s->limits = *limits;
     s->hooks = *hooks;
     s->ctx = ctx;
+    set_socket_options(s->listen_fd, limits);
     s->daemon = start_daemon(s, listener);
     if (s->daemon == NULL) {
-        (void)close(listener->fd);
-        cert_unref(s->cert);
-        mem_free(s);
+        release(s);
         return NULL;
     }
     int fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     s->daemon_io = (struct loop_io){fd, on_daemon_events};
     if (loop_add(loop, &s->daemon_io, EPOLLIN) != ST_OK) {
-        MHD_stop_daemon(s->daemon);
-        cert_unref(s->cert);
-        mem_free(s);
+        release(s);
+        return NULL;
+    }
+    if (acceptor_init(&s->acceptor, loop, s->listen_fd, &accept_hooks, s) != ST_OK) {
+        loop_remove(loop, &s->daemon_io);
+        release(s);
         return NULL;
     }
     return s;
@@ -918,9 +1061,8 @@ void http_server_drain(struct http_server *s)
     if (s->is_draining) {
         return;
     }
+    acceptor_stop(&s->acceptor);
     s->is_draining = true;
-    (void)MHD_run(s->daemon); /* accepts what is in the backlog */
-    (void)MHD_quiesce_daemon(s->daemon);
     for (struct http_connection *c = s->connections; c != NULL; c = c->next) {
         if (c->request == NULL && c->phase == PHASE_IDLE) {
             hang_up(c);
@@ -952,11 +1094,7 @@ void http_server_destroy(struct http_server *s)
     if (s == NULL) {
         return;
     }
+    acceptor_fini(&s->acceptor);
     loop_remove(s->loop, &s->daemon_io);
-    MHD_stop_daemon(s->daemon);
-    if (s->is_draining) {
-        (void)close(s->listen_fd); /* a quiesced daemon gave it back to us */
-    }
-    cert_unref(s->cert);
-    mem_free(s);
+    release(s);
 }

@@ -19,6 +19,7 @@
 #include "gateway/problem.h"
 
 struct cert;
+struct peers;
 struct http_server;
 struct http_request;
 
@@ -53,9 +54,11 @@ struct http_limits {
     int64_t head_ms;
     int64_t body_ms;
     int64_t idle_ms;
+    int64_t write_ms; /* a client may take nothing of an answer */
     int64_t head_bytes;
     int64_t body_bytes;
     int64_t connections;
+    struct peers *peers;     /* counts what each address has; borrowed, NULL: no cap */
     bool half_close_is_gone; /* a client that shuts its sending side has left */
 };
 

@@ -22,6 +22,11 @@ int problem_status(enum problem p)
     return table[p].status;
 }
 
+const char *problem_type(enum problem p)
+{
+    return table[p].type;
+}
+
 const char *problem_code(enum problem p)
 {
     return table[p].code;

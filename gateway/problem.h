@@ -66,6 +66,8 @@ enum problem_fault { /* whose it is to mend */
     X(LIMIT_TOKENS, 429, CLIENT, "tokens", "rate_limit_exceeded", "Too many tokens per minute.")     \
     X(LIMIT_CONCURRENCY, 429, CLIENT, "requests", "rate_limit_exceeded",                             \
       "Too many requests at the same time.")                                                         \
+    X(PEER_CONNECTIONS, 429, CLIENT, "requests", "too_many_connections",                             \
+      "This address has all the connections it may have.")                                           \
     X(INTERNAL, 500, GATEWAY, "api_error", "internal_error", "The gateway made a mistake.")          \
     X(EXPERT_CONNECT, 502, EXPERT, "api_error", "expert_unreachable",                                \
       "The expert cannot be reached.")                                                               \
@@ -79,6 +81,8 @@ enum problem_fault { /* whose it is to mend */
     X(OVERLOADED, 503, GATEWAY, "api_error", "gateway_overloaded",                                   \
       "The gateway has too much to do.")                                                             \
     X(NO_MEMORY, 503, GATEWAY, "api_error", "out_of_memory", "The gateway is short of memory.")      \
+    X(CONNECTIONS, 503, GATEWAY, "api_error", "connections_exhausted",                               \
+      "All connections of the gateway are taken.")                                                   \
     X(QUEUE_FULL, 503, EXPERT, "api_error", "overloaded",                                            \
       "Too many requests wait for this expert.")                                                     \
     X(QUEUE_LATE, 503, EXPERT, "api_error", "queue_timeout",                                         \
@@ -102,6 +106,7 @@ enum problem {
 };
 
 int problem_status(enum problem p);
+const char *problem_type(enum problem p);
 const char *problem_code(enum problem p);
 enum problem_fault problem_fault(enum problem p);
 const char *problem_fault_text(enum problem_fault fault); /* "client", ...; "" for none */

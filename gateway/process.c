@@ -23,6 +23,7 @@
 #include "gateway/learner.h"
 #include "gateway/listener.h"
 #include "gateway/metrics.h"
+#include "gateway/peers.h"
 #include "gateway/quota.h"
 #include "gateway/recent.h"
 #include "gateway/revoked.h"
@@ -41,6 +42,8 @@ enum {
     PATH_BYTES = 4096,
     ACCESS_LOG_MODE = 0640,
     PROMPT_LOG_MODE = 0600,
+    OWN_DESCRIPTORS = 64,
+    SPARE_PEERS = 64,                     /* connections of a worker above its limit */
     MALLOC_KEEP_BYTES = 64 * 1024 * 1024, /* measured: -16 % CPU at 100 kB bodies */
 };
 
@@ -65,7 +68,8 @@ struct process {
     struct managed_set *managed; /* NULL: no expert was ever a process */
     struct cache *cache;
     struct healths *healths;
-    bool is_exposed; /* the listener of this start takes clients from other machines */
+    struct peers *peers; /* NULL: no cap per address */
+    bool is_exposed;     /* the listener of this start takes clients from other machines */
     bool is_admin_exposed;
     struct worker_thread **workers;
     size_t worker_count; /* planned */
@@ -92,6 +96,19 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Each client takes one descriptor, and one more towards its expert. */
+static void warn_of_few_descriptors(const struct conf_server *server)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        limit.rlim_cur < (rlim_t)server->limits.connections + OWN_DESCRIPTORS) {
+        log_write(LOG_WARN, "process",
+                  "limits.connections is %" PRId64 ", but the process may have %" PRIu64
+                  " descriptors: raise its limit of open files (LimitNOFILE, ulimit -n)",
+                  server->limits.connections, (uint64_t)limit.rlim_cur);
+    }
+}
+
 static struct http_limits limits_of(const struct process *p)
 {
     const struct conf_server *server = &p->snapshot->conf.server;
@@ -100,9 +117,11 @@ static struct http_limits limits_of(const struct process *p)
         .head_ms = server->limits.head_ms,
         .body_ms = server->limits.body_ms,
         .idle_ms = server->limits.idle_ms,
+        .write_ms = server->limits.write_ms,
         .head_bytes = server->limits.head_bytes,
         .body_bytes = server->limits.body_bytes,
         .connections = share < 1 ? 1 : share,
+        .peers = p->peers,
         .half_close_is_gone = server->half_close_is_gone,
     };
 }
@@ -387,6 +406,7 @@ static enum status start(struct process *p)
     if (st != ST_OK) {
         return st;
     }
+    warn_of_few_descriptors(server);
     p->worker_count = count_workers(server);
     p->metrics = metrics_create(p->worker_count);
     p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
@@ -398,8 +418,13 @@ static enum status start(struct process *p)
     p->healths = healths_create();
     p->budgets = budgets_create();
     p->cache = cache_create();
+    if (server->limits.connections_per_address > 0) {
+        p->peers = peers_create((size_t)server->limits.connections + p->worker_count * SPARE_PEERS,
+                                server->limits.connections_per_address, &server->trusted_proxies);
+    }
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL) {
+        p->sessions == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL ||
+        (server->limits.connections_per_address > 0 && p->peers == NULL)) {
         return ST_NO_MEMORY;
     }
     cache_limit(p->cache, (uint64_t)p->snapshot->conf.cache.max_bytes);
@@ -451,6 +476,15 @@ static bool is_same_tls(const struct tls_settings *old, const struct tls_setting
     return (old->pair == NULL) == (new->pair == NULL) && old->min_version == new->min_version;
 }
 
+static bool is_same_texts(const struct key_texts *old, const struct key_texts *new)
+{
+    bool is_same = old->count == new->count;
+    for (size_t i = 0; is_same && i < old->count; i++) {
+        is_same = str_eq(old->items[i], new->items[i]);
+    }
+    return is_same;
+}
+
 /* What a reload cannot change is said, not ignored. */
 static void warn_of_fixed(const struct conf_server *old, const struct conf_server *new)
 {
@@ -459,13 +493,14 @@ static void warn_of_fixed(const struct conf_server *old, const struct conf_serve
         str_eq(old->listen.text, new->listen.text) && str_eq(old->admin.text, new->admin.text) &&
         old->workers == new->workers &&memcmp(&old->limits, &new->limits, sizeof old->limits) ==
             0 &&
+        is_same_texts(&old->trusted_proxies, &new->trusted_proxies) &&
         str_eq(old->access_log, new->access_log) &&
         old->half_close_is_gone == new->half_close_is_gone &&
         old->kernel_threads == new->kernel_threads && old->kernel_queue == new->kernel_queue;
     if (!is_same) {
         log_write(
             LOG_WARN, "process",
-            "listen, admin, whether they speak TLS, workers, limits, access_log, half_close_is_gone, kernel_threads and "
+            "listen, admin, whether they speak TLS, workers, limits, trusted_proxies, access_log, half_close_is_gone, kernel_threads and "
             "kernel_queue change at the next start, not by a reload");
     }
 }
@@ -599,6 +634,7 @@ static void stop(struct process *p)
     quotas_destroy(p->quotas);
     cache_destroy(p->cache);
     healths_destroy(p->healths);
+    peers_destroy(p->peers);
 }
 
 /* Tells the watchdog that all workers take their turns. One that does not stays silent with us, and the

@@ -316,8 +316,9 @@ static enum status open_servers(struct worker *w, const struct worker_setup *set
     bool has_admin = setup->admin.fd >= 0;
     w->server = http_server_create(w->loop, &setup->clients, &setup->limits, &exchange_hooks, w);
     if (has_admin) {
-        w->admin =
-            http_server_create(w->loop, &setup->admin, &setup->limits, &exchange_admin_hooks, w);
+        struct http_limits limits = setup->limits;
+        limits.peers = NULL; /* operators get in */
+        w->admin = http_server_create(w->loop, &setup->admin, &limits, &exchange_admin_hooks, w);
     }
     bool is_open = w->server != NULL && (!has_admin || w->admin != NULL);
     return is_open ? ST_OK : ST_NO_MEMORY;

@@ -27,38 +27,60 @@ def _chat(gateway, model="main", text="hi", stream=False):
     return exchange(gateway.port, "POST", "/v1/chat/completions", [], _body(model, text, stream))
 
 
-def test_reloads_under_load_fail_no_request():
+def test_fifty_reloads_under_load_fail_no_request_and_cut_no_stream():
+    """Between them files that cannot be used, which change nothing."""
     def config(turn):
         return (f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2}}\n"
                 f"experts:\n  main: {{url: {expert.url}, title: 'turn {turn}'}}\n"
                 f"  extra-{turn}: {{url: {expert.url}}}\n")
 
-    failures, over, served = [], threading.Event(), []
+    failures, over, served, streamed = [], threading.Event(), [], []
+    next_event = threading.Condition()
 
-    def client(gateway):
+    def handle(conn, head, body):
+        if b'"stream"' not in body:
+            return send_reply(conn, GOOD)
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                  b"Transfer-Encoding: chunked\r\n\r\n")
+        for event in [token_event("a"), token_event("b"), token_event(None, "stop"), DONE]:
+            conn.send(b"%x\r\n%s\r\n" % (len(event), event))
+            with next_event:  # a stream lasts as long as a few reloads
+                next_event.wait(0.2)
+        conn.send(b"0\r\n\r\n")
+        return True
+
+    def client(gateway, is_stream):
         conn = Conn.open(gateway.port)
+        request = request_bytes("POST", "/v1/chat/completions", [], _body("main", "hi", is_stream))
         while not over.is_set():
             try:
-                conn.send(request_bytes("POST", "/v1/chat/completions", [], _body("main", "hi")))
+                conn.send(request)
                 reply = Reply(conn)
-                if reply.status != 200 or reply.body() != GOOD:
-                    failures.append(f"{reply.status} {reply.body()[:200]!r}")
-                served.append(1)
+                is_good = reply.body().endswith(DONE) if is_stream else reply.body() == GOOD
+                if reply.status != 200 or not is_good:
+                    failures.append(f"{reply.status} {reply.body()[-200:]!r}")
+                (streamed if is_stream else served).append(1)
             except (Failure, OSError) as error:
                 failures.append(repr(error))
                 return
         conn.close()
 
-    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
+    with Expert(handle) as expert:
         gateway = Gateway(config(0))
         try:
-            threads = [threading.Thread(target=client, args=(gateway,)) for _ in range(8)]
+            threads = [threading.Thread(target=client, args=(gateway, i % 2 == 1)) for i in range(8)]
             for thread in threads:
                 thread.start()
-            for turn in range(1, 21):
+            for turn in range(1, 51):
+                if turn % 10 == 0:
+                    gateway.write_config(config(turn) + "nonsense: 1\n")
+                    gateway.signal(signal.SIGHUP)
+                    _wait_failed_reloads(gateway, turn // 10)
                 gateway.write_config(config(turn))
                 gateway.signal(signal.SIGHUP)
                 gateway.wait_output(rf"reloaded, generation {turn + 1}\b")
+                with next_event:
+                    next_event.notify_all()
                 names = exchange(gateway.port, "GET", "/v1/models").body()
                 assert f"extra-{turn}".encode() in names, names
                 enough = len(served) + 10  # requests between two reloads
@@ -70,11 +92,16 @@ def test_reloads_under_load_fail_no_request():
         finally:
             over.set()
             gateway.stop()
-    assert not failures, f"{len(failures)} of {len(served)}: {failures[:3]}"
+    assert not failures, f"{len(failures)} of {len(served)} and {len(streamed)}: {failures[:3]}"
+    assert len(served) > 500 and len(streamed) > 0, (len(served), len(streamed))
 
 
-def test_large_configuration_reloads_quickly():
-    """1,000 lines in less than 100 ms (the design's figure)."""
+def _wait_failed_reloads(gateway, count):
+    gateway.wait_output(r"(?s)" + r"reload failed .*?" * count)
+
+
+def test_large_configuration_reloads():
+    """1,000 lines; `bench/reload_conf` says how fast."""
     lines = ["experts:"]
     for i in range(900):
         lines.append(f"  expert-{i}: {{url: 'http://127.0.0.1:9/v{i}', context: {1000 + i}}}")
@@ -85,9 +112,9 @@ def test_large_configuration_reloads_quickly():
     gateway = Gateway("\n".join(lines) + "\n")
     try:
         gateway.signal(signal.SIGHUP)
-        took_us = int(gateway.wait_output(r"reloaded, generation 2, in (\d+) us").group(1))
-        limit_us = 100_000 * (10 if IS_SANITIZED else 1)
-        assert took_us < limit_us, f"it took {took_us} us"
+        gateway.wait_output(r"reloaded, generation 2, in \d+ us")
+        names = exchange(gateway.port, "GET", "/v1/models").body()
+        assert b'"expert-899"' in names and b'"category/category-99"' in names, names[-300:]
     finally:
         gateway.stop()
 
@@ -253,38 +280,6 @@ def test_broken_streams_leave_no_descriptor():
         assert descriptors() <= before, f"{descriptors() - before} descriptors are left"
     finally:
         gateway.stop()
-
-
-def test_connections_above_the_limit_wait_or_are_refused():
-    with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
-        gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, "
-                          "limits: {connections: 5}}\n"
-                          f"experts:\n  main: {{url: {expert.url}}}\n")
-        try:
-            held = [Conn.open(gateway.port) for _ in range(5)]
-            for conn in held:
-                conn.send(request_bytes("GET", "/healthz"))
-                assert Reply(conn).status == 200
-            extra = Conn.open(gateway.port)
-            try:
-                extra.send(request_bytes("GET", "/healthz"))
-                extra.fill(time.monotonic() + 0.3)
-            except (Failure, OSError):
-                pass
-            assert not extra.received.startswith(b"HTTP/1.1 200"), "a sixth connection is served"
-            extra.close()
-            for conn in held:
-                conn.close()
-            deadline = time.monotonic() + 5
-            status = None
-            while status != 200 and time.monotonic() < deadline:
-                try:
-                    status = _chat(gateway).status
-                except (Failure, OSError):
-                    time.sleep(0.02)
-            assert status == 200, "connections that ended still count"
-        finally:
-            gateway.stop()
 
 
 def test_memory_comes_back_to_earth():

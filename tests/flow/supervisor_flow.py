@@ -11,13 +11,24 @@ import sys
 import tempfile
 import threading
 
-from expert import Expert, completion, send_reply
+from expert import DONE, Expert, completion, send_reply, token_event
 from gateway import ROOT, SERVE, Gateway
 from wire import PATIENCE_S, exchange, request_bytes, Conn, Reply
 
 
 def _answer(conn, head, body):
     return send_reply(conn, completion("fine"))
+
+
+def _answer_streams_too(conn, head, body):
+    if b'"stream"' not in body:
+        return _answer(conn, head, body)
+    conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+              b"Transfer-Encoding: chunked\r\n\r\n")
+    for event in [token_event("a")] * 20 + [token_event(None, "stop"), DONE]:
+        conn.send(b"%x\r\n%s\r\n" % (len(event), event))
+    conn.send(b"0\r\n\r\n")
+    return True
 
 
 def _config(expert, listen="127.0.0.1:0", workers=2):
@@ -109,17 +120,21 @@ class _Generation:
 
 def test_a_restart_refuses_no_connection():
     asks, failures, stop = [], [], threading.Event()
-    with tempfile.TemporaryDirectory() as folder, Expert(_answer) as expert, \
+    with tempfile.TemporaryDirectory() as folder, Expert(_answer_streams_too) as expert, \
             socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         port = listener.getsockname()[1]
         path = os.path.join(folder, "expertd.yaml")
         with open(path, "w", encoding="utf-8") as f:
             f.write(_config(expert, f"127.0.0.1:{port}"))
         body = json.dumps({"model": "main", "messages": [{"role": "user", "content": "x"}]}).encode()
+        stream_body = body.replace(b'{"model"', b'{"stream": true, "model"')
 
         def client():
             while not stop.is_set():
                 try:
+                    stream = exchange(port, "POST", "/v1/chat/completions", [], stream_body)
+                    if not stream.body().endswith(DONE):
+                        failures.append(f"cut: {stream.body()[-100:]!r}")
                     asks.append(exchange(port, "POST", "/v1/chat/completions", [], body).status)
                 except Exception as error:  # reported below, from the main thread
                     failures.append(repr(error))
@@ -130,7 +145,7 @@ def test_a_restart_refuses_no_connection():
         for thread in threads:
             thread.start()
         try:
-            for _ in range(2):
+            for _ in range(3):
                 assert generation.end() == 0, generation.said
                 waiting = Conn.open(port)  # nobody is there; it is not refused
                 waiting.send(request_bytes("POST", "/v1/chat/completions", [], body))
