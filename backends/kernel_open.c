@@ -22,6 +22,7 @@
 #include "backends/kernel_inside.h"
 #include "backends/kernel_job.h"
 #include "backends/kernel_options.h"
+#include "backends/kernel_pool.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -267,7 +268,8 @@ static enum status copy_config(struct opening *o, const char *program)
     config->ek = (struct ek_config){.size = sizeof config->ek,
                                     .options = kernel_text(options),
                                     .folder = kernel_text(folder),
-                                    .memory_bytes = (uint64_t)o->options.memory};
+                                    .memory_bytes = (uint64_t)o->options.memory,
+                                    .threads = (uint32_t)kernel_pool_spare_threads(crew->count)};
     bool has_all = st == ST_OK && options.ptr != NULL && folder.ptr != NULL &&
                    config->file != NULL && config->program != NULL;
     return has_all ? ST_OK : ST_NO_MEMORY;

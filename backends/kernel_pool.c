@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "backends/kernel_job.h"
+#include "base/cores.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 struct seat { /* what a thread is told */
@@ -30,6 +32,45 @@ struct kernel_pool {
     struct kernel_pool_hooks hooks;
     _Atomic uint64_t next_id; /* written by any loop thread */
 };
+
+/* The rule for threads, in the whole process: kernels from files make theirs while a configuration is
+ * read. Written once; `state` goes from none over writing to written. */
+static struct kernel_pool_rule the_rule;
+static atomic_int rule_state;
+
+enum {
+    RULE_NONE,
+    RULE_WRITING,
+    RULE_WRITTEN,
+};
+
+void kernel_pool_rule(const struct kernel_pool_rule *rule)
+{
+    int none = RULE_NONE;
+    if (atomic_compare_exchange_strong(&rule_state, &none, RULE_WRITING)) {
+        the_rule = *rule;
+        atomic_store(&rule_state, RULE_WRITTEN);
+    }
+}
+
+size_t kernel_pool_spare_threads(size_t instances)
+{
+    size_t cpus = atomic_load(&rule_state) == RULE_WRITTEN ? the_rule.cpus : 1;
+    return cpus > instances ? cpus / instances - 1 : 0;
+}
+
+/* On a fresh thread; what the system refuses does not hold, and nothing else depends on it. */
+static void obey_rule(void)
+{
+    if (atomic_load(&rule_state) != RULE_WRITTEN) {
+        return;
+    }
+    bool holds = !the_rule.is_kept || cores_keep_to(the_rule.cpus);
+    holds = (the_rule.nice == 0 || cores_yield(the_rule.nice)) && holds;
+    if (!holds) {
+        log_write(LOG_DEBUG, "kernel", "a thread cannot keep to its cores or its priority");
+    }
+}
 
 /* The next job; waits for one. NULL: the pool ends. */
 static struct kernel_job *take_job(struct kernel_pool *pool)
@@ -83,6 +124,8 @@ static void *work(void *arg)
 {
     const struct seat *seat = arg;
     struct kernel_pool *pool = seat->pool;
+    (void)pthread_setname_np(pthread_self(), "kernel"); /* by itself: others need a file for it */
+    obey_rule();
     if (pool->hooks.begin != NULL) {
         pool->hooks.begin(pool->hooks.ctx, seat->number);
     }
@@ -111,7 +154,6 @@ static bool start_threads(struct kernel_pool *pool, size_t threads)
         (void)pthread_mutex_lock(&pool->lock);
         is_started = pthread_create(thread, NULL, work, seat) == 0;
         if (is_started) {
-            (void)pthread_setname_np(*thread, "kernel");
             pool->thread_count++;
             pool->running++;
         }

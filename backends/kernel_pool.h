@@ -12,6 +12,19 @@
 struct kernel;
 struct kernel_pool;
 
+struct kernel_pool_rule { /* for the threads of all pools, and the children that those start */
+    size_t cpus;          /* cores for all of them together */
+    bool is_kept;         /* they run on the first so many cores only */
+    int nice;             /* how much they yield to other threads */
+};
+
+/* Before the first pool, kernels from files included. The first call holds, for the life of the process:
+ * what runs cannot be moved by a reload. Without one, threads run as the others. Any thread. */
+void kernel_pool_rule(const struct kernel_pool_rule *rule);
+
+/* Threads that each of `instances` may use besides its own. */
+size_t kernel_pool_spare_threads(size_t instances);
+
 /* threads >= 1; queue_max: jobs that may wait. NULL: no memory or threads. */
 struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max);
 

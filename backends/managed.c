@@ -621,7 +621,6 @@ enum status managed_set_join(struct managed_set *set, struct expert *experts, si
         set->residency.memory_bytes = local->memory_bytes;
         set->residency.starve_ms = local->starve_ms;
         set->residency.patience = local->patience;
-        set->cpus = local->cpus;
         while (fresh != NULL) {
             struct managed *next = fresh->next;
             fresh->next = set->list;
@@ -656,7 +655,8 @@ static void write_token(char token[MANAGED_TOKEN_BYTES])
     (void)snprintf(token, MANAGED_TOKEN_BYTES, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
 }
 
-enum status managed_set_create(struct str record, struct managed_set **ret_set)
+enum status managed_set_create(struct str record, const struct managed_cores *cores,
+                               struct managed_set **ret_set)
 {
     struct managed_set *set = mem_zalloc(1, sizeof *set);
     if (set == NULL) {
@@ -669,6 +669,7 @@ enum status managed_set_create(struct str record, struct managed_set **ret_set)
     }
     (void)pthread_mutex_init(&set->lock, NULL); /* cannot fail without attributes */
     write_token(set->token);
+    set->cores = *cores;
     set->residency = (struct residency){.list = set->residents};
     set->kick.run = on_kick;
     set->timer.on_due = on_timer;

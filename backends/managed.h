@@ -23,9 +23,15 @@ struct managed;     /* one process, running or not; counted references */
 struct managed_set; /* all of them */
 struct transport;
 
+struct managed_cores { /* of all children together with the kernels */
+    size_t count;      /* threads that each child is told to use */
+    bool is_kept;      /* children run on the first so many cores only */
+};
+
 /* `record` is a file that names the running children, for the sweep after a crash; "": none. Kills what
  * an earlier gateway with this record left behind. The thread starts with the first join. ST_NO_MEMORY. */
-MUST_CHECK enum status managed_set_create(struct str record, struct managed_set **ret_set);
+MUST_CHECK enum status managed_set_create(struct str record, const struct managed_cores *cores,
+                                          struct managed_set **ret_set);
 
 /* Binds a configuration's experts to their processes: what runs for an expert of the same name with the
  * same command stays, whatever else changed; what no expert has any more is stopped once it is idle. By

@@ -433,8 +433,8 @@ static enum status spawn(struct managed *m, char why[SPAWN_WHY_BYTES])
     if (!choose_place(m)) {
         return ST_IO;
     }
-    enum status st =
-        process_spec_command(&m->spec, &m->place, m->set->cpus, str_from(m->set->token), &command);
+    enum status st = process_spec_command(&m->spec, &m->place, (int64_t)m->set->cores.count,
+                                          str_from(m->set->token), &command);
     int output = st == ST_OK ? open_output(m) : -1;
     if (output >= 0) {
         struct spawn what = {
@@ -446,6 +446,7 @@ static enum status spawn(struct managed *m, char why[SPAWN_WHY_BYTES])
             .uid = (uid_t)m->spec.uid,
             .gid = (gid_t)m->spec.gid,
             .nice = (int)m->spec.nice,
+            .cores = m->set->cores.is_kept ? m->set->cores.count : 0,
         };
         struct spawn_child child = {0};
         st = spawn_start(&what, &child, why);

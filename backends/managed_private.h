@@ -111,7 +111,7 @@ struct managed_set {
     struct resident *residents[MANAGED_EXPERTS_MAX];
     struct managed *by_index[MANAGED_EXPERTS_MAX];
     struct residency residency;
-    int64_t cpus;
+    struct managed_cores cores;
     struct managed_group *groups;
     struct loop_timer timer;
     struct loop_timer measure;

@@ -185,15 +185,6 @@ static const struct key local_rows[] = {
      .fallback = "0",
      .sentence = "memory for all managed processes together; 0: no bound",
      .example = "16GiB"},
-    {.name = "cpus",
-     .type = KEY_INT,
-     .offset = offsetof(struct local_settings, cpus),
-     .min = 0,
-     .max = 4096,
-     .fallback = "0",
-     .sentence =
-         "threads that a managed process is told to use (OMP_NUM_THREADS and its kin); 0: it "
-         "decides"},
     {.name = "starve_ms",
      .type = KEY_INT,
      .offset = offsetof(struct local_settings, starve_ms),
@@ -220,7 +211,8 @@ static const struct key local_rows[] = {
      .block = &group_keys},
 };
 
-const struct keys local_keys = {"local", sizeof(struct local_settings), local_rows, 5,
+const struct keys local_keys = {"local", sizeof(struct local_settings), local_rows,
+                                sizeof local_rows / sizeof local_rows[0],
                                 "What managed processes may take together."};
 
 /* ---------------------------------------------------------------- checks */

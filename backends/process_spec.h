@@ -48,7 +48,6 @@ struct local_group {
 
 struct local_settings {   /* `local` */
     int64_t memory_bytes; /* 0: no bound */
-    int64_t cpus;         /* 0: all */
     int64_t starve_ms;
     double patience;
     struct key_array groups; /* struct local_group */

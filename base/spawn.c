@@ -11,9 +11,10 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/cores.h"
 
 enum {
     FIRST_FREE_FD = 16, /* copies of descriptors are made from here on, out of the way of 0 to 3 */
@@ -102,8 +103,10 @@ static _Noreturn void become(const struct spawn *what, pid_t parent, int report_
         fail(report_fd, "cwd");
     }
     if (what->nice != 0) {
-        int now = getpriority(PRIO_PROCESS, 0);
-        (void)setpriority(PRIO_PROCESS, 0, now + what->nice); /* better late than not at all */
+        (void)cores_yield(what->nice); /* better late than not at all */
+    }
+    if (what->cores != 0) {
+        (void)cores_keep_to(what->cores); /* as above */
     }
     take_user(what, report_fd);
     die_with_parent(parent, report_fd);

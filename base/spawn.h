@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,7 +29,8 @@ struct spawn { /* zero, but for argv: a child that says nothing and hears nothin
     bool has_user;          /* uid and gid are set: supplementary groups are dropped too */
     uid_t uid;
     gid_t gid;
-    int nice; /* added to ours */
+    int nice;     /* added to ours */
+    size_t cores; /* the first so many of ours; 0: all */
 };
 
 struct spawn_child {  /* zero: none */

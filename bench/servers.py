@@ -201,13 +201,15 @@ def gateway_config(upstream, router_model=None, sandbox="auto"):
 
 
 class Expertd(Process):
-    """The gateway with one worker. `command` stands before it, as in ["valgrind", ...]."""
+    """The gateway with one worker. `command` stands before it, as in ["valgrind", ...]; `text` is
+    a configuration instead of the usual one."""
 
-    def __init__(self, upstream, router_model=None, command=(), core=SERVER_CORE, extra=""):
+    def __init__(self, upstream, router_model=None, command=(), core=SERVER_CORE, extra="",
+                 text=None):
         self.folder = tempfile.mkdtemp(prefix="bench-expertd-")
         config = os.path.join(self.folder, "expertd.yaml")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(gateway_config(upstream, router_model, "off" if command else "auto") + extra)
+            f.write(text or gateway_config(upstream, router_model, "off" if command else "auto") + extra)
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "wb") as log:
             super().__init__("expertd", [*command, *SERVE, "--config", config], core,

@@ -4,8 +4,13 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
+#include "base/cores.h"
 #include "gateway/peers.h"
 #include "gateway/sandbox.h"
+
+enum {
+    THREADS_LEAST = 2, /* of the kernel pool */
+};
 
 static enum status decode_address(struct key_reader *reader, const struct yaml_node *node,
                                   void *field);
@@ -216,10 +221,26 @@ static const struct key server_rows[] = {
     {.name = "kernel_threads",
      .type = KEY_INT,
      .offset = offsetof(struct conf_server, kernel_threads),
-     .min = 1,
+     .min = 0,
      .max = 256,
-     .fallback = "2",
-     .sentence = "threads on which experts inside the process work"},
+     .fallback = "0",
+     .sentence = "threads on which experts inside the process work; 0: as many as kernel_cpus, and "
+                 "at least 2, because one may wait for a slow client"},
+    {.name = "kernel_cpus",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_server, kernel_cpus),
+     .min = 0,
+     .max = 1024,
+     .fallback = "0",
+     .sentence = "cores for all kernels and managed processes together: they run on the first so "
+                 "many, and are told so; 0: told all but one, kept from none"},
+    {.name = "kernel_nice",
+     .type = KEY_INT,
+     .offset = offsetof(struct conf_server, kernel_nice),
+     .min = 0,
+     .max = 19,
+     .fallback = "5",
+     .sentence = "how much threads of kernels, and kernels in children, yield to the workers"},
     {.name = "kernel_queue",
      .type = KEY_INT,
      .offset = offsetof(struct conf_server, kernel_queue),
@@ -367,6 +388,24 @@ const struct keys *conf_keys(void)
         }
     }
     return &keys;
+}
+
+size_t conf_kernel_cpus(const struct conf_server *server)
+{
+    size_t all = cores_allowed();
+    if (server->kernel_cpus > 0) {
+        return (size_t)server->kernel_cpus < all ? (size_t)server->kernel_cpus : all;
+    }
+    return all > 1 ? all - 1 : 1;
+}
+
+size_t conf_kernel_threads(const struct conf_server *server)
+{
+    size_t cpus = conf_kernel_cpus(server);
+    if (server->kernel_threads > 0) {
+        return (size_t)server->kernel_threads;
+    }
+    return cpus < THREADS_LEAST ? THREADS_LEAST : cpus;
 }
 
 bool conf_is_loopback(const struct conf_address *address)

@@ -56,7 +56,9 @@ struct conf_server {
     bool sandbox_exec;
     struct str access_log; /* a path, "-" (standard output) or "off" */
     int64_t drain_ms;
-    int64_t kernel_threads;
+    int64_t kernel_threads; /* 0: see conf_kernel_threads */
+    int64_t kernel_cpus;    /* 0: see conf_kernel_cpus */
+    int64_t kernel_nice;
     int64_t kernel_queue;
 };
 
@@ -79,6 +81,10 @@ struct conf {
 
 /* The root table; made on first use, from then on constant. Not thread-safe the first time. */
 const struct keys *conf_keys(void);
+
+/* Cores for kernels and managed processes, and threads of the kernel pool. */
+size_t conf_kernel_cpus(const struct conf_server *server);
+size_t conf_kernel_threads(const struct conf_server *server);
 
 /* Whether only this machine reaches an address. */
 bool conf_is_loopback(const struct conf_address *address);

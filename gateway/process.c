@@ -360,7 +360,9 @@ static enum status create_managed(struct process *p)
         enum status st = db_make_folders(record);
         (void)st; /* whoever opens the state file says what is wrong */
     }
-    return managed_set_create(str_from(record), &p->managed);
+    const struct conf_server *server = &p->snapshot->conf.server;
+    const struct managed_cores cores = {conf_kernel_cpus(server), server->kernel_cpus > 0};
+    return managed_set_create(str_from(record), &cores, &p->managed);
 }
 
 /* Gives its managed experts their processes; the last thing before a snapshot is used, because they may
@@ -409,7 +411,7 @@ static enum status start(struct process *p)
     warn_of_few_descriptors(server);
     p->worker_count = count_workers(server);
     p->metrics = metrics_create(p->worker_count);
-    p->kernels = kernel_pool_create((size_t)server->kernel_threads, (size_t)server->kernel_queue);
+    p->kernels = kernel_pool_create(conf_kernel_threads(server), (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
     retry_budget_init(&p->retries, clock_now_ms(clock_system()));
@@ -496,12 +498,14 @@ static void warn_of_fixed(const struct conf_server *old, const struct conf_serve
         is_same_texts(&old->trusted_proxies, &new->trusted_proxies) &&
         str_eq(old->access_log, new->access_log) &&
         old->half_close_is_gone == new->half_close_is_gone &&
-        old->kernel_threads == new->kernel_threads && old->kernel_queue == new->kernel_queue;
+        old->kernel_threads == new->kernel_threads && old->kernel_queue == new->kernel_queue &&
+        old->kernel_cpus == new->kernel_cpus && old->kernel_nice == new->kernel_nice;
     if (!is_same) {
         log_write(
             LOG_WARN, "process",
-            "listen, admin, whether they speak TLS, workers, limits, trusted_proxies, access_log, half_close_is_gone, kernel_threads and "
-            "kernel_queue change at the next start, not by a reload");
+            "listen, admin, whether they speak TLS, workers, limits, trusted_proxies, access_log, half_close_is_gone, "
+            "kernel_threads, "
+            "kernel_queue, kernel_cpus and kernel_nice change at the next start, not by a reload");
     }
 }
 

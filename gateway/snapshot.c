@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "backends/kernel_pool.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
@@ -73,6 +74,11 @@ static enum status connect(struct conf *conf, struct key_reader *reader,
                            const struct yaml_node *root)
 {
     enum status st = reader->trial == NULL ? conf_load(conf, reader, root) : ST_OK;
+    if (st == ST_OK && reader->trial == NULL) {
+        const struct conf_server *server = &conf->server;
+        kernel_pool_rule(&(struct kernel_pool_rule){
+            conf_kernel_cpus(server), server->kernel_cpus > 0, (int)server->kernel_nice});
+    }
     if (st == ST_OK) {
         st = routes_build(&conf->routes, reader, root->file);
     }

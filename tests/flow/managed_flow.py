@@ -404,13 +404,37 @@ def test_an_orderly_end_takes_all_children_along():
         wait_until(lambda: not any(is_alive(pid) for pid in pids), seconds=1)
 
 
+def threads(pid):
+    """[(name, cores it may run on, nice)]"""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as f:
+            before, _, after = f.read().rpartition(")")
+        found.append((before.partition("(")[2], len(os.sched_getaffinity(int(task))),
+                      int(after.split()[16])))
+    return found
+
+
+def test_computing_keeps_to_its_cores_and_yields():
+    cores = len(os.sched_getaffinity(0))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with House({"a": ([], "")}, server="kernel_cpus: 1, kernel_nice: 3") as h:
+        pid = int(h.words("a")[1])
+        ours = threads(h.gateway.process.pid)
+        computing = [t for t in ours if t[0] == "kernel"]
+        assert computing == [("kernel", 1, min(own + 3, 19))] * 2, ours
+        assert all(t[1:] == (cores, own) for t in ours if t[0] != "kernel"), ours
+        assert all(t[1] == 1 for t in threads(pid)), threads(pid)
+    with House({"a": ([], "")}) as h:
+        assert all(t[1] == cores for t in threads(h.gateway.process.pid) + threads(int(h.words("a")[1])))
+
+
 def test_children_get_no_secrets_and_no_descriptors():
     script = ("import os, sys; print('ENV', sorted(os.environ)); "
               "print('FDS', sorted(os.listdir('/proc/self/fd')), flush=True); sys.exit(1)")
-    conf = ("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1}\n"
+    conf = ("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, kernel_cpus: 1}\n"
             f"experts: {{a: {{process: {{argv: ['{sys.executable}', -c, \"{script}\", "
             "'${PORT}'], env: {MINE: '1'}}}}\n"
-            "local: {cpus: 2}\n"
             "categories: {general: {experts: [{expert: a, score: 1}]}}\n")
     with House({"a": ([], "")}) as h:
         h.gateway.stop()
