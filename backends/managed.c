@@ -621,6 +621,7 @@ enum status managed_set_join(struct managed_set *set, struct expert *experts, si
         set->residency.memory_bytes = local->memory_bytes;
         set->residency.starve_ms = local->starve_ms;
         set->residency.patience = local->patience;
+        set->residency.order = (enum residency_order)local->evict;
         while (fresh != NULL) {
             struct managed *next = fresh->next;
             fresh->next = set->list;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/residency.h"
 #include "base/mem.h"
 
 enum {
@@ -204,6 +205,13 @@ static const struct key local_rows[] = {
      .sentence =
          "how much requests for an expert that is not loaded gather before one in use goes, "
          "in loads of that one; 0: at once"},
+    {.name = "evict",
+     .type = KEY_CHOICE,
+     .offset = offsetof(struct local_settings, evict),
+     .fallback = "value",
+     .choices = residency_orders,
+     .sentence = "who leaves first: value, the one that is missed least for the memory that it "
+                 "takes; lru, the one that was used longest ago"},
     {.name = "groups",
      .type = KEY_MAP,
      .offset = offsetof(struct local_settings, groups),

@@ -50,6 +50,7 @@ struct local_settings {   /* `local` */
     int64_t memory_bytes; /* 0: no bound */
     int64_t starve_ms;
     double patience;
+    int evict;               /* enum residency_order */
     struct key_array groups; /* struct local_group */
 };
 

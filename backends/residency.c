@@ -25,6 +25,8 @@ static const struct {
     [RESIDENCY_FAILED] = {"failed", TO(RESIDENCY_STARTING) | TO(RESIDENCY_COLD)},
 };
 
+const char *const residency_orders[] = {"value", "lru", NULL};
+
 const char *residency_state_text(enum residency_state state)
 {
     return states[state].name;
@@ -84,6 +86,7 @@ void resident_arrive(struct resident *e, int64_t now_ms)
 {
     e->use = use_at(e, now_ms) + 1.0;
     e->use_ms = now_ms;
+    e->first_ms = e->first_ms == 0 ? now_ms : e->first_ms;
 }
 
 void resident_wait(struct resident *e, int64_t arrival_ms)
@@ -196,13 +199,22 @@ static bool leaves_first(const struct residency *r, const struct resident *a,
     return a->used_ms < b->used_ms;
 }
 
+/* Requests per millisecond. `use` remembers a minute: of one that is known for less the share that can be
+ * remembered is divided by, else it would seem to be used less than it is. */
+static double rate_of(const struct resident *e, int64_t now_ms)
+{
+    int64_t known = now_ms - e->first_ms;
+    int64_t least = 2 * load_of(e);
+    double span = (double)(known < least ? least : known) / RESIDENCY_USE_MS;
+    return use_at(e, now_ms) / (RESIDENCY_USE_MS * -expm1(-span));
+}
+
 /* What those who use `old` are expected to wait, all together, if it leaves for `fresh`: it could be back
  * after both loads; who comes meanwhile waits for half of that on average. */
 static double price_of(const struct resident *old, const struct resident *fresh, int64_t now_ms)
 {
     int64_t absence = load_of(old) + load_of(fresh);
-    double rate = use_at(old, now_ms) / RESIDENCY_USE_MS;
-    return rate * (double)absence * (double)absence / 2.0;
+    return rate_of(old, now_ms) * (double)absence * (double)absence / 2.0;
 }
 
 struct room { /* in bytes; goes down as those who wait are given their share */

@@ -57,6 +57,7 @@ struct resident { /* one expert; members are read-only outside residency.c but f
     int64_t load_ms;        /* a load takes so long, by experience; 0: none yet */
     double use;             /* requests, those of RESIDENCY_USE_MS ago counting 1/e */
     int64_t use_ms;         /* when `use` was right */
+    int64_t first_ms;       /* arrival of its first request ever; 0: none yet */
     int64_t retry_ms;       /* FAILED: not before */
     unsigned failures;      /* in a row */
     bool is_wished;         /* to be loaded, if there is room */
@@ -65,8 +66,10 @@ struct resident { /* one expert; members are read-only outside residency.c but f
 
 enum residency_order {
     RESIDENCY_BY_VALUE, /* as above */
-    RESIDENCY_BY_AGE,   /* least recently used alone: for comparison */
+    RESIDENCY_BY_AGE,   /* least recently used alone */
 };
+
+extern const char *const residency_orders[]; /* the same as words, NULL at the end */
 
 struct residency { /* lent for a call */
     struct resident *const *list;

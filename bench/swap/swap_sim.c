@@ -1,6 +1,6 @@
 /* Swap traces, simulated: eight experts, memory for three, the scheduler of the server (residency.c) with
- * its rules, and with those of first come, first served and least recently used. Time is counted, not
- * measured: the same arguments give the same figures on every machine.
+ * its rules, and with those of first come, first served and least recently used, and of one at a time.
+ * Time is counted, not measured: the same arguments give the same figures on every machine.
  *
  *     swap_sim [SEED]
  *
@@ -35,13 +35,15 @@ struct scheduler {
     enum residency_order order;
     int64_t starve_ms;
     double patience;
+    bool is_alone; /* all in one group that swaps: the default of llama-swap */
 };
 
 static const struct scheduler schedulers[] = {
-    {"fcfs+lru", RESIDENCY_BY_AGE, 0, 0.0},
-    {"patience 1", RESIDENCY_BY_VALUE, 30000, 1.0},
-    {"patience 4", RESIDENCY_BY_VALUE, 30000, 4.0},
-    {"expertd", RESIDENCY_BY_VALUE, 30000, 8.0},
+    {"fcfs+lru", RESIDENCY_BY_AGE, 0, 0.0, false},
+    {"one at a time", RESIDENCY_BY_AGE, 0, 0.0, true},
+    {"patience 1", RESIDENCY_BY_VALUE, 30000, 1.0, false},
+    {"patience 4", RESIDENCY_BY_VALUE, 30000, 4.0, false},
+    {"expertd", RESIDENCY_BY_VALUE, 30000, 8.0, false},
 };
 
 struct request {
@@ -120,9 +122,11 @@ static void write_trace(struct request *list, const struct trace *t, uint64_t se
 
 static void build(struct house *h, const struct scheduler *s)
 {
+    static const struct residency_group swap = {.is_swap = true};
     memset(h, 0, sizeof *h);
     for (size_t i = 0; i < EXPERTS; i++) {
         h->experts[i].rule.bytes = 1;
+        h->experts[i].rule.group = s->is_alone ? &swap : NULL;
         h->list[i] = &h->experts[i];
         h->queues[i].items = mem_zalloc(REQUESTS, sizeof(size_t));
         ASSERT(h->queues[i].items != NULL);

@@ -189,6 +189,32 @@ static void the_least_useful_per_byte_leaves_and_of_equals_the_older(void **stat
 
 /* Where the victim is in use, requests gather first: together they wait as long as its users would. Of those
  * one comes a second; two come in the two seconds that it is away, and wait for half of that. */
+/* As if a request had come every second for hours until 2000. */
+static void use_for_long(struct resident *e)
+{
+    e->use = 60.0;
+    e->use_ms = 2000;
+    e->first_ms = 1 - 10000000;
+}
+
+static void what_is_known_for_a_short_time_counts_by_its_rate(void **state)
+{
+    (void)state;
+    struct house h;
+    build(&h, 2, GIB);
+    make_ready(&h.experts[0], 1000);
+    h.experts[0].load_ms = 1000;
+    h.experts[1].load_ms = 1000;
+    for (int64_t at_ms = 1000; at_ms < 6000; at_ms += 1000) { /* no more than this */
+        resident_arrive(&h.experts[0], at_ms);
+    }
+    let_wait(&h.experts[1], 6000);
+    /* A request a second for five seconds costs, for two seconds away, as one for hours would. */
+    assert_step(residency_next(&h.r, 7300), RESIDENCY_NOTHING, 0, "");
+
+    assert_step(residency_next(&h.r, 7800), RESIDENCY_STOP, 0, "memory");
+}
+
 static void a_hot_victim_leaves_once_enough_was_waited(void **state)
 {
     (void)state;
@@ -197,9 +223,7 @@ static void a_hot_victim_leaves_once_enough_was_waited(void **state)
     make_ready(&h.experts[0], 1000);
     h.experts[0].load_ms = 1000;
     h.experts[1].load_ms = 1000;
-    for (int i = 0; i < 60; i++) {
-        resident_arrive(&h.experts[0], 2000);
-    }
+    use_for_long(&h.experts[0]); /* 1 request a second */
     let_wait(&h.experts[1], 2000);
     assert_step(residency_next(&h.r, 3900), RESIDENCY_NOTHING, 0, "");
 
@@ -582,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_busy_one_stays_until_somebody_starves_and_then_drains),
         cmocka_unit_test(the_loading_the_pinned_and_the_young_stay),
         cmocka_unit_test(the_least_useful_per_byte_leaves_and_of_equals_the_older),
+        cmocka_unit_test(what_is_known_for_a_short_time_counts_by_its_rate),
         cmocka_unit_test(a_hot_victim_leaves_once_enough_was_waited),
         cmocka_unit_test(an_idle_expert_goes_a_ttl_after_its_last_request_ended),
         cmocka_unit_test(failures_back_off_and_a_success_forgives),
