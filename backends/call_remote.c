@@ -363,6 +363,19 @@ static void reset(struct remote_call *rc, const struct call_request *request)
     reply_head_init(&rc->head);
 }
 
+enum status remote_call_set_get(struct remote_call *rc, struct str path)
+{
+    char target[HEADER_LINE_MAX];
+    (void)snprintf(target, sizeof target, "%.*s", STR_ARG(path));
+    rc->url = curl_url_dup(rc->pool->url);
+    if (rc->url == NULL || curl_url_set(rc->url, CURLUPART_URL, target, 0) != CURLUE_OK) {
+        return ST_NO_MEMORY; /* a path is always a url relative to another one */
+    }
+    (void)curl_easy_setopt(rc->easy, CURLOPT_CURLU, rc->url);
+    (void)curl_easy_setopt(rc->easy, CURLOPT_HTTPGET, 1L);
+    return ST_OK;
+}
+
 enum status remote_call_start(struct remote_call *rc, const struct call_request *request)
 {
     reset(rc, request);
@@ -370,8 +383,11 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
         set_headers(rc, request->headers) != ST_OK) {
         return ST_NO_MEMORY;
     }
-    (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDS, request->body.ptr);
-    (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+    if (rc->url == NULL) {
+        (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDS, request->body.ptr);
+        (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                               (curl_off_t)request->body.len);
+    }
     (void)curl_easy_setopt(rc->easy, CURLOPT_CONNECTTIMEOUT_MS,
                            (long)request->expert->deadlines.connect_ms);
     (void)curl_easy_setopt(rc->easy, CURLOPT_FRESH_CONNECT, request->is_fresh ? 1L : 0L);
@@ -392,6 +408,7 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
 void remote_call_free(struct remote_call *rc)
 {
     curl_easy_cleanup(rc->easy);
+    curl_url_cleanup(rc->url); /* takes NULL */
     curl_slist_free_all(rc->headers);
     buf_fini(&rc->call.in);
     transport_unref_pool(rc->pool);

@@ -29,6 +29,7 @@ enum {
 };
 
 enum {
+    PROBE_PATH_MAX_BYTES = 1024,
     KEY_FILE_MAX_BYTES = 8192, /* a token of a cloud is 2 kB */
 };
 
@@ -292,6 +293,11 @@ static const struct key rows[] = {
     EDITS_ROWS(struct expert),
     CACHING_ROW(struct expert),
     LIMITS_ROWS(struct expert),
+    {.name = "health",
+     .type = KEY_BLOCK,
+     .offset = LIMITS_AT(struct expert, probe),
+     .sentence = "how a remote expert is asked whether it is well; absent: it is not",
+     .block = &limits_probe_keys},
 };
 
 const struct keys expert_keys = {"expert", sizeof(struct expert), rows,
@@ -468,6 +474,27 @@ static void check_place(const struct expert *e, struct key_reader *reader, struc
     }
 }
 
+/* Asked by whoever serves, on the url's host. */
+static void check_probe(const struct expert *e, struct key_reader *reader, struct str file)
+{
+    struct str path = e->limits.probe.path;
+    bool is_path = str_starts_with(path, STR("/")) &&
+                   !str_starts_with(path, STR("//")) && /* which names another host */
+                   path.len <= PROBE_PATH_MAX_BYTES;
+    for (size_t i = 0; i < path.len; i++) {
+        is_path = is_path && path.ptr[i] > ' ' && path.ptr[i] < 127 && path.ptr[i] != '#';
+    }
+    if (path.len == 0) {
+        return;
+    }
+    if (e->url.len == 0) {
+        complain(reader, file, e,
+                 "has health.path, which is for experts with a url: a process has process.health");
+    } else if (!is_path) {
+        complain(reader, file, e, "needs a health.path like /health, from the root of its host");
+    }
+}
+
 enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
 {
     size_t errors = reader->diags->errors;
@@ -500,6 +527,7 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         return st;
     }
     check_forwarded(e, reader, file);
+    check_probe(e, reader, file);
     read_capabilities(e, reader, file);
     if (reader->diags->errors != errors) {
         return ST_INVALID;

@@ -462,6 +462,30 @@ enum status transport_call(struct transport *t, const struct call_request *reque
     return ST_OK;
 }
 
+enum status transport_probe(struct transport *t, const struct call_request *request,
+                            struct str path, struct call **ret_call)
+{
+    if (t->calls >= t->max_calls) {
+        return ST_TOO_BIG;
+    }
+    struct remote_pool *pool = pool_of(t, request->expert);
+    struct remote_call *rc = pool == NULL ? NULL : remote_call_create(t, pool);
+    if (rc == NULL) {
+        return ST_NO_MEMORY;
+    }
+    t->calls++;
+    enum status st = remote_call_set_get(rc, path);
+    if (st == ST_OK) {
+        st = remote_call_start(rc, request);
+    }
+    if (st != ST_OK) {
+        transport_give_back(t, rc);
+        return st;
+    }
+    *ret_call = &rc->call;
+    return ST_OK;
+}
+
 enum status transport_call_at(struct transport *t, const struct call_request *request,
                               const struct call_endpoint *at, struct call **ret_call)
 {
@@ -472,7 +496,7 @@ void transport_give_back(struct transport *t, struct remote_call *rc)
 {
     t->calls--;
     struct remote_pool *pool = rc->pool;
-    if (pool->is_retired || pool->idle_count >= IDLE_PER_EXPERT) {
+    if (rc->url != NULL || pool->is_retired || pool->idle_count >= IDLE_PER_EXPERT) {
         remote_call_free(rc);
         return;
     }

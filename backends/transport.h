@@ -22,6 +22,11 @@ void transport_destroy(struct transport *t);
 MUST_CHECK enum status transport_call(struct transport *t, const struct call_request *request,
                                       struct call **ret_call);
 
+/* Asks `path` of a remote expert's host with GET, on a connection of its own: is it well? The request
+ * has no body; its expert's key goes along. As transport_call. ST_NO_MEMORY, ST_TOO_BIG. */
+MUST_CHECK enum status transport_probe(struct transport *t, const struct call_request *request,
+                                       struct str path, struct call **ret_call);
+
 /* Starts a call to an expert's process, at the place where it listens; `at` is lent. ST_NO_MEMORY. */
 MUST_CHECK enum status transport_call_at(struct transport *t, const struct call_request *request,
                                          const struct call_endpoint *at, struct call **ret_call);

@@ -30,6 +30,7 @@ struct remote_call {
     struct remote_pool *pool;
     CURL *easy;
     struct remote_call *next_idle;
+    CURLU *url;                 /* of a GET; NULL: the pool's, with POST */
     struct curl_slist *headers; /* the pool's and the request's; NULL: the pool's alone */
     struct call_watch watch;
     struct reply_head head;
@@ -54,6 +55,8 @@ int transport_close_socket(void *transport, curl_socket_t fd);
 
 /* call_remote.c, for transport.c */
 struct remote_call *remote_call_create(struct transport *t, struct remote_pool *pool);
+/* For one GET of this path, "?" and a query included, instead of the expert's POST. ST_NO_MEMORY. */
+MUST_CHECK enum status remote_call_set_get(struct remote_call *rc, struct str path);
 MUST_CHECK enum status remote_call_start(struct remote_call *rc,
                                          const struct call_request *request);
 void remote_call_finished(struct remote_call *rc, CURLcode code); /* from curl_multi_info_read */

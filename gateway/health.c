@@ -82,9 +82,8 @@ static void set_rules(struct health *h, const struct expert *e)
     h->queue_max = (size_t)l->queue;
     h->probe_bad = l->probe.unhealthy;
     h->probe_good = l->probe.healthy;
-    if (l->probe.path.len == 0) {
-        h->is_sick = false;
-    }
+    h->is_probed = l->probe.path.len > 0;
+    h->is_sick = h->is_sick && h->is_probed;
     (void)pthread_mutex_unlock(&h->lock);
 }
 
@@ -109,6 +108,18 @@ enum status healths_join(struct healths *hs, const struct expert *experts, size_
 }
 
 /* ---------------------------------------------------------------- places */
+
+/* An open breaker waits for a probe; a cool-down ends by itself. */
+static bool is_tried_by_probes(const struct health *h)
+{
+    return h->is_probed && h->breaker.state != BREAKER_CLOSED && !h->breaker.is_cooling;
+}
+
+static bool is_shut(const struct health *h, int64_t now_us)
+{
+    return h->is_sick || is_tried_by_probes(h) ||
+           !breaker_allows(&h->breaker, &h->breaker_rule, now_us / 1000);
+}
 
 static bool is_full(const struct health *h)
 {
@@ -146,8 +157,8 @@ static void admit_waiters(struct health *h, int64_t now_us)
 {
     while (h->queue.count > 0 && !is_full(h)) {
         uint64_t ticket = 0;
-        bool is_open =
-            !h->is_sick && breaker_try(&h->breaker, &h->breaker_rule, now_us / 1000, &ticket);
+        bool is_open = !is_shut(h, now_us) &&
+                       breaker_try(&h->breaker, &h->breaker_rule, now_us / 1000, &ticket);
         struct health_waiter *w = waiter_of(fair_queue_pop(&h->queue));
         if (is_open) {
             seat(h, ticket, now_us, &w->pass);
@@ -188,7 +199,7 @@ enum health_entry health_enter(struct health *h, int64_t now_us, struct health_w
     enum health_entry entry = HEALTH_IN;
     uint64_t ticket = 0;
     (void)pthread_mutex_lock(&h->lock);
-    if (h->is_sick || !breaker_allows(&h->breaker, &h->breaker_rule, now_us / 1000)) {
+    if (is_shut(h, now_us)) {
         entry = HEALTH_SHUT;
     } else if (is_full(h)) {
         entry = wait_in_line(h, w);
@@ -301,16 +312,23 @@ void health_leave(const struct health_pass *pass, int64_t now_us,
     (void)pthread_mutex_unlock(&h->lock);
 }
 
-void health_probed(struct health *h, bool is_good)
+bool health_probed(struct health *h, int64_t now_us, bool is_good)
 {
+    uint64_t ticket = 0;
     (void)pthread_mutex_lock(&h->lock);
     h->probes_in_row = (h->probes_in_row > 0) == is_good ? h->probes_in_row : 0;
     h->probes_in_row += is_good ? 1 : -1;
-    if (h->is_sick ? h->probes_in_row >= h->probe_good : -h->probes_in_row >= h->probe_bad) {
-        h->is_sick = !h->is_sick;
+    bool is_news =
+        h->is_sick ? h->probes_in_row >= h->probe_good : -h->probes_in_row >= h->probe_bad;
+    h->is_sick = h->is_sick != is_news;
+    if (is_tried_by_probes(h) &&
+        breaker_try(&h->breaker, &h->breaker_rule, now_us / 1000, &ticket)) {
+        breaker_report(&h->breaker, &h->breaker_rule, is_good ? BREAKER_SUCCESS : BREAKER_FAILURE,
+                       ticket, now_us / 1000);
     }
     note_plain(h);
     (void)pthread_mutex_unlock(&h->lock);
+    return is_news;
 }
 
 /* ---------------------------------------------------------------- facts */
@@ -335,9 +353,8 @@ static int64_t queue_us(const struct health *h)
 void health_look(struct health *h, int64_t now_us, struct policy_health *ret)
 {
     (void)pthread_mutex_lock(&h->lock);
-    bool is_shut = !breaker_allows(&h->breaker, &h->breaker_rule, now_us / 1000);
     ret->why = h->is_sick              ? "it fails its health checks"
-               : !is_shut              ? NULL
+               : !is_shut(h, now_us)   ? NULL
                : h->breaker.is_cooling ? "it asked for time"
                                        : "its breaker is open";
     ret->opens_ms = h->is_sick ? -1 : breaker_wait_ms(&h->breaker, now_us / 1000);

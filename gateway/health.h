@@ -87,8 +87,9 @@ void health_leave(const struct health_pass *pass, int64_t now_us,
 /* Seconds until a place is likely, by the rate at which it has served; at least 1. Any thread. */
 int64_t health_retry_s(struct health *h, int64_t now_us);
 
-/* A probe came back. Any thread. */
-void health_probed(struct health *h, bool is_good);
+/* A probe came back. True: the expert fails its probes from now on, or no longer does. An open breaker
+ * whose time is over takes it for the probe that it waits for. Any thread. */
+bool health_probed(struct health *h, int64_t now_us, bool is_good);
 
 /* Appends [{"expert":..., "state":..., ...}, ...]. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status healths_write_json(struct healths *hs, int64_t now_us, struct buf *out);

@@ -22,7 +22,8 @@ struct health {
     struct breaker_rule breaker_rule;
     struct concurrency_rule concurrency_rule;
     bool cools_down;
-    bool is_sick; /* by its probes */
+    bool is_probed; /* so that no request has to try whether it is well again */
+    bool is_sick;   /* by its probes */
     size_t queue_max;
     int64_t probe_bad;
     int64_t probe_good;

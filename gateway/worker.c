@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "gateway/exchange.h"
 #include "gateway/learner.h"
+#include "gateway/probes.h"
 #include "gateway/state.h"
 
 enum {
@@ -227,6 +228,17 @@ void worker_forget_job(struct worker *w)
 
 /* ---------------------------------------------------------------- reload, drain */
 
+/* As the snapshot wants them; the old ones end first. */
+static void probe(struct worker *w)
+{
+    probes_stop(w->probes);
+    w->probes = NULL;
+    if (w->index == 0 && !w->is_draining &&
+        probes_start(w->loop, w->transport, w->snapshot, &w->probes) != ST_OK) {
+        log_write(LOG_ERROR, "worker", "no expert is probed: out of memory");
+    }
+}
+
 static void on_switch(struct loop_task *task)
 {
     struct switch_task *s = CONTAINER_OF(task, struct switch_task, task);
@@ -234,6 +246,7 @@ static void on_switch(struct loop_task *task)
     transport_forget_idle(w->transport);
     snapshot_unref(w->snapshot);
     w->snapshot = s->snapshot;
+    probe(w);
     http_server_set_cert(w->server, w->snapshot->conf.server.tls.pair);
     if (w->admin != NULL) {
         http_server_set_cert(w->admin, w->snapshot->conf.server.admin_tls.pair);
@@ -277,6 +290,7 @@ static void on_drain(struct loop_task *task)
     struct worker_thread *t = CONTAINER_OF(task, struct worker_thread, drain_task);
     struct worker *w = &t->worker;
     w->is_draining = true;
+    probe(w);
     http_server_drain(w->server);
     if (w->admin != NULL) {
         http_server_drain(w->admin);
@@ -299,6 +313,7 @@ void worker_drain(struct worker_thread *t, int64_t drain_ms)
 static void destroy(struct worker_thread *t)
 {
     struct worker *w = &t->worker;
+    probes_stop(w->probes);
     http_server_destroy(w->server);
     http_server_destroy(w->admin);
     transport_destroy(w->transport);
@@ -363,6 +378,9 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     if (st == ST_OK) {
         w->transport = transport_create(w->loop, (size_t)setup->limits.connections);
         st = w->transport == NULL ? ST_NO_MEMORY : ST_OK;
+    }
+    if (st == ST_OK) {
+        probe(w);
     }
     return st;
 }

@@ -26,6 +26,7 @@ struct healths;
 struct quotas;
 struct state;
 struct state_job;
+struct probes;
 struct transport;
 struct worker_thread;
 
@@ -45,6 +46,7 @@ struct worker {
     struct retry_budget *hedges;    /* the process's; second calls, see hedge.h */
     const struct quotas *quotas;    /* the process's */
     struct healths *healths;        /* the process's */
+    struct probes *probes;          /* on the first worker; NULL: nobody is probed */
     struct access_log *access_log;  /* the process's */
     struct access_log *prompt_log;  /* the process's; NULL: prompts are not logged */
     struct recent *recent;          /* the process's; NULL with state */

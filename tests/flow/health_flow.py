@@ -167,3 +167,97 @@ def test_who_leaves_the_queue_is_never_served():
             assert Reply(conn).status == 200
         assert room.order == ["alice", "alice"], room.order
         assert _experts(play.gateway)["main"]["in_flight"] == 0
+
+
+class Patient:
+    """An expert with a page of health that says what the test wants; notes what it was asked."""
+
+    def __init__(self):
+        self.status = 200
+        self.chat = lambda conn: send_reply(conn, completion("fine"))
+        self.heads = []
+        self.chats = 0
+
+    def handle(self, conn, head, _body):
+        if head.first.startswith("GET "):
+            self.heads.append(head)
+            if self.status is None:
+                conn.wait_gone()
+                return False
+            return send_reply(conn, b"{}", self.status)
+        self.chats += 1
+        return self.chat(conn)
+
+    def wait_probes(self, count):
+        most = len(self.heads) + count
+        _wait_for(lambda: len(self.heads) >= most)
+
+
+HEALTH = "health: {path: /health?deep=1, interval_ms: 20, timeout_ms: 200, unhealthy: 2, healthy: 2}"
+
+
+def test_an_expert_that_fails_its_probes_gets_no_requests_until_it_is_well():
+    for status in (500, 404, None):
+        patient = Patient()
+        with Play(patient.handle, HEALTH + ", key: sk-secret-probe") as play:
+            patient.wait_probes(1)
+            assert patient.heads[0].first == "GET /health?deep=1 HTTP/1.1", patient.heads[0].first
+            assert patient.heads[0].get("authorization") == "Bearer sk-secret-probe"
+            assert _chat(play.gateway).status == 200
+            patient.status = status
+            _wait_for(lambda: not _experts(play.gateway)["main"]["healthy"])
+            play.gateway.wait_output("expert main fails its health checks")
+            chats = patient.chats
+            reply = _chat(play.gateway)
+            assert reply.status == 503 and b"experts_unavailable" in reply.body()
+            assert patient.chats == chats
+            patient.status = 200
+            _wait_for(lambda: _experts(play.gateway)["main"]["healthy"])
+            assert _chat(play.gateway).status == 200
+
+
+def test_an_expert_that_is_gone_is_seen_without_a_request():
+    patient = Patient()
+    with Play(patient.handle, HEALTH) as play:
+        patient.wait_probes(1)
+        play.expert.close()
+        _wait_for(lambda: not _experts(play.gateway)["main"]["healthy"])
+        assert patient.chats == 0
+
+
+def test_a_probe_and_no_request_tries_whether_a_breaker_may_close():
+    patient = Patient()
+    with Play(patient.handle, HEALTH + ", breaker: {failures: 1, open_ms: 50}") as play:
+        patient.status = None  # neither well nor ill yet
+        patient.chat = _fail
+        patient.wait_probes(1)
+        assert _chat(play.gateway).status == 500
+        # past open_ms a request would be let through
+        _wait_for(lambda: _experts(play.gateway)["main"]["opens_in_ms"] <= 0)
+        assert _chat(play.gateway).status == 503
+        assert patient.chats == 1
+        patient.chat = lambda conn: send_reply(conn, completion("fine"))
+        patient.status = 200
+        _wait_for(lambda: _experts(play.gateway)["main"]["breaker"] == "closed")
+        assert patient.chats == 1
+        _wait_for(lambda: _chat(play.gateway).status == 200)
+
+
+def test_a_reload_changes_who_is_probed():
+    patient = Patient()
+    with Play(patient.handle, HEALTH) as play:
+        patient.status = 500
+        _wait_for(lambda: not _experts(play.gateway)["main"]["healthy"])
+        with open(play.gateway.config_path, encoding="utf-8") as file:
+            config = file.read()
+        play.gateway.write_config(config.replace(HEALTH, "reply_bytes: 1MiB"))
+        play.gateway.signal(signal.SIGHUP)
+        play.gateway.wait_output("reloaded, generation 2")
+        assert _experts(play.gateway)["main"]["healthy"]
+        assert _chat(play.gateway).status == 200
+        asked = len(patient.heads)
+        play.gateway.write_config(config)
+        play.gateway.signal(signal.SIGHUP)
+        play.gateway.wait_output("reloaded, generation 3")
+        patient.wait_probes(2)
+        assert len(patient.heads) > asked

@@ -232,6 +232,25 @@ static void keys_go_into_a_header_and_must_fit_there(void **state)
     check_refused("url: 'http://h/v1', key: \"a\\x7f\"", "has a key with control characters");
 }
 
+static void probes_need_a_url_and_a_path(void **state)
+{
+    static const char *const wrong[] = {
+        "health", "//a b", "/a b", "/a#b", "http://other/health", "/\\x7f", "//other/health"};
+    struct fixture f;
+    (void)state;
+    test_assert_str(
+        load_ok(&f, "url: 'http://h/v1', health: {path: '/health?a=b'}")->limits.probe.path,
+        STR("/health?a=b"));
+    stop(&f);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: 'http://h/v1', health: {path: \"%s\"}",
+                       wrong[i]);
+        check_refused(members, "needs a health.path like /health");
+    }
+    check_refused("kernel: {echo: {}}, health: {path: /health}", "is for experts with a url");
+}
+
 static void cached_tokens_cost_as_fresh_ones_unless_told(void **state)
 {
     static const struct {
@@ -357,6 +376,7 @@ int main(void)
         cmocka_unit_test(near_experts_are_numeric_and_without_tls),
         cmocka_unit_test(capabilities_are_all_unless_declared),
         cmocka_unit_test(keys_go_into_a_header_and_must_fit_there),
+        cmocka_unit_test(probes_need_a_url_and_a_path),
         cmocka_unit_test(cached_tokens_cost_as_fresh_ones_unless_told),
         cmocka_unit_test(reasoning_costs_as_output_unless_told),
         cmocka_unit_test(costs_are_exact_and_rounded_up),

@@ -136,18 +136,74 @@ static void probes_shut_it_and_bring_it_back(void **state)
     (void)state;
     e.limits.probe = (struct limits_probe){.path = STR("/health"), .unhealthy = 3, .healthy = 2};
     struct setting s = set_up(&e);
-    health_probed(s.health, false);
-    health_probed(s.health, false);
-    health_probed(s.health, true);
-    health_probed(s.health, false);
-    health_probed(s.health, false);
+    (void)health_probed(s.health, 0, false);
+    (void)health_probed(s.health, 0, false);
+    (void)health_probed(s.health, 0, true);
+    (void)health_probed(s.health, 0, false);
+    (void)health_probed(s.health, 0, false);
     assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
-    health_probed(s.health, false);
+    (void)health_probed(s.health, 0, false);
     assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_SHUT);
-    health_probed(s.health, true);
+    (void)health_probed(s.health, 0, true);
     assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_SHUT);
-    health_probed(s.health, true);
+    (void)health_probed(s.health, 0, true);
     assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
+    healths_destroy(s.all);
+}
+
+static void a_probe_closes_the_breaker_in_the_place_of_a_request(void **state)
+{
+    struct expert e = expert_of("main");
+    (void)state;
+    e.limits.probe = (struct limits_probe){.path = STR("/health"), .unhealthy = 9, .healthy = 1};
+    e.limits.breaker.open_ms = 1000;
+    struct setting s = set_up(&e);
+    for (int i = 0; i < e.limits.breaker.failures; i++) {
+        assert_int_equal(attempt(s.health, S, CALL_OK, 500, -1), HEALTH_IN);
+    }
+    (void)health_probed(s.health, S + 1, true); /* too early */
+    assert_int_equal(attempt(s.health, 5 * S, CALL_OK, 200, -1), HEALTH_SHUT);
+    (void)health_probed(s.health, 5 * S, false);
+    (void)health_probed(s.health, 5 * S + 1, true);
+    assert_int_equal(attempt(s.health, 5 * S + 2, CALL_OK, 200, -1), HEALTH_SHUT);
+
+    (void)health_probed(s.health, 20 * S, true);
+
+    assert_int_equal(attempt(s.health, 20 * S, CALL_OK, 200, -1), HEALTH_IN);
+    healths_destroy(s.all);
+}
+
+static void who_was_outrun_counts_as_slow_and_not_as_broken(void **state)
+{
+    const struct health_result outrun = {CALL_CANCELLED, 0, -1, 900000, true};
+    struct expert e = expert_of("main");
+    (void)state;
+    struct setting s = set_up(&e);
+    for (int i = 0; i < 18; i++) {
+        assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
+    }
+    assert_in_range(health_p95_us(s.health), 1000, 1200);
+    for (int i = 0; i < 18; i++) {
+        struct health_pass pass;
+        assert_int_equal(health_enter(s.health, S, NULL, &pass), HEALTH_IN);
+        health_leave(&pass, S, &outrun);
+    }
+
+    assert_true(health_p95_us(s.health) >= 900000);
+    assert_true(health_is_plain(s.health));
+    healths_destroy(s.all);
+}
+
+static void p95_is_not_told_of_a_few_answers(void **state)
+{
+    struct expert e = expert_of("main");
+    (void)state;
+    struct setting s = set_up(&e);
+    for (int i = 0; i < 15; i++) {
+        assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_IN);
+    }
+
+    assert_int_equal(health_p95_us(s.health), 0);
     healths_destroy(s.all);
 }
 
@@ -315,6 +371,9 @@ int main(void)
         cmocka_unit_test(retry_after_shuts_it_for_so_long),
         cmocka_unit_test(a_reload_forgives_nothing),
         cmocka_unit_test(probes_shut_it_and_bring_it_back),
+        cmocka_unit_test(a_probe_closes_the_breaker_in_the_place_of_a_request),
+        cmocka_unit_test(who_was_outrun_counts_as_slow_and_not_as_broken),
+        cmocka_unit_test(p95_is_not_told_of_a_few_answers),
         cmocka_unit_test(the_queue_is_bounded_and_the_least_important_give_way),
         cmocka_unit_test(a_breaker_that_opens_sends_the_queue_away),
         cmocka_unit_test(many_threads_share_the_places),
