@@ -1,7 +1,6 @@
 /* See clock.h. */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t id)
@@ -40,17 +39,33 @@ int64_t clock_wall_ms(void)
     return read_us(CLOCK_REALTIME) / 1000;
 }
 
+/* `width` decimal digits of `value`, and `after`; returns where the next go. */
+static char *put(char *at, int value, int width, char after)
+{
+    for (int i = width - 1; i >= 0; i--) {
+        at[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    at[width] = after;
+    return at + width + 1;
+}
+
 void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm day;
-    char text[24];
-    if (wall_ms < 0 || gmtime_r(&seconds, &day) == NULL ||
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day) == 0) {
-        out[0] = '\0';
+    out[0] = '\0';
+    if (wall_ms < 0 || gmtime_r(&seconds, &day) == NULL || day.tm_year > 9999 - 1900) {
         return;
     }
-    (void)snprintf(out, CLOCK_TEXT_SIZE, "%s.%03dZ", text, (int)(wall_ms % 1000));
+    char *at = put(out, day.tm_year + 1900, 4, '-');
+    at = put(at, day.tm_mon + 1, 2, '-');
+    at = put(at, day.tm_mday, 2, 'T');
+    at = put(at, day.tm_hour, 2, ':');
+    at = put(at, day.tm_min, 2, ':');
+    at = put(at, day.tm_sec, 2, '.');
+    at = put(at, (int)(wall_ms % 1000), 3, 'Z');
+    *at = '\0';
 }
 
 void clock_wall_text(char out[CLOCK_TEXT_SIZE])

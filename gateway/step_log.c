@@ -1,101 +1,91 @@
 /* EX_LOG: one JSON line. No prompt, no key, nothing a client wrote: paths and names come from our own
  * tables. */
-#include <inttypes.h>
-
-#include "base/json_write.h"
+#include "base/json_fields.h"
 #include "gateway/exchange.h"
 #include "gateway/hedge.h"
 #include "gateway/worker.h"
 
-static enum status write_decision(struct buf *line, const struct exchange *x)
+static const char *usage_source(const struct exchange *x)
 {
-    enum status st = buf_append(line, STR(",\"category\":"));
-    if (st == ST_OK) {
-        st = json_write_text(line, x->decision.category_name);
+    return x->usage.is_reported ? "reported" : x->is_usage_estimated ? "estimated" : "none";
+}
+
+static void write_decision(struct json_fields *f, const struct exchange *x)
+{
+    const struct decision *d = &x->decision;
+    json_fields_text(f, STR("category"), d->category_name);
+    json_fields_share(f, STR("confidence"), (double)d->confidence);
+    json_fields_symbol(f, STR("policy"), decide_source_text(d->source));
+    json_fields_symbol(f, STR("session"), decide_session_text(d->session));
+    json_fields_text(f, STR("expert"), x->expert == NULL ? STR("") : x->expert->id.name);
+    if (d->language.code.len > 0) {
+        json_fields_text(f, STR("language"), d->language.code);
     }
-    if (st == ST_OK) {
-        st = buf_printf(line,
-                        ",\"confidence\":%.4f,\"policy\":\"%s\",\"session\":\"%s\",\"expert\":",
-                        (double)x->decision.confidence, decide_source_text(x->decision.source),
-                        decide_session_text(x->decision.session));
+    json_fields_int(f, STR("attempts"), (int64_t)x->attempts);
+    json_fields_bool(f, STR("stream"), x->chat.is_stream);
+    json_fields_int(f, STR("prompt_tokens"), x->usage.prompt_tokens);
+    json_fields_int(f, STR("completion_tokens"), x->usage.completion_tokens);
+    json_fields_symbol(f, STR("usage_source"), usage_source(x));
+    if (x->is_cost_unknown) {
+        json_fields_null(f, STR("cost_nano_usd"));
+    } else {
+        json_fields_int(f, STR("cost_nano_usd"), x->cost_nano_usd);
     }
-    if (st == ST_OK) {
-        st = json_write_text(line, x->expert == NULL ? STR("") : x->expert->id.name);
+    if (hedge_text(x) != NULL) {
+        json_fields_symbol(f, STR("hedged"), hedge_text(x));
     }
-    if (st == ST_OK && x->decision.language.code.len > 0) {
-        st = buf_printf(line, ",\"language\":\"%.*s\"", STR_ARG(x->decision.language.code));
+    if (f->st == ST_OK) {
+        f->st = failover_write(x, f->out);
     }
-    if (st == ST_OK) {
-        st = buf_printf(line,
-                        ",\"attempts\":%zu,\"stream\":%s,\"prompt_tokens\":%" PRId64
-                        ",\"completion_tokens\":%" PRId64
-                        ",\"usage_source\":\"%s\",\"cost_nano_usd\":",
-                        x->attempts, x->chat.is_stream ? "true" : "false", x->usage.prompt_tokens,
-                        x->usage.completion_tokens,
-                        x->usage.is_reported    ? "reported"
-                        : x->is_usage_estimated ? "estimated"
-                                                : "none");
-    }
-    if (st == ST_OK) {
-        st = x->is_cost_unknown ? buf_append(line, STR("null"))
-                                : buf_printf(line, "%" PRId64, x->cost_nano_usd);
-    }
-    const char *hedged = hedge_text(x);
-    if (st == ST_OK && hedged != NULL) {
-        st = buf_printf(line, ",\"hedged\":\"%s\"", hedged);
-    }
-    return st == ST_OK ? failover_write(x, line) : st;
 }
 
 /* "heads":{"difficulty":0.7100,...}: names come from the weights. */
-static enum status write_heads(struct buf *line, const struct exchange *x)
+static void write_heads(struct json_fields *f, const struct exchange *x)
 {
     if (x->decision.head_count == 0) {
-        return ST_OK;
+        return;
     }
     const struct heads *heads = classifier_heads(x->snapshot->conf.routes.classifier);
-    enum status st = buf_append(line, STR(",\"heads\":{"));
-    for (size_t i = 0; st == ST_OK && i < x->decision.head_count; i++) {
-        st = buf_printf(line, "%s\"%.*s\":%.4f", i == 0 ? "" : ",", STR_ARG(heads->items[i].name),
-                        (double)x->decision.heads[i]);
+    json_fields_enter(f, STR("heads"));
+    for (size_t i = 0; i < x->decision.head_count; i++) {
+        json_fields_share(f, heads->items[i].name, (double)x->decision.heads[i]);
     }
-    return st == ST_OK ? buf_append_char(line, '}') : st;
+    json_fields_leave(f);
 }
 
 static enum status write_line(struct buf *line, const struct exchange *x)
 {
     char when[CLOCK_TEXT_SIZE];
     clock_wall_text(when);
-    enum status st = buf_printf(
-        line, "{\"time\":\"%s\",\"request_id\":\"%s\",\"endpoint\":\"%s\",\"status\":%d,", when,
-        x->id, x->endpoint == NULL ? "" : x->endpoint->path.ptr, x->http_status);
-    if (st == ST_OK) {
-        st = buf_printf(line, "\"outcome\":\"%s\",\"reason\":\"%s\"",
-                        metrics_outcome_text(x->outcome), x->reason == NULL ? "" : x->reason);
-    }
+    struct json_fields f = json_fields_open(line);
+    json_fields_symbol(&f, STR("time"), when);
+    json_fields_symbol(&f, STR("request_id"), x->id);
+    json_fields_symbol(&f, STR("endpoint"), x->endpoint == NULL ? "" : x->endpoint->path.ptr);
+    json_fields_int(&f, STR("status"), x->http_status);
+    json_fields_symbol(&f, STR("outcome"), metrics_outcome_text(x->outcome));
+    json_fields_symbol(&f, STR("reason"), x->reason);
     enum problem_fault fault = exchange_fault(x);
-    if (st == ST_OK && fault != PROBLEM_FAULT_NONE) {
-        st = buf_printf(line, ",\"fault\":\"%s\"", problem_fault_text(fault));
+    if (fault != PROBLEM_FAULT_NONE) {
+        json_fields_symbol(&f, STR("fault"), problem_fault_text(fault));
     }
-    if (st == ST_OK && x->tenant != NULL) {
-        st = buf_printf(line, ",\"tenant\":\"%.*s\"", STR_ARG(x->tenant->name));
+    if (x->tenant != NULL) {
+        json_fields_text(&f, STR("tenant"), x->tenant->name);
     }
-    if (st == ST_OK && (x->decision.candidate_count > 0 || x->expert != NULL)) {
-        st = write_decision(line, x);
+    if (x->decision.candidate_count > 0 || x->expert != NULL) {
+        write_decision(&f, x);
     }
-    if (st == ST_OK && x->decision.candidate_count > 0) {
-        st = write_heads(line, x);
+    if (x->decision.candidate_count > 0) {
+        write_heads(&f, x);
     }
-    if (st == ST_OK && x->dispatched_us != 0) {
-        st = buf_printf(line, ",\"overhead_us\":%" PRId64, x->dispatched_us - x->received_us);
+    if (x->dispatched_us != 0) {
+        json_fields_int(&f, STR("overhead_us"), x->dispatched_us - x->received_us);
     }
-    if (st == ST_OK && x->first_byte_us != 0) {
-        st = buf_printf(line, ",\"ttft_us\":%" PRId64, x->first_byte_us - x->started_us);
+    if (x->first_byte_us != 0) {
+        json_fields_int(&f, STR("ttft_us"), x->first_byte_us - x->started_us);
     }
-    if (st == ST_OK) {
-        st = buf_printf(line, ",\"duration_us\":%" PRId64 "}\n", x->ended_us - x->started_us);
-    }
-    return st;
+    json_fields_int(&f, STR("duration_us"), x->ended_us - x->started_us);
+    enum status st = json_fields_close(&f);
+    return st == ST_OK ? buf_append_char(line, '\n') : st;
 }
 
 enum step_result step_log(struct exchange *x)
