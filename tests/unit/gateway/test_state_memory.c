@@ -64,10 +64,7 @@ static enum status lower_ceiling(struct db *db, int64_t bytes)
 {
     char sql[64];
     (void)snprintf(sql, sizeof sql, "PRAGMA hard_heap_limit=%lld", (long long)bytes);
-    struct db_query *q = db_query(db, sql);
-    enum status st = db_next(q);
-    enum status ended = db_end(q);
-    return st == ST_OK ? ended : st;
+    return db_exec(db, sql);
 }
 
 static enum status write_pair(struct state_job *job, struct db *db)
