@@ -92,6 +92,7 @@ static void load(struct bench *b, int in_category)
     }
     if (st == ST_OK) {
         st = routes_build(&b->routes, &reader, root->file);
+        st = st == ST_OK ? routes_prove(&b->routes, &reader, root->file) : st;
     }
     if (st != ST_OK) {
         diags_print(&b->diags, stderr);

@@ -17,15 +17,21 @@ struct managed_set;
 enum snapshot_pass {
     SNAPSHOT_PARSE, /* text -> tree */
     SNAPSHOT_CHECK, /* tree -> settings, each by itself */
-    SNAPSHOT_BUILD, /* names, weights, examples, kernels, patterns; proofs */
+    SNAPSHOT_BUILD, /* names, weights, examples, kernels, patterns */
+    SNAPSHOT_PROVE, /* guarantees, what has no effect */
     SNAPSHOT_TEST,
+};
+
+struct snapshot_time {
+    int64_t wall_us;
+    int64_t cpu_us; /* of the thread that loads */
 };
 
 struct snapshot {
     struct conf conf;
-    struct str file;                    /* where it came from */
-    int64_t took_us[SNAPSHOT_TEST + 1]; /* by enum snapshot_pass */
-    uint64_t generation;                /* counts loads in this process, from 1 */
+    struct str file;                              /* where it came from */
+    struct snapshot_time took[SNAPSHOT_TEST + 1]; /* by enum snapshot_pass */
+    uint64_t generation;                          /* counts loads in this process, from 1 */
     struct digest digest;          /* of the file as it is written, not of what ${} stand for */
     unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
     unsigned char *expert_slots;   /* by expert index */

@@ -1228,14 +1228,18 @@ enum status routes_build(struct routes *routes, struct key_reader *reader, struc
         thresholds_build(routes, reader, file);
         st = guarantees_build(routes, reader, file);
     }
-    if (st == ST_OK && reader->diags->errors == errors) {
-        prove(routes, reader, file);
-        advise(routes, reader, file);
-    }
     if (st == ST_OK && reader->diags->errors != errors) {
         st = ST_INVALID;
     }
     return st;
+}
+
+enum status routes_prove(const struct routes *routes, struct key_reader *reader, struct str file)
+{
+    size_t errors = reader->diags->errors;
+    prove(routes, reader, file);
+    advise(routes, reader, file);
+    return reader->diags->errors == errors ? ST_OK : ST_INVALID;
 }
 
 /* ----------------------------------------------------------------- tests */

@@ -175,8 +175,13 @@ enum {
 extern const struct key routes_rows[ROUTES_ROW_COUNT];
 
 /* Second and third pass: resolves names, checks what must hold between blocks, loads the weights,
- * creates kernels, compiles rules, proves the guarantees. All mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
+ * creates kernels, compiles rules. All mistakes go to reader->diags: ST_INVALID; ST_NO_MEMORY. */
 MUST_CHECK enum status routes_build(struct routes *routes, struct key_reader *reader,
+                                    struct str file);
+
+/* Proves the guarantees, and says what has no effect; after routes_build, and before anybody is served.
+ * ST_INVALID: a path leaves a guarantee's set, or a rule never fires. */
+MUST_CHECK enum status routes_prove(const struct routes *routes, struct key_reader *reader,
                                     struct str file);
 
 /* Runs `tests:`; failures go to reader->diags: ST_INVALID. After routes_build. */

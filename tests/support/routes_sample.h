@@ -29,6 +29,9 @@ static inline enum status routes_sample_build(struct routes_sample *s, struct st
     if (st == ST_OK) {
         st = routes_build(&s->routes, &reader, root->file);
     }
+    if (st == ST_OK) {
+        st = routes_prove(&s->routes, &reader, root->file);
+    }
     return st == ST_OK ? routes_run_tests(&s->routes, &reader, root->file) : st;
 }
 
