@@ -2,6 +2,7 @@
 #include "backends/kernels/tinylm/dot.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/little.h"
@@ -197,13 +198,13 @@ static float row_f16(const void *row, const struct dot_input *input, size_t n)
 }
 
 static const struct dot_kind plain_kinds[] = {
-    {0, "F32", 1, 4, row_f32, NULL},
-    {1, "F16", 1, 2, row_f16, NULL},
-    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, NULL},
-    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, NULL},
-    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, NULL},
-    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, NULL},
-    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, NULL},
+    {0, "F32", 1, 4, row_f32, NULL, NULL, NULL},
+    {1, "F16", 1, 2, row_f16, NULL, NULL, NULL},
+    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, NULL, NULL, NULL},
+    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, NULL, NULL, NULL},
+    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, NULL, NULL, NULL},
+    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, NULL, NULL, NULL},
+    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, NULL, NULL, NULL},
 };
 
 float dot_scale(float most)
@@ -267,8 +268,12 @@ const struct dot_ops *dot_plain(void)
 
 const struct dot_ops *dot_best(void)
 {
-    const struct dot_ops *fast = dot_avx2();
-    return fast != NULL ? fast : dot_plain();
+    const struct dot_ops *all[] = {dot_vnni(), dot_avx2(), dot_plain()};
+    size_t i = 0;
+    while (all[i] == NULL) {
+        i++;
+    }
+    return all[i];
 }
 
 const struct dot_kind *dot_find(const struct dot_ops *ops, uint32_t type)
@@ -279,6 +284,51 @@ const struct dot_kind *dot_find(const struct dot_ops *ops, uint32_t type)
         }
     }
     return NULL;
+}
+
+/* DOT_ROWS rows with all inputs. */
+static void multiply_rows(const struct dot_kind *kind, const struct dot_task *task, size_t row)
+{
+    const char *rows = task->rows + row * task->row_bytes;
+    float out[DOT_ROWS * DOT_MANY];
+    size_t step = 0;
+    for (size_t t = 0; t < task->input_count; t += step) {
+        bool is_many = t + DOT_MANY <= task->input_count;
+        step = is_many ? DOT_MANY : 1;
+        (is_many ? kind->tile : kind->column)(rows, task->row_bytes, &task->inputs[t], task->n,
+                                              out);
+        for (size_t k = 0; k < step; k++) {
+            memcpy(&task->out[(t + k) * task->stride + row], &out[k * DOT_ROWS],
+                   DOT_ROWS * sizeof *out);
+        }
+    }
+}
+
+static void multiply_row(const struct dot_kind *kind, const struct dot_task *task, size_t row)
+{
+    const char *weights = task->rows + row * task->row_bytes;
+    size_t t = 0;
+    for (; kind->many != NULL && t + DOT_MANY <= task->input_count; t += DOT_MANY) {
+        float out[DOT_MANY];
+        kind->many(weights, &task->inputs[t], task->n, out);
+        for (size_t k = 0; k < DOT_MANY; k++) {
+            task->out[(t + k) * task->stride + row] = out[k];
+        }
+    }
+    for (; t < task->input_count; t++) {
+        task->out[t * task->stride + row] = kind->row(weights, &task->inputs[t], task->n);
+    }
+}
+
+void dot_multiply(const struct dot_kind *kind, const struct dot_task *task)
+{
+    size_t row = 0;
+    for (; kind->tile != NULL && row + DOT_ROWS <= task->row_count; row += DOT_ROWS) {
+        multiply_rows(kind, task, row);
+    }
+    for (; row < task->row_count; row++) {
+        multiply_row(kind, task, row);
+    }
 }
 
 void dot_expand(const struct dot_kind *kind, const void *row, float *out, size_t n)

@@ -1,6 +1,6 @@
 /* The functions of dot.h with AVX2, FMA and F16C, for machines that have them. Same results up to the
  * order of additions: tests/unit/backends/test_tinylm_dot.c holds them against the plain ones. */
-#include "backends/kernels/tinylm/dot.h"
+#include "backends/kernels/tinylm/dot_avx2.h"
 
 #if defined(__x86_64__)
 
@@ -168,42 +168,42 @@ FAST_INLINE void unsigned_many(const void *row, const struct dot_input *in, size
     out[3] = end_of(t3);
 }
 
-FAST static float row_q4_0(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_q4_0(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q4_0, 18);
 }
 
-FAST static void many_q4_0(const void *row, const struct dot_input *in, size_t n, float *out)
+FAST void dot_avx2_many_q4_0(const void *row, const struct dot_input *in, size_t n, float *out)
 {
     unsigned_many(row, in, n, parts_q4_0, 18, out);
 }
 
-FAST static float row_q4_1(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_q4_1(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q4_1, 20);
 }
 
-FAST static void many_q4_1(const void *row, const struct dot_input *in, size_t n, float *out)
+FAST void dot_avx2_many_q4_1(const void *row, const struct dot_input *in, size_t n, float *out)
 {
     unsigned_many(row, in, n, parts_q4_1, 20, out);
 }
 
-FAST static float row_q5_0(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_q5_0(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q5_0, 22);
 }
 
-FAST static void many_q5_0(const void *row, const struct dot_input *in, size_t n, float *out)
+FAST void dot_avx2_many_q5_0(const void *row, const struct dot_input *in, size_t n, float *out)
 {
     unsigned_many(row, in, n, parts_q5_0, 22, out);
 }
 
-FAST static float row_q5_1(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_q5_1(const void *row, const struct dot_input *in, size_t n)
 {
     return unsigned_row(row, in, n, parts_q5_1, 24);
 }
 
-FAST static void many_q5_1(const void *row, const struct dot_input *in, size_t n, float *out)
+FAST void dot_avx2_many_q5_1(const void *row, const struct dot_input *in, size_t n, float *out)
 {
     unsigned_many(row, in, n, parts_q5_1, 24, out);
 }
@@ -218,7 +218,7 @@ FAST_INLINE __m256 add_signed(__m256 sums, __m256i w, __m128 scale, const struct
                            sums);
 }
 
-FAST static float row_q8_0(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_q8_0(const void *row, const struct dot_input *in, size_t n)
 {
     const unsigned char *at = row;
     __m256 sums = _mm256_setzero_ps();
@@ -228,7 +228,7 @@ FAST static float row_q8_0(const void *row, const struct dot_input *in, size_t n
     return sum_of(sums);
 }
 
-FAST static void many_q8_0(const void *row, const struct dot_input *in, size_t n, float *out)
+FAST void dot_avx2_many_q8_0(const void *row, const struct dot_input *in, size_t n, float *out)
 {
     const unsigned char *at = row;
     __m256 s0 = _mm256_setzero_ps();
@@ -256,7 +256,7 @@ FAST_INLINE __m256 halves_at(const void *at)
     return _mm256_cvtph_ps(bits);
 }
 
-FAST static float row_f32(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_f32(const void *row, const struct dot_input *in, size_t n)
 {
     const float *w = row; /* aligned: gguf_read */
     __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -273,7 +273,7 @@ FAST static float row_f32(const void *row, const struct dot_input *in, size_t n)
     return total;
 }
 
-FAST static float half(const uint16_t *a, const float *b, size_t n)
+FAST float dot_avx2_half(const uint16_t *a, const float *b, size_t n)
 {
     __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     size_t i = 0;
@@ -289,12 +289,12 @@ FAST static float half(const uint16_t *a, const float *b, size_t n)
     return total;
 }
 
-FAST static float row_f16(const void *row, const struct dot_input *in, size_t n)
+FAST float dot_avx2_row_f16(const void *row, const struct dot_input *in, size_t n)
 {
-    return half(row, in->values, n);
+    return dot_avx2_half(row, in->values, n);
 }
 
-FAST static void add_half(float *to, float factor, const uint16_t *a, size_t n)
+FAST void dot_avx2_add_half(float *to, float factor, const uint16_t *a, size_t n)
 {
     __m256 f = _mm256_set1_ps(factor);
     size_t i = 0;
@@ -306,7 +306,7 @@ FAST static void add_half(float *to, float factor, const uint16_t *a, size_t n)
     }
 }
 
-FAST static void to_half(const float *from, uint16_t *to, size_t n)
+FAST void dot_avx2_to_half(const float *from, uint16_t *to, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
@@ -320,7 +320,7 @@ FAST static void to_half(const float *from, uint16_t *to, size_t n)
 
 /* As dot.c's: numbers beyond all bounds become nothing, here because the comparison with infinity
  * leaves them no scale. */
-FAST static void quantise(const float *values, size_t n, int8_t *quants, float *scales)
+FAST void dot_avx2_quantise(const float *values, size_t n, int8_t *quants, float *scales)
 {
     const __m256 sign = _mm256_set1_ps(-0.0F);
     for (size_t b = 0; b < n / DOT_BLOCK; b++) {
@@ -354,13 +354,13 @@ FAST static void quantise(const float *values, size_t n, int8_t *quants, float *
 }
 
 static const struct dot_kind kinds[] = {
-    {0, "F32", 1, 4, row_f32, NULL},
-    {1, "F16", 1, 2, row_f16, NULL},
-    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, many_q4_0},
-    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, many_q4_1},
-    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, many_q5_0},
-    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, many_q5_1},
-    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, many_q8_0},
+    {0, "F32", 1, 4, dot_avx2_row_f32, NULL, NULL, NULL},
+    {1, "F16", 1, 2, dot_avx2_row_f16, NULL, NULL, NULL},
+    {2, "Q4_0", DOT_BLOCK, 18, dot_avx2_row_q4_0, dot_avx2_many_q4_0, NULL, NULL},
+    {3, "Q4_1", DOT_BLOCK, 20, dot_avx2_row_q4_1, dot_avx2_many_q4_1, NULL, NULL},
+    {6, "Q5_0", DOT_BLOCK, 22, dot_avx2_row_q5_0, dot_avx2_many_q5_0, NULL, NULL},
+    {7, "Q5_1", DOT_BLOCK, 24, dot_avx2_row_q5_1, dot_avx2_many_q5_1, NULL, NULL},
+    {8, "Q8_0", DOT_BLOCK, 34, dot_avx2_row_q8_0, dot_avx2_many_q8_0, NULL, NULL},
 };
 
 /* Not every compiler knows the name of this one. */
@@ -376,7 +376,13 @@ static bool has_f16c(void)
 const struct dot_ops *dot_avx2(void)
 {
     static const struct dot_ops ops = {
-        "avx2", kinds, sizeof kinds / sizeof kinds[0], quantise, half, add_half, to_half,
+        "avx2",
+        kinds,
+        sizeof kinds / sizeof kinds[0],
+        dot_avx2_quantise,
+        dot_avx2_half,
+        dot_avx2_add_half,
+        dot_avx2_to_half,
     };
     bool is_there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     return is_there ? &ops : NULL;

@@ -197,20 +197,8 @@ static void multiply(const struct lm_matrix *m, const struct inputs *in, size_t 
     for (size_t t = 0; t < n; t++) {
         input[t] = input_of(in, t);
     }
-    for (size_t row = 0; row < m->rows; row++) {
-        const char *weights = m->data + row * m->row_bytes;
-        size_t t = 0;
-        for (; m->kind->many != NULL && t + DOT_MANY <= n; t += DOT_MANY) {
-            float products[DOT_MANY];
-            m->kind->many(weights, &input[t], m->cols, products);
-            for (size_t k = 0; k < DOT_MANY; k++) {
-                out[(t + k) * stride + row] = products[k];
-            }
-        }
-        for (; t < n; t++) {
-            out[t * stride + row] = m->kind->row(weights, &input[t], m->cols);
-        }
-    }
+    dot_multiply(m->kind, &(struct dot_task){m->data, m->row_bytes, m->rows, m->cols, input, n, out,
+                                             stride});
 }
 
 static void add_bias(const float *bias, size_t width, size_t n, float *out)

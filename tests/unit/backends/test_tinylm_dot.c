@@ -10,6 +10,8 @@
 enum {
     LENGTH = 5 * DOT_BLOCK,
     ROUNDS = 200,
+    INPUTS = DOT_MANY + 2,
+    ROWS = 2 * DOT_ROWS + 3,
 };
 
 struct sample { /* one row of random weights, one random input */
@@ -179,26 +181,62 @@ static void fast_functions_say_what_plain_ones_say(void **state)
     }
 }
 
-static void many_inputs_at_once_give_the_same_bits(void **state)
+/* All of a matrix with `count` inputs, each product held against dot_row_fn of `rows`. */
+static void expect_rows(const struct dot_kind *kind, const struct dot_kind *rows, size_t count,
+                        uint32_t *seed)
+{
+    static struct sample samples[INPUTS];
+    static unsigned char matrix[ROWS * LENGTH * 4];
+    static float out[INPUTS * ROWS];
+    struct dot_input inputs[INPUTS];
+    size_t bytes = LENGTH / kind->block * kind->bytes;
+    for (size_t i = 0; i < INPUTS; i++) {
+        fill(&samples[i], kind, seed);
+        inputs[i] = input_of(&samples[i]);
+    }
+    for (size_t row = 0; row < ROWS; row++) {
+        memcpy(matrix + row * bytes, samples[row % INPUTS].row, bytes);
+    }
+    dot_multiply(kind, &(struct dot_task){(const char *)matrix, bytes, ROWS, LENGTH, inputs, count,
+                                          out, ROWS});
+    for (size_t i = 0; i < count; i++) {
+        for (size_t row = 0; row < ROWS; row++) {
+            float want = rows->row(matrix + row * bytes, &inputs[i], LENGTH);
+            if (memcmp(&out[i * ROWS + row], &want, sizeof want) != 0) {
+                fail_msg("%s: row %zu with input %zu of %zu gives %f, not %f", kind->name, row, i,
+                         count, (double)out[i * ROWS + row], (double)want);
+            }
+        }
+    }
+}
+
+static void matrices_give_the_same_bits_as_their_rows(void **state)
 {
     (void)state;
-    static struct sample samples[DOT_MANY];
-    const struct dot_ops *ops = dot_best();
+    const struct dot_ops *all[] = {dot_plain(), dot_avx2(), dot_vnni()};
     uint32_t seed = 11;
-    for (size_t k = 0; k < ops->kind_count; k++) {
-        const struct dot_kind *kind = &ops->kinds[k];
-        struct dot_input inputs[DOT_MANY];
-        float got[DOT_MANY];
-        for (size_t i = 0; i < DOT_MANY; i++) {
-            fill(&samples[i], kind, &seed);
-            inputs[i] = input_of(&samples[i]);
-        }
-        for (size_t n = DOT_BLOCK; kind->many != NULL && n <= LENGTH; n += DOT_BLOCK) {
-            kind->many(samples[0].row, inputs, n, got);
-            for (size_t i = 0; i < DOT_MANY; i++) {
-                float want = kind->row(samples[0].row, &inputs[i], n);
-                assert_memory_equal(&got[i], &want, sizeof want);
+    for (size_t o = 0; o < sizeof all / sizeof all[0]; o++) {
+        for (size_t k = 0; all[o] != NULL && k < all[o]->kind_count; k++) {
+            for (size_t count = 1; count <= INPUTS; count++) {
+                expect_rows(&all[o]->kinds[k], &all[o]->kinds[k], count, &seed);
             }
+        }
+    }
+}
+
+static void vnni_gives_the_same_bits_as_avx2(void **state)
+{
+    (void)state;
+    uint32_t seed = 13;
+    if (dot_vnni() == NULL) {
+        print_message("SKIPPED: this machine has no AVX-512 VNNI\n");
+        skip();
+    }
+    assert_int_equal(dot_vnni()->kind_count, dot_avx2()->kind_count);
+    for (size_t k = 0; k < dot_vnni()->kind_count; k++) {
+        const struct dot_kind *kind = &dot_vnni()->kinds[k];
+        for (size_t round = 0; round < ROUNDS; round++) {
+            expect_rows(kind, dot_find(dot_avx2(), kind->type), INPUTS, &seed);
         }
     }
 }
@@ -264,7 +302,8 @@ int main(void)
         cmocka_unit_test(every_kind_of_weights_means_what_it_expands_to),
         cmocka_unit_test(known_blocks_expand_to_known_weights),
         cmocka_unit_test(fast_functions_say_what_plain_ones_say),
-        cmocka_unit_test(many_inputs_at_once_give_the_same_bits),
+        cmocka_unit_test(matrices_give_the_same_bits_as_their_rows),
+        cmocka_unit_test(vnni_gives_the_same_bits_as_avx2),
         cmocka_unit_test(fast_helpers_say_what_plain_ones_say),
         cmocka_unit_test(numbers_that_are_none_are_quantised_to_nothing),
     };
