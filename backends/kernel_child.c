@@ -228,7 +228,8 @@ static void give_up(struct ek_instance *c, enum status st, const char *late)
 static enum status spawn(struct ek_instance *c)
 {
     const char *const argv[] = {c->config->program, c->config->file, NULL};
-    const char *const env[] = {NULL};
+    const char *const env[] = {"OMP_WAIT_POLICY=passive",
+                               NULL}; /* spinning threads slow all down */
     int sockets[2];
     int pipes[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
@@ -294,6 +295,7 @@ static enum ek_status greet(struct ek_instance *c, struct ek_error *ret_error)
         return EK_FAILED;
     }
     c->was_ready = true;
+    *c->config->ret_capabilities = ready.capabilities;
     return EK_OK;
 }
 

@@ -17,9 +17,10 @@ enum {
 
 struct kernel_child_config { /* what create is given: `ek` by its address */
     struct ek_config ek;
-    const char *program; /* kernel-host */
-    const char *file;    /* the kernel */
-    int64_t load_ms;     /* for load, create and self-test */
+    const char *program;                /* kernel-host */
+    const char *file;                   /* the kernel */
+    int64_t load_ms;                    /* for load, create and self-test */
+    _Atomic uint32_t *ret_capabilities; /* what the kernel in the child can, once it has said so */
 };
 
 /* create: EK_BAD_CONFIG when the child says what is wrong; a child that breaks down instead is an

@@ -16,4 +16,5 @@ struct kernel {
 struct ek_instance *kernel_crew_instance(const struct kernel_crew *crew, size_t thread);
 struct kernel_pool *kernel_crew_pool(const struct kernel_crew *crew);
 bool kernel_crew_is_child(const struct kernel_crew *crew);
+uint32_t kernel_crew_capabilities(const struct kernel_crew *crew);
 void kernel_crew_release(struct kernel_crew *crew); /* takes the kernel's memory along */

@@ -139,6 +139,7 @@ struct kernel_crew {
     struct kernel_child_config config; /* `ek` is for all kernels, the rest for children */
     struct arena *arena;               /* owns what config points to */
     bool is_process;
+    _Atomic uint32_t child_capabilities; /* as children say */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t ready; /* seats that are filled; under the lock, like the seats until then */
@@ -159,6 +160,11 @@ struct kernel_pool *kernel_crew_pool(const struct kernel_crew *crew)
 bool kernel_crew_is_child(const struct kernel_crew *crew)
 {
     return crew->is_process;
+}
+
+uint32_t kernel_crew_capabilities(const struct kernel_crew *crew)
+{
+    return crew->abi.info()->capabilities | crew->child_capabilities;
 }
 
 void kernel_crew_release(struct kernel_crew *crew)
@@ -265,6 +271,7 @@ static enum status copy_config(struct opening *o, const char *program)
     config->program =
         program != NULL ? arena_copy_z(crew->arena, str_from(program)) : find_program(crew->arena);
     config->load_ms = o->options.load_ms;
+    config->ret_capabilities = &crew->child_capabilities;
     config->ek = (struct ek_config){.size = sizeof config->ek,
                                     .options = kernel_text(options),
                                     .folder = kernel_text(folder),

@@ -163,6 +163,18 @@ static void ask_until_answered(struct stage *s, const char *question)
 
 static const char *const isolations[] = {", isolation: process", ", isolation: inprocess"};
 
+static void a_child_can_do_what_its_kernel_says(void **state)
+{
+    (void)state;
+    struct stage s;
+    open_stage(&s, "trial", "");
+
+    assert_int_equal(s.st, ST_OK);
+    assert_int_equal(kernel_capabilities(s.kernel), EK_CAP_GENERATE | EK_CAP_COUNT);
+
+    close_stage(&s);
+}
+
 static void kernel_answers_in_both_isolations(void **state)
 {
     (void)state;
@@ -565,6 +577,7 @@ static void wait_doubles_up_to_its_ceiling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_can_do_what_its_kernel_says),
         cmocka_unit_test(kernel_answers_in_both_isolations),
         cmocka_unit_test(child_counts_the_prompt_with_its_own_tokenizer),
         cmocka_unit_test(refusal_comes_with_status_and_words),
