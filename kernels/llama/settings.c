@@ -72,10 +72,11 @@ static const struct key rows[] = {
     {.name = "threads",
      .type = KEY_INT,
      .offset = FIELD(threads),
-     .min = 1,
+     .min = 0,
      .max = THREADS_MAX,
      .fallback = "1",
-     .sentence = "threads that compute an answer; more than there are idle cores make it slower"},
+     .sentence =
+         "threads that compute an answer, at most as many as the host grants; 0: all of them"},
 };
 
 static const struct keys table = {
@@ -93,6 +94,8 @@ enum ek_status settings_read(const struct ek_config *config, struct arena *arena
     if (status != EK_OK) {
         return status;
     }
+    int64_t granted = (int64_t)config->threads + 1;
+    ret->threads = ret->threads == 0 || ret->threads > granted ? granted : ret->threads;
     ret->model_path = arena_copy_z(arena, ret->model);
     ret->template_name = arena_copy_z(arena, ret->template);
     return ret->model_path != NULL && ret->template_name != NULL
