@@ -14,6 +14,7 @@ int cmd_feedback(int argc, char **argv);
 int cmd_ledger(int argc, char **argv);
 int cmd_heads(int argc, char **argv);
 int cmd_optimize(int argc, char **argv);
+int cmd_profile(int argc, char **argv);
 int cmd_selftest(int argc, char **argv);
 
 /* expertd check --against OLD: what changes for the requests of OLD's receipts. The exit status. */

@@ -17,6 +17,7 @@ static const struct {
     {"keys", cmd_keys, "make, list and revoke the keys of clients"},
     {"feedback", cmd_feedback, "list, export and count what people said of decisions"},
     {"ledger", cmd_ledger, "list, sum, verify and export what was spent"},
+    {"profile", cmd_profile, "list the fewest experts that carry the traffic, and their memory"},
     {"train", cmd_train, "train the weights of the classifier"},
     {"train-heads", cmd_heads, "add heads to weights: difficulty, needs, what you like"},
     {"eval", cmd_eval, "measure the classifier on labelled prompts"},
