@@ -170,12 +170,18 @@ static enum status ask(struct exchange *x, const struct budget **ret_budget)
 bool step_dispatch_beside(struct exchange *x)
 {
     const struct budget *budget = NULL;
+    size_t attempts = x->attempts;
     x->place.is_hasty = true;
-    if (is_barred(x) || expert_queue_enter(x) != HEALTH_IN) {
+    bool is_in = !is_barred(x) && expert_queue_enter(x) == HEALTH_IN;
+    x->place.is_hasty = false; /* who takes over from it may wait */
+    if (!is_in) {
         return false;
     }
     if (ask(x, &budget) == ST_OK) {
         return true;
+    }
+    if (x->attempt == NULL) { /* it is none */
+        x->attempts = attempts;
     }
     attempt_settle(x, CALL_NO_MEMORY);
     expert_queue_drop(x);

@@ -8,7 +8,7 @@ import time
 
 from expert import DONE, Expert, completion, send_reply, send_stream, token_event
 from gateway import Gateway
-from wire import Conn, exchange, request_bytes
+from wire import Conn, Reply, exchange, request_bytes
 
 PATIENCE_S = 20
 POLICIES = "policies: {retries: 0, hedge: {after_ms: 20, max: 1}}\n"
@@ -72,7 +72,8 @@ def _fails(status):
 class Play:
     """A gateway in front of two experts, the first of which is silent; with a ledger."""
 
-    def __init__(self, first, second, policies=POLICIES, more=""):
+    def __init__(self, first, second, policies=POLICIES, more="",
+                 options="", experts="aliases: {both: [slow, fast]}\n"):
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-hedge-")
         self.state = os.path.join(self.folder.name, "expertd.db")
         self.first = first
@@ -80,9 +81,9 @@ class Play:
         price = "price: {input: 1, output: 1}"
         self.gateway = Gateway(
             f"state: {{path: {self.state}, durability: commit}}\n"
-            f"experts:\n  slow: {{url: {self.experts[0].url}, {price}}}\n"
-            f"  fast: {{url: {self.experts[1].url}, {price}}}\n"
-            f"aliases: {{both: [slow, fast]}}\n{policies}{more}")
+            f"experts:\n  slow: {{url: {self.experts[0].url}, {price}{options}}}\n"
+            f"  fast: {{url: {self.experts[1].url}, {price}{options}}}\n"
+            f"{experts}{policies}{more}")
 
     def __enter__(self):
         return self
@@ -102,6 +103,10 @@ class Play:
         with sqlite3.connect(self.state) as db:
             return db.execute("SELECT attempt, expert, outcome FROM ledger ORDER BY attempt"
                               ).fetchall()
+
+    def standing(self, name):
+        reply = exchange(self.gateway.admin, "GET", "/admin/experts")
+        return {row["expert"]: row for row in json.loads(reply.body())}[name]
 
     def metric(self, result):
         page = exchange(self.gateway.admin, "GET", "/metrics").body().decode()
@@ -244,6 +249,33 @@ def test_money_for_one_call_pays_no_second_one():
     _nobody_is_asked_beside("budgets: [{name: team, usd: 0.0015, per: total}]\n", max_tokens=1000)
 
 
+def test_who_comes_after_two_that_failed_may_wait_for_a_place():
+    first = Silent(_fails(500))
+    second = Silent(_fails(500))
+    room = Silent(_says("late but there"))
+    third = Expert(room.handle)
+    more = (f"  third: {{url: {third.url}, concurrency: 1, queue_ms: 60000}}\n"
+            "aliases: {both: [slow, fast, third]}\n")
+    with Play(first, second.handle, experts=more) as play:
+        busy = Conn.open(play.gateway.port)
+        busy.send(request_bytes("POST", "/v1/chat/completions", [],
+                                _body().replace(b'"both"', b'"third"')))
+        assert room.asked.acquire(timeout=PATIENCE_S)
+
+        def fail_both():
+            second.asked.acquire()
+            first.may_go_on.set()
+            _wait_for(lambda: len(play.rows()) == 1)
+            second.may_go_on.set()
+            _wait_for(lambda: play.standing("third")["queued"] == 1)
+            room.may_go_on.set()
+        threading.Thread(target=fail_both).start()
+        reply = play.chat()
+        assert reply.head.get("x-expertd-attempt-log") == "slow 500; fast 500; third 200"
+        busy.close()
+    third.close()
+
+
 def test_one_attempt_is_one_call():
     first = Silent(_says("slow"))
     with Play(first, _says("fast"),
@@ -287,6 +319,48 @@ def test_each_call_has_placeholders_of_its_own():
         assert b"write to ada@example.com" in reply.body(), reply.body()
         assert "ada@" not in json.dumps(first.bodies)
         assert reply.head.get("x-expertd-redacted") == "email=1"
+
+
+def test_in_streams_too():
+    opening = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+               b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"role": "assistant"}}]
+                                       }).encode() + b"\n\n")
+    first = Silent(lambda conn: False, opening)
+
+    def echo(conn, _head, body):
+        text = json.loads(body)["messages"][0]["content"]
+        half = len(text) - 4  # within the placeholder
+        return send_stream(conn, [token_event(text[:half]), token_event(text[half:]),
+                                  token_event(None, "stop"), DONE])
+
+    with Play(first, echo, more="privacy: {redact: [{kinds: [email]}]}\n") as play:
+        reply = play.chat(stream=True, text="write to ada@example.com")
+        body = reply.body()
+        said = "".join(json.loads(line[6:])["choices"][0]["delta"].get("content", "")
+                       for line in body.decode().split("\n")
+                       if line.startswith("data: {"))
+        assert said == "write to ada@example.com", body
+        assert first.left.acquire(timeout=PATIENCE_S), "the late call is still open"
+
+
+def test_others_wait_for_an_answer_whose_client_has_left():
+    first = Silent(_says("slow"))
+    second = Silent(_says("fast"))
+    with Play(first, second.handle, options=", cache: {ttl_s: 3600}") as play:
+        gone = Conn.open(play.gateway.port)
+        gone.send(request_bytes("POST", "/v1/chat/completions", [], _body(temperature=0)))
+        assert second.asked.acquire(timeout=PATIENCE_S)
+        stays = Conn.open(play.gateway.port)
+        stays.send(request_bytes("POST", "/v1/chat/completions", [], _body(temperature=0)))
+        _wait_for(lambda: b"\nexpertd_requests_in_flight 2\n" in exchange(
+            play.gateway.admin, "GET", "/metrics").body())
+        gone.close()
+        first.may_go_on.set()  # only its answers are kept under its name
+        reply = Reply(stays)
+        assert b"slow" in reply.body()
+        assert reply.head.get("x-expertd-cache") == "shared", reply.head.all("x-expertd-cache")
+        assert second.left.acquire(timeout=PATIENCE_S), "the second call is still open"
+        assert first.asked.acquire(timeout=0) and not first.asked.acquire(timeout=0)
 
 
 def test_without_the_key_nothing_is_asked_twice():
