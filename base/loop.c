@@ -128,8 +128,10 @@ void loop_post(struct loop *loop, struct loop_task *task)
     } while (!atomic_compare_exchange_weak(&loop->posted, &head, task));
     if (head == NULL) { /* the one who makes it non-empty rings the bell */
         uint64_t one = 1;
-        ssize_t n = write(loop->wake_fd, &one, sizeof one);
-        (void)n; /* full means that it rings already */
+        ssize_t n = 0;
+        do {
+            n = write(loop->wake_fd, &one, sizeof one);
+        } while (n < 0 && errno == EINTR); /* nobody else rings; full means that it rings already */
     }
 }
 
