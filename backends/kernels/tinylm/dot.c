@@ -7,6 +7,10 @@
 
 #include "base/little.h"
 
+enum {
+    BF16 = 30 /* as numbered by ggml */
+};
+
 enum { /* where the parts of a block lie; scale and least are halves */
     Q4_0_QUANTS = 2,
     Q4_1_QUANTS = 4,
@@ -15,6 +19,14 @@ enum { /* where the parts of a block lie; scale and least are halves */
     HIGH_BYTES = 4,
     Q8_0_QUANTS = 2,
     HALF_BLOCK = DOT_BLOCK / 2,
+    PARTS = DOT_SUPER / DOT_BLOCK,
+    K_SCALES = 4, /* of Q4_K and Q5_K: twelve bytes behind two halves */
+    Q4_K_QUANTS = 16,
+    Q5_K_HIGH = 16,
+    Q5_K_QUANTS = 48,
+    Q6_K_HIGH = 128,
+    Q6_K_SCALES = 192,
+    Q6_K_SCALE = 208,
 };
 
 /* Activations below it count as nothing: the inverse of their scale would not be finite. */
@@ -26,7 +38,8 @@ struct block { /* one block of weights, unpacked */
     float least;
 };
 
-typedef void unpack_fn(const unsigned char *at, struct block *out);
+/* `part`: which block of DOT_BLOCK of those that are stored together. */
+typedef void unpack_fn(const unsigned char *at, size_t part, struct block *out);
 
 float dot_from_half(uint16_t half)
 {
@@ -86,38 +99,43 @@ static void add_high_bits(const unsigned char *at, struct block *out)
     }
 }
 
-static void unpack_q4_0(const unsigned char *at, struct block *out)
+static void unpack_q4_0(const unsigned char *at, size_t part, struct block *out)
 {
+    (void)part;
     out->scale = half_at(at);
     out->least = -8 * out->scale;
     unpack_nibbles(at + Q4_0_QUANTS, out);
 }
 
-static void unpack_q4_1(const unsigned char *at, struct block *out)
+static void unpack_q4_1(const unsigned char *at, size_t part, struct block *out)
 {
+    (void)part;
     out->scale = half_at(at);
     out->least = half_at(at + 2);
     unpack_nibbles(at + Q4_1_QUANTS, out);
 }
 
-static void unpack_q5_0(const unsigned char *at, struct block *out)
+static void unpack_q5_0(const unsigned char *at, size_t part, struct block *out)
 {
+    (void)part;
     out->scale = half_at(at);
     out->least = -16 * out->scale;
     unpack_nibbles(at + Q5_0_HIGH + HIGH_BYTES, out);
     add_high_bits(at + Q5_0_HIGH, out);
 }
 
-static void unpack_q5_1(const unsigned char *at, struct block *out)
+static void unpack_q5_1(const unsigned char *at, size_t part, struct block *out)
 {
+    (void)part;
     out->scale = half_at(at);
     out->least = half_at(at + 2);
     unpack_nibbles(at + Q5_1_HIGH + HIGH_BYTES, out);
     add_high_bits(at + Q5_1_HIGH, out);
 }
 
-static void unpack_q8_0(const unsigned char *at, struct block *out)
+static void unpack_q8_0(const unsigned char *at, size_t part, struct block *out)
 {
+    (void)part;
     out->scale = half_at(at);
     out->least = 0;
     for (size_t i = 0; i < DOT_BLOCK; i++) {
@@ -125,14 +143,74 @@ static void unpack_q8_0(const unsigned char *at, struct block *out)
     }
 }
 
+/* Scale and least of a part, six bits each: of the first four parts in bytes of their own, whose upper
+ * two bits are those of the last four, whose lower four are together in one byte. */
+static void unpack_k_scales(const unsigned char *at, size_t part, struct block *out)
+{
+    const unsigned char *s = at + K_SCALES;
+    bool is_first = part < PARTS / 2;
+    int scale = is_first ? s[part] & 63 : (s[part + 4] & 15) | s[part - 4] >> 6 << 4;
+    int least = is_first ? s[part + 4] & 63 : s[part + 4] >> 4 | s[part] >> 6 << 4;
+    out->scale = half_at(at) * (float)scale;
+    out->least = -half_at(at + 2) * (float)least;
+}
+
+/* 32 bytes hold two parts: the lower and the upper nibbles. */
+static void unpack_k_nibbles(const unsigned char *at, size_t part, struct block *out)
+{
+    for (size_t i = 0; i < DOT_BLOCK; i++) {
+        out->quants[i] = at[part / 2 * DOT_BLOCK + i] >> part % 2 * 4 & 15;
+    }
+}
+
+static void unpack_q4_k(const unsigned char *at, size_t part, struct block *out)
+{
+    unpack_k_scales(at, part, out);
+    unpack_k_nibbles(at + Q4_K_QUANTS, part, out);
+}
+
+static void unpack_q5_k(const unsigned char *at, size_t part, struct block *out)
+{
+    unpack_k_scales(at, part, out);
+    unpack_k_nibbles(at + Q5_K_QUANTS, part, out);
+    for (size_t i = 0; i < DOT_BLOCK; i++) {
+        out->quants[i] |= (at[Q5_K_HIGH + i] >> part & 1) << 4;
+    }
+}
+
+/* Halves of four parts: 64 bytes of nibbles, the lower ones of all bytes first; 32 bytes of pairs of
+ * upper bits, a pair for each part; 8 signed scales. */
+static void unpack_q6_k(const unsigned char *at, size_t part, struct block *out)
+{
+    size_t half = part / 4;
+    size_t k = part % 4;
+    const unsigned char *low = at + half * 2 * DOT_BLOCK + k % 2 * DOT_BLOCK;
+    const unsigned char *high = at + Q6_K_HIGH + half * DOT_BLOCK;
+    out->scale = half_at(at + Q6_K_SCALE);
+    out->least = 0;
+    for (size_t i = 0; i < DOT_BLOCK; i++) {
+        int q = (low[i] >> k / 2 * 4 & 15) | (high[i] >> 2 * k & 3) << 4;
+        out->quants[i] = (int8_t)at[Q6_K_SCALES + 2 * part + i / HALF_BLOCK] * (q - 32);
+    }
+}
+
 static const struct unpacking {
     uint32_t type;
+    uint32_t block;
     uint32_t bytes;
     unpack_fn *unpack;
 } unpackings[] = {
-    {2, 18, unpack_q4_0}, {3, 20, unpack_q4_1}, {6, 22, unpack_q5_0},
-    {7, 24, unpack_q5_1}, {8, 34, unpack_q8_0},
+    {2, DOT_BLOCK, 18, unpack_q4_0},   {3, DOT_BLOCK, 20, unpack_q4_1},
+    {6, DOT_BLOCK, 22, unpack_q5_0},   {7, DOT_BLOCK, 24, unpack_q5_1},
+    {8, DOT_BLOCK, 34, unpack_q8_0},   {12, DOT_SUPER, 144, unpack_q4_k},
+    {13, DOT_SUPER, 176, unpack_q5_k}, {14, DOT_SUPER, 210, unpack_q6_k},
 };
+
+static void unpack(const struct unpacking *u, const unsigned char *row, size_t b, struct block *out)
+{
+    size_t parts = u->block / DOT_BLOCK;
+    u->unpack(row + b / parts * u->bytes, b % parts, out);
+}
 
 static float dot_blocks(const struct unpacking *u, const void *row, const struct dot_input *input,
                         size_t n)
@@ -141,7 +219,7 @@ static float dot_blocks(const struct unpacking *u, const void *row, const struct
     struct block block;
     float total = 0;
     for (size_t b = 0; b < n / DOT_BLOCK; b++) {
-        u->unpack(at + b * u->bytes, &block);
+        unpack(u, at, b, &block);
         int sum = 0;
         for (size_t i = 0; i < DOT_BLOCK; i++) {
             sum += block.quants[i] * input->quants[b * DOT_BLOCK + i];
@@ -177,6 +255,21 @@ static float row_q8_0(const void *row, const struct dot_input *input, size_t n)
     return dot_blocks(&unpackings[4], row, input, n);
 }
 
+static float row_q4_k(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[5], row, input, n);
+}
+
+static float row_q5_k(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[6], row, input, n);
+}
+
+static float row_q6_k(const void *row, const struct dot_input *input, size_t n)
+{
+    return dot_blocks(&unpackings[7], row, input, n);
+}
+
 static float row_f32(const void *row, const struct dot_input *input, size_t n)
 {
     const char *at = row;
@@ -197,6 +290,25 @@ static float row_f16(const void *row, const struct dot_input *input, size_t n)
     return total;
 }
 
+/* The upper half of an F32. */
+static float brain_at(const unsigned char *at)
+{
+    uint32_t bits = (uint32_t)(at[0] | at[1] << 8) << 16;
+    float value = 0;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float row_bf16(const void *row, const struct dot_input *input, size_t n)
+{
+    const unsigned char *at = row;
+    float total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += brain_at(at + 2 * i) * input->values[i];
+    }
+    return total;
+}
+
 static const struct dot_kind plain_kinds[] = {
     {0, "F32", 1, 4, row_f32, NULL, NULL, NULL},
     {1, "F16", 1, 2, row_f16, NULL, NULL, NULL},
@@ -205,6 +317,10 @@ static const struct dot_kind plain_kinds[] = {
     {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, NULL, NULL, NULL},
     {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, NULL, NULL, NULL},
     {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, NULL, NULL, NULL},
+    {12, "Q4_K", DOT_SUPER, 144, row_q4_k, NULL, NULL, NULL},
+    {13, "Q5_K", DOT_SUPER, 176, row_q5_k, NULL, NULL, NULL},
+    {14, "Q6_K", DOT_SUPER, 210, row_q6_k, NULL, NULL, NULL},
+    {BF16, "BF16", 1, 2, row_bf16, NULL, NULL, NULL},
 };
 
 float dot_scale(float most)
@@ -341,13 +457,17 @@ void dot_expand(const struct dot_kind *kind, const void *row, float *out, size_t
         struct block block;
         for (size_t i = 0; i < n; i++) {
             if (i % DOT_BLOCK == 0) {
-                unpackings[u].unpack(at + i / DOT_BLOCK * kind->bytes, &block);
+                unpack(&unpackings[u], at, i / DOT_BLOCK, &block);
             }
             out[i] = block.scale * (float)block.quants[i % DOT_BLOCK] + block.least;
         }
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        out[i] = kind->bytes == 4 ? little_f32(at + 4 * i) : half_at(at + 2 * i);
+        if (kind->bytes == 4) {
+            out[i] = little_f32(at + 4 * i);
+        } else {
+            out[i] = kind->type == BF16 ? brain_at(at + 2 * i) : half_at(at + 2 * i);
+        }
     }
 }

@@ -5,7 +5,9 @@
  * Quantised weights come in blocks of 32: w[i] = scale * q[i] + least, with q[i] unsigned (Q8_0:
  * signed, least 0; Q4_0 and Q5_0: least = -8 or -16 scales). Activations are quantised in the same
  * blocks, x[i] = scale * q[i] with q[i] from -127 to 127, so that a block's part of the product is
- *   scale_w * scale_x * sum(q_w[i] * q_x[i]) + least * scale_x * sum(q_x[i]). */
+ *   scale_w * scale_x * sum(q_w[i] * q_x[i]) + least * scale_x * sum(q_x[i]).
+ * The K types keep eight such blocks together and their scales and least values as small integers, times
+ * one number for all. Q6_K has an integer for each half of a block, s: there q[i] is s * (stored - 32). */
 #pragma once
 
 #include <stddef.h>
@@ -13,8 +15,9 @@
 
 enum {
     DOT_BLOCK = 32,
-    DOT_MANY = 4, /* inputs that a row is multiplied with at once */
-    DOT_ROWS = 4, /* rows that meet them together */
+    DOT_SUPER = 256, /* weights of a block of the K types: eight blocks with scales of their own */
+    DOT_MANY = 4,    /* inputs that a row is multiplied with at once */
+    DOT_ROWS = 4,    /* rows that meet them together */
 };
 
 struct dot_input {        /* one vector of activations; lengths are multiples of DOT_BLOCK where */
@@ -38,7 +41,7 @@ typedef void dot_tile_fn(const void *rows, size_t row_bytes, const struct dot_in
 struct dot_kind {
     uint32_t type; /* as numbered by ggml */
     const char *name;
-    uint32_t block; /* weights stored together: 1 or DOT_BLOCK */
+    uint32_t block; /* weights stored together: 1, DOT_BLOCK or DOT_SUPER */
     uint32_t bytes; /* of a block */
     dot_row_fn *row;
     dot_many_fn *many;   /* NULL: row by row is as good */

@@ -293,6 +293,10 @@ static const struct dot_kind kinds[] = {
     {6, "Q5_0", DOT_BLOCK, 22, dot_avx2_row_q5_0, dot_avx2_many_q5_0, column_q5_0, tile_q5_0},
     {7, "Q5_1", DOT_BLOCK, 24, dot_avx2_row_q5_1, dot_avx2_many_q5_1, column_q5_1, tile_q5_1},
     {8, "Q8_0", DOT_BLOCK, 34, dot_avx2_row_q8_0, dot_avx2_many_q8_0, column_q8_0, tile_q8_0},
+    {12, "Q4_K", DOT_SUPER, 144, dot_avx2_row_q4_k, dot_avx2_many_q4_k, NULL, NULL},
+    {13, "Q5_K", DOT_SUPER, 176, dot_avx2_row_q5_k, dot_avx2_many_q5_k, NULL, NULL},
+    {14, "Q6_K", DOT_SUPER, 210, dot_avx2_row_q6_k, dot_avx2_many_q6_k, NULL, NULL},
+    {30, "BF16", 1, 2, dot_avx2_row_bf16, NULL, NULL, NULL},
 };
 
 const struct dot_ops *dot_vnni(void)

@@ -1,6 +1,7 @@
 /* Inner products: halves, quantised activations, and that the fast functions say what the plain ones
  * say. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/kernels/tinylm/dot.h"
@@ -8,8 +9,9 @@
 #include "tests/support/test.h"
 
 enum {
-    LENGTH = 5 * DOT_BLOCK,
+    LENGTH = 2 * DOT_SUPER,
     ROUNDS = 200,
+    GOLDEN_BLOCKS = 3,
     INPUTS = DOT_MANY + 2,
     ROWS = 2 * DOT_ROWS + 3,
 };
@@ -52,12 +54,16 @@ static void fill(struct sample *s, const struct dot_kind *kind, uint32_t *state)
             memcpy(s->row + i * 4, &w, sizeof w);
         } else if (strcmp(kind->name, "F16") == 0) {
             memcpy(s->row + i * 2, &half, sizeof half);
+        } else if (strcmp(kind->name, "BF16") == 0) {
+            memcpy(s->row + i * 2, (const unsigned char *)&w + 2, sizeof half);
         }
     }
-    for (size_t b = 0; kind->block == DOT_BLOCK && b < LENGTH / DOT_BLOCK; b++) {
+    size_t at = strcmp(kind->name, "Q6_K") == 0 ? 208 : 0;
+    for (size_t b = 0; kind->block > 1 && b < LENGTH / kind->block; b++) {
         uint16_t halves[2] = {dot_to_half(next_real(state)), dot_to_half(next_real(state))};
-        size_t n = strchr(kind->name, '1') != NULL ? 4 : 2; /* Q4_1 and Q5_1 have a least value */
-        memcpy(s->row + b * kind->bytes, halves, n);
+        /* Q4_1, Q5_1, Q4_K and Q5_K have a second one */
+        bool has_two = strchr(kind->name, '1') != NULL || (kind->block == DOT_SUPER && at == 0);
+        memcpy(s->row + b * kind->bytes + at, halves, has_two ? 4 : 2);
     }
     dot_plain()->quantise(s->values, LENGTH, s->quants, s->scales);
 }
@@ -154,6 +160,50 @@ static void known_blocks_expand_to_known_weights(void **state)
     }
 }
 
+/* data/tinylm/blocks.bin: for each type its number, weights and bytes of a block, GOLDEN_BLOCKS blocks, and
+ * the numbers that they stand for by a second implementation of ggml's formulas: gguf.py --golden. */
+static void blocks_expand_to_what_the_format_says(void **state)
+{
+    (void)state;
+    static unsigned char file[64 * 1024];
+    static float got[GOLDEN_BLOCKS * DOT_SUPER];
+    FILE *f = fopen("tests/unit/backends/data/tinylm/blocks.bin", "rbe");
+    assert_non_null(f);
+    size_t size = fread(file, 1, sizeof file, f);
+    assert_int_equal(fclose(f), 0);
+    size_t types = 0;
+    for (size_t at = 0; at < size; types++) {
+        uint32_t head[3];
+        memcpy(head, file + at, sizeof head);
+        const struct dot_kind *kind = dot_find(dot_plain(), head[0]);
+        assert_non_null(kind);
+        assert_int_equal(kind->block, head[1]);
+        assert_int_equal(kind->bytes, head[2]);
+        size_t n = (size_t)GOLDEN_BLOCKS * head[1];
+        const unsigned char *blocks = file + at + sizeof head;
+        const unsigned char *numbers = blocks + (size_t)GOLDEN_BLOCKS * head[2];
+        dot_expand(kind, blocks, got, n);
+        for (size_t i = 0; i < n; i++) {
+            float want = 0;
+            memcpy(&want, numbers + i * sizeof want, sizeof want);
+            assert_float_equal(got[i], want, 1e-4F);
+        }
+        at += sizeof head + (size_t)GOLDEN_BLOCKS * head[2] + n * sizeof(float);
+    }
+    assert_int_equal(types, 8);
+}
+
+static void upper_halves_of_floats_are_numbers(void **state)
+{
+    (void)state;
+    static const unsigned char row[] = {0x80, 0x3f, 0x20, 0xc1, 0x00, 0x00};
+    float got[3];
+    dot_expand(dot_find(dot_plain(), 30), row, got, 3);
+    assert_float_equal(got[0], 1, 0);
+    assert_float_equal(got[1], -10, 0);
+    assert_float_equal(got[2], 0, 0);
+}
+
 static void fast_functions_say_what_plain_ones_say(void **state)
 {
     (void)state;
@@ -170,8 +220,8 @@ static void fast_functions_say_what_plain_ones_say(void **state)
         for (int round = 0; round < ROUNDS; round++) {
             fill(&s, plain, &seed);
             struct dot_input input = input_of(&s);
-            size_t n =
-                plain->block == 1 ? (size_t)(round % LENGTH) : (size_t)(round % 5 + 1) * DOT_BLOCK;
+            size_t n = (size_t)round % LENGTH;
+            n = plain->block == 1 ? n : (n % (LENGTH / plain->block) + 1) * plain->block;
             float want = plain->row(s.row, &input, n);
             float got = fast->kinds[k].row(s.row, &input, n);
             if (fabsf(got - want) > 1e-3F + fabsf(want) * 1e-4F) {
@@ -301,6 +351,8 @@ int main(void)
         cmocka_unit_test(halves_round_to_nearest_even),
         cmocka_unit_test(every_kind_of_weights_means_what_it_expands_to),
         cmocka_unit_test(known_blocks_expand_to_known_weights),
+        cmocka_unit_test(blocks_expand_to_what_the_format_says),
+        cmocka_unit_test(upper_halves_of_floats_are_numbers),
         cmocka_unit_test(fast_functions_say_what_plain_ones_say),
         cmocka_unit_test(matrices_give_the_same_bits_as_their_rows),
         cmocka_unit_test(vnni_gives_the_same_bits_as_avx2),
