@@ -167,19 +167,19 @@ static enum status fill_scalar(const struct builder *b, struct yaml_node *node, 
         return ST_OK;
     }
 
-    struct str why = STR("");
-    struct str expanded = STR("");
+    struct yaml_env env;
     bool has_place = str_find(node->text, STR("${")) < node->text.len && is_of_command(b);
     if (has_place && keep_places(b, &node->text) != ST_OK) {
         return ST_NO_MEMORY;
     }
-    enum status st = yaml_env_expand(node->text, b->arena, &expanded, &node->is_from_env, &why);
+    enum status st = yaml_env_expand(node->text, b->arena, b->diags, &env);
     if (st == ST_INVALID) {
-        REPORT(b, node->pos, "%.*s", STR_ARG(why));
+        REPORT(b, node->pos, "%.*s", STR_ARG(env.why));
         return ST_OK;
     }
     if (st == ST_OK) {
-        node->text = expanded;
+        node->text = env.text;
+        node->is_from_env = env.is_used;
     }
     return st;
 }

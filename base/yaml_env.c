@@ -15,6 +15,7 @@ struct reader {
     struct str rest;
     bool saw_variable;
     struct arena *arena; /* for `why` */
+    struct diags *diags;
     struct str why;
 };
 
@@ -72,7 +73,7 @@ static enum status take_variable(struct reader *r, struct str *ret_piece)
     *ret_piece = value.len > 0 ? value : str_slice(rest, 2, end - 2);
     r->saw_variable = true;
     r->rest = str_slice(rest, end + 1, SIZE_MAX);
-    return ST_OK;
+    return diags_hide(r->diags, name, value);
 }
 
 /* The next piece of the result; r->rest must not be empty. */
@@ -114,32 +115,24 @@ static enum status expand(struct reader *r, struct str text, char *out, size_t *
     return ST_OK;
 }
 
-enum status yaml_env_expand(struct str text, struct arena *arena, struct str *ret_text,
-                            bool *ret_is_from_env, struct str *ret_why)
+enum status yaml_env_expand(struct str text, struct arena *arena, struct diags *diags,
+                            struct yaml_env *ret)
 {
+    *ret = (struct yaml_env){.text = text};
     if (str_find_char(text, '$') == text.len) {
-        *ret_text = text;
-        *ret_is_from_env = false;
         return ST_OK;
     }
 
-    struct reader r = {.arena = arena};
+    struct reader r = {.arena = arena, .diags = diags};
     size_t len = 0;
     enum status st = expand(&r, text, NULL, &len);
-    if (st != ST_OK) {
-        *ret_why = r.why;
-        return r.why.ptr != NULL ? st : ST_NO_MEMORY;
+    char *out = st == ST_OK ? arena_alloc(arena, len + 1) : NULL;
+    if (st == ST_OK) {
+        st = out == NULL ? ST_NO_MEMORY : expand(&r, text, out, &len);
     }
-    char *out = arena_alloc(arena, len + 1);
-    if (out == NULL) {
-        return ST_NO_MEMORY;
+    if (st == ST_OK) {
+        *ret = (struct yaml_env){.text = {out, len}, .is_used = r.saw_variable};
     }
-    st = expand(&r, text, out, &len);
-    if (st != ST_OK) {
-        *ret_why = r.why;
-        return r.why.ptr != NULL ? st : ST_NO_MEMORY;
-    }
-    *ret_text = (struct str){out, len};
-    *ret_is_from_env = r.saw_variable;
-    return ST_OK;
+    ret->why = r.why;
+    return st == ST_INVALID && r.why.ptr == NULL ? ST_NO_MEMORY : st;
 }

@@ -49,6 +49,40 @@ static void diagnostics_print_as_file_line_column(void **state)
                                          "no file at all\n"));
 }
 
+static void hidden_values_are_shown_as_their_names(void **state)
+{
+    struct diags d;
+    diags_init(&d, *state);
+    assert_int_equal(diags_hide(&d, STR("KEY"), STR("sk-0123456789")), ST_OK);
+    assert_int_equal(diags_hide(&d, STR("LONGER"), STR("sk-0123456789-and-more")), ST_OK);
+    assert_int_equal(diags_hide(&d, STR("PORT"), STR("8080")), ST_OK);
+
+    diags_add(&d, DIAG_ERROR, STR(""), (struct pos){0, 0}, "no \"%s\" at %s", "sk-0123456789",
+              "8080");
+    diags_add(&d, DIAG_ERROR, STR(""), (struct pos){0, 0}, "a%sb", "sk-0123456789-and-more");
+    diags_add(&d, DIAG_ERROR, STR(""), (struct pos){0, 0}, "cut: %s", "sk-0123456789-an...");
+    diags_add(&d, DIAG_ERROR, STR(""), (struct pos){0, 0}, "other: %s", "sk-01234, sk-0...");
+
+    char text[TEXT_SIZE];
+    test_assert_str(print(&d, text), STR("no \"${KEY}\" at 8080\n"
+                                         "a${LONGER}b\n"
+                                         "cut: ${LONGER}...\n"
+                                         "other: sk-01234, sk-0...\n"));
+}
+
+static void a_message_that_cannot_be_hidden_is_not_shown(void **state)
+{
+    struct diags d;
+    diags_init(&d, *state);
+    assert_int_equal(diags_hide(&d, STR("KEY"), STR("sk-0123456789")), ST_OK);
+    mem_fail_at(1, 1);
+    diags_add(&d, DIAG_ERROR, STR(""), (struct pos){0, 0}, "no \"%s\"", "sk-0123456789");
+    mem_fail_at(0, 0);
+
+    assert_int_equal(d.errors, 1);
+    test_assert_str(d.items[0].message, STR("no memory for this message"));
+}
+
 static void warnings_are_no_errors(void **state)
 {
     struct diags d;
@@ -106,6 +140,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(diagnostics_print_as_file_line_column, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hidden_values_are_shown_as_their_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_message_that_cannot_be_hidden_is_not_shown, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(warnings_are_no_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_beyond_the_ceiling_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hidden_errors_are_mentioned, set_up, tear_down),
