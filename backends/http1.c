@@ -653,22 +653,23 @@ enum status http1_call_at(struct http1 *h, const struct call_request *request,
         destroy(&hc->call);
         return st;
     }
-    *ret_call = &hc->call;
     if (pool->idle != NULL && !request->is_fresh) {
+        *ret_call = &hc->call;
         take_idle(hc);
         send_request(hc);
         return ST_OK;
     }
     st = connect_next(hc);
-    if (st == ST_IO) {
-        finish(hc, CALL_CONNECT_FAILED);
-        return ST_OK;
-    }
-    if (st != ST_OK) {
+    if (st != ST_OK && st != ST_IO) {
         cancel(&hc->call);
         destroy(&hc->call);
+        return st;
     }
-    return st;
+    *ret_call = &hc->call;
+    if (st == ST_IO) {
+        finish(hc, CALL_CONNECT_FAILED);
+    }
+    return ST_OK;
 }
 
 struct http1 *http1_create(struct loop *loop)

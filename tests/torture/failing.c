@@ -5,9 +5,11 @@
  * own insides do not. Not for programs under a sanitizer, which has its own malloc. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,6 +60,7 @@ struct control { /* written by the test, but for what is counted */
 };
 
 static struct control *control;
+static bool traces; /* $FAILING_TRACE: shows who was failed */
 
 /* glibc's own names, for what is put in front of them. */
 extern void *__libc_malloc(size_t size);
@@ -65,8 +68,35 @@ extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
 
+/* Where we are, for addr2line. */
+static void show_frames(void)
+{
+    void *frames[32];
+    int count = backtrace(frames, 32);
+    backtrace_symbols_fd(frames, count, STDERR_FILENO);
+}
+
+/* Dies as it would have. */
+static void on_crash(int number)
+{
+    show_frames();
+    (void)raise(number);
+}
+
+static void watch_crashes(void)
+{
+    struct sigaction crash = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    void *frames[1];
+    (void)backtrace(frames, 1); /* loads what it needs */
+    (void)sigaction(SIGSEGV, &crash, NULL);
+    (void)sigaction(SIGABRT, &crash, NULL);
+    (void)sigaction(SIGBUS, &crash, NULL);
+}
+
 __attribute__((constructor)) static void map_control(void)
 {
+    watch_crashes();
+    traces = getenv("FAILING_TRACE") != NULL;
     const char *path = getenv("FAILING_CONTROL");
     int fd = path == NULL ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
@@ -87,6 +117,9 @@ static int fails(uint32_t class)
         return 0;
     }
     (void)atomic_fetch_add(&control->failed, 1);
+    if (traces) {
+        show_frames();
+    }
     errno = atomic_load(&control->error);
     return 1;
 }

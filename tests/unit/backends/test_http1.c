@@ -611,6 +611,8 @@ static void running_out_of_memory_at_the_start_is_reported(void **state)
         st = http1_call(f->client, &request, &f->call);
         mem_fail_at(0, 0);
         assert_true(st != ST_OK || n > 3);
+        assert_true(st == ST_OK ||
+                    f->call == NULL); /* nothing that was freed is left with the caller */
         http1_forget_idle(f->client);
     }
     assert_int_equal(st, ST_OK);
