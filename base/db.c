@@ -210,6 +210,11 @@ enum status db_open(const char *path, enum db_mode mode, struct db **ret_db,
     return ST_OK;
 }
 
+void db_wait_at_most(struct db *db, int wait_ms)
+{
+    (void)sqlite3_busy_timeout(db->handle, wait_ms); /* cannot fail on an open handle */
+}
+
 void db_close(struct db *db)
 {
     if (db == NULL) {

@@ -41,6 +41,9 @@ MUST_CHECK enum status db_open(const char *path, enum db_mode mode, struct db **
                                char ret_why[DB_WHY_BYTES]);
 void db_close(struct db *db); /* NULL allowed */
 
+/* For another process that writes; 2 s unless this says else. A busy server leaves little room. */
+void db_wait_at_most(struct db *db, int wait_ms);
+
 /* Reads the whole file and its indices. ST_INVALID: damaged, ret_why says where; ST_IO. */
 MUST_CHECK enum status db_check(struct db *db, char ret_why[DB_WHY_BYTES]);
 

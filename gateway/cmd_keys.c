@@ -11,6 +11,10 @@
 #include "gateway/revoked.h"
 #include "gateway/snapshot.h"
 
+enum {
+    PATIENCE_MS = 15000, /* for a server that writes all the time */
+};
+
 struct request {
     const char *conf_path;
     const char *tenant;
@@ -146,6 +150,7 @@ static int with_state(const struct request *r, struct conf *conf, enum db_mode m
     }
     enum status st = state_open_file(path, mode, &db, why);
     if (st == ST_OK) {
+        db_wait_at_most(db, PATIENCE_MS);
         st = run(r, db, &conf->tenants);
     }
     if (st != ST_OK) {
