@@ -47,8 +47,11 @@ def _children(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
         found = f.read().split()
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="utf-8") as f:
-            found += f.read().split()
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", encoding="utf-8") as f:
+                found += f.read().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread has ended since
     return sorted({int(child) for child in found})
 
 
