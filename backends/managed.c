@@ -134,6 +134,8 @@ enum managed_verdict managed_enter(struct managed *m, struct managed_lease *leas
     int64_t now_ms = managed_now_ms(m->set);
     lease->managed = m;
     resident_arrive(&m->resident, now_ms);
+    m->prefetches_used += m->is_guess && resident_is_loaded(&m->resident);
+    m->is_guess = false;
     if (m->resident.state == RESIDENCY_READY && !m->resident.is_unwished) {
         lease->state = LEASE_HELD;
         let_in(lease);
@@ -203,11 +205,29 @@ bool managed_give_up(struct managed_lease *lease)
 
 /* ---------------------------------------------------------------- deciding */
 
+void managed_waste(struct managed *m)
+{
+    m->prefetches_wasted += m->is_guess;
+    m->resident.is_wished = m->resident.is_wished && !m->is_guess; /* a failed guess is not retried */
+    m->is_guess = false;
+}
+
 static void count_reason(struct managed *m, const char *reason)
 {
     m->evictions += strcmp(reason, "memory") == 0 || strcmp(reason, "group") == 0 ||
                     strcmp(reason, "drained") == 0;
     m->expiries += strcmp(reason, "ttl") == 0;
+}
+
+/* Held. A guess that found no room is forgotten: when there is some, another will be likelier. */
+static void forget_guesses(struct managed_set *set)
+{
+    for (struct managed *m = set->list; m != NULL; m = m->next) {
+        if (m->is_guess && !resident_is_loaded(&m->resident)) {
+            m->is_guess = false;
+            m->resident.is_wished = false;
+        }
+    }
 }
 
 /* One step: decided under the lock, carried out without. False: there is none. */
@@ -226,14 +246,18 @@ static bool take_step(struct managed_set *set)
     }
     struct residency_step step = residency_next(&set->residency, now_ms);
     struct managed *m = step.act == RESIDENCY_NOTHING ? NULL : set->by_index[step.index];
-    if (step.act == RESIDENCY_LOAD) {
+    if (m == NULL) {
+        forget_guesses(set);
+    } else if (step.act == RESIDENCY_LOAD) {
         resident_enter(&m->resident, RESIDENCY_STARTING, now_ms);
         m->starts++;
+        m->prefetches += m->is_guess;
     } else if (step.act == RESIDENCY_DRAIN) {
         resident_enter(&m->resident, RESIDENCY_DRAINING, now_ms);
     } else if (step.act == RESIDENCY_STOP) {
         resident_enter(&m->resident, RESIDENCY_STOPPING, now_ms);
         count_reason(m, step.reason);
+        managed_waste(m);
     }
     managed_unlock(set);
     if (suspect != NULL) {
@@ -541,9 +565,28 @@ void managed_load(struct managed *m)
 {
     managed_lock(m->set);
     m->resident.is_wished = !resident_is_loaded(&m->resident);
+    m->is_guess = false;
     m->resident.is_unwished = false;
     managed_kick(m->set);
     managed_unlock(m->set);
+}
+
+void managed_prefetch(struct managed *m)
+{
+    struct managed_set *set = m->set;
+    managed_lock(set);
+    int64_t now_ms = managed_now_ms(set);
+    size_t i = 0;
+    while (i < set->count && set->by_index[i] != m) {
+        i++;
+    }
+    if (i < set->count && !m->is_retired && !m->resident.is_wished && m->first == NULL &&
+        residency_is_free_for(&set->residency, i, now_ms)) {
+        m->resident.is_wished = true;
+        m->is_guess = true;
+        managed_kick(set);
+    }
+    managed_unlock(set);
 }
 
 void managed_unload(struct managed *m)

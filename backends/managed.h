@@ -58,6 +58,10 @@ int64_t managed_wait_ms(struct managed *m);
 void managed_load(struct managed *m);
 void managed_unload(struct managed *m);
 
+/* A guess that it will be asked for: loaded if there is room now, forgotten if not; nobody leaves for it,
+ * and it counts as not used until a request comes. Any thread. */
+void managed_prefetch(struct managed *m);
+
 /* Appends [{"expert":..., "state":..., ...}, ...]. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status managed_set_write_json(struct managed_set *set, struct buf *out);
 /* Appends their part of the page of metrics. */

@@ -54,6 +54,7 @@ static void fail(struct managed *m)
     int64_t now_ms = managed_now_ms(m->set);
     resident_enter(&m->resident, RESIDENCY_FAILED, now_ms);
     m->failures++;
+    managed_waste(m);
     int64_t pause_ms = m->resident.retry_ms - now_ms;
     managed_tell_all(m, MANAGED_FAILED);
     managed_unlock(m->set);

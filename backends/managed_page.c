@@ -123,6 +123,21 @@ static int64_t get_expiries(const struct managed *m)
     return (int64_t)m->expiries;
 }
 
+static int64_t get_prefetches(const struct managed *m)
+{
+    return (int64_t)m->prefetches;
+}
+
+static int64_t get_used(const struct managed *m)
+{
+    return (int64_t)m->prefetches_used;
+}
+
+static int64_t get_wasted(const struct managed *m)
+{
+    return (int64_t)m->prefetches_wasted;
+}
+
 static const struct {
     const char *name;
     const char *type;
@@ -139,6 +154,9 @@ static const struct {
      get_failures},
     {"expertd_managed_evictions_total", "counter", "Stops for another expert.", get_evictions},
     {"expertd_managed_expiries_total", "counter", "Stops after ttl_s.", get_expiries},
+    {"expertd_managed_prefetches_total", "counter", "Loads on a guess.", get_prefetches},
+    {"expertd_managed_prefetches_used_total", "counter", "Those that were asked for.", get_used},
+    {"expertd_managed_prefetches_wasted_total", "counter", "Those that went unasked.", get_wasted},
 };
 
 enum status managed_set_write_metrics(struct managed_set *set, struct buf *out)

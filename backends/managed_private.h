@@ -73,6 +73,10 @@ struct managed {
     uint64_t failures;
     uint64_t evictions; /* stopped for another */
     uint64_t expiries;  /* stopped by its ttl */
+    uint64_t prefetches;
+    uint64_t prefetches_used;
+    uint64_t prefetches_wasted; /* gone before anybody asked */
+    bool is_guess;              /* loaded, or to be, on a guess; nobody has asked for it yet */
 
     /* the set's thread only */
     struct spawn_child child;
@@ -123,7 +127,8 @@ struct managed_set {
 void managed_lock(struct managed_set *set);
 void managed_unlock(struct managed_set *set);
 int64_t managed_now_ms(const struct managed_set *set);
-void managed_kick(struct managed_set *set);                       /* held: decide again */
+void managed_kick(struct managed_set *set); /* held: decide again */
+void managed_waste(struct managed *m);      /* held: it goes or fails; unasked? */
 void managed_tell_all(struct managed *m, enum managed_verdict v); /* held: the queue empties */
 enum managed_verdict managed_enter(struct managed *m, struct managed_lease *lease);
 void managed_leave(struct managed_lease *lease, bool is_suspect);

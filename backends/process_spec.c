@@ -177,6 +177,21 @@ static const struct key group_rows[] = {
 static const struct keys group_keys = {"group", sizeof(struct local_group), group_rows, 3,
                                        "Experts that share a rule."};
 
+static const struct key prefetch_rows[] = {
+    {.name = "min_probability",
+     .type = KEY_REAL,
+     .offset = offsetof(struct local_prefetch, min_probability),
+     .min = 0,
+     .max = 1,
+     .fallback = "0",
+     .sentence = "how likely a category must be, by what followed in conversations so far, for its "
+                 "best expert to be loaded before it is asked for; 0: nothing is loaded on a guess",
+     .example = "0.5"},
+};
+
+static const struct keys prefetch_keys = {"prefetch", sizeof(struct local_prefetch), prefetch_rows,
+                                          1, "What is loaded before it is asked for."};
+
 static const struct key local_rows[] = {
     {.name = "memory",
      .type = KEY_BYTES,
@@ -212,6 +227,11 @@ static const struct key local_rows[] = {
      .choices = residency_orders,
      .sentence = "who leaves first: value, the one that is missed least for the memory that it "
                  "takes; lru, the one that was used longest ago"},
+    {.name = "prefetch",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct local_settings, prefetch),
+     .sentence = "loads the expert that is likely next in a conversation, where memory is free",
+     .block = &prefetch_keys},
     {.name = "groups",
      .type = KEY_MAP,
      .offset = offsetof(struct local_settings, groups),

@@ -46,11 +46,16 @@ struct local_group {
     bool persistent;
 };
 
+struct local_prefetch {
+    double min_probability; /* 0: off */
+};
+
 struct local_settings {   /* `local` */
     int64_t memory_bytes; /* 0: no bound */
     int64_t starve_ms;
     double patience;
-    int evict;               /* enum residency_order */
+    int evict; /* enum residency_order */
+    struct local_prefetch prefetch;
     struct key_array groups; /* struct local_group */
 };
 

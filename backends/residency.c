@@ -428,6 +428,19 @@ struct residency_step residency_next(const struct residency *r, int64_t now_ms)
     return step;
 }
 
+bool residency_is_free_for(const struct residency *r, size_t index, int64_t now_ms)
+{
+    const struct resident *e = r->list[index];
+    struct room room = count_room(r);
+    bool is_wanted = false;
+    for (size_t i = 0; i < r->count; i++) {
+        is_wanted = is_wanted || (i != index && may_load(r->list[i], now_ms) &&
+                                  (r->list[i]->waiting > 0 || r->list[i]->is_wished));
+    }
+    return e->state == RESIDENCY_COLD && !is_wanted && !has_conflict(r, e) &&
+           resident_bytes(e) <= room.free;
+}
+
 int64_t residency_due_ms(const struct residency *r, int64_t now_ms)
 {
     int64_t due = INT64_MAX;

@@ -107,6 +107,9 @@ struct residency_step residency_next(const struct residency *r, int64_t now_ms);
 /* When to ask again if nothing happens before; INT64_MAX: no need. Never before now. */
 int64_t residency_due_ms(const struct residency *r, int64_t now_ms);
 
+/* Whether it could be loaded now with nobody leaving, and nobody waits for memory. */
+bool residency_is_free_for(const struct residency *r, size_t index, int64_t now_ms);
+
 /* What a request that comes now would wait for its expert to be loaded; an estimate. */
 int64_t residency_wait_ms(const struct residency *r, size_t index, int64_t now_ms);
 

@@ -28,6 +28,7 @@
 #include "gateway/recent.h"
 #include "gateway/revoked.h"
 #include "gateway/sandbox.h"
+#include "gateway/prefetch.h"
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
@@ -62,6 +63,7 @@ struct process {
     struct drift *drift;
     struct learner *learner; /* NULL: online learning is off */
     struct sessions *sessions;
+    struct prefetch *prefetch;
     struct retry_budget retries;
     struct retry_budget hedges;
     struct quotas *quotas;
@@ -152,6 +154,7 @@ static enum status start_worker(struct process *p, size_t index, uint16_t *port)
         .learner = p->learner,
         .drift = p->drift,
         .sessions = p->sessions,
+        .prefetch = p->prefetch,
         .cache = p->cache,
         .retries = &p->retries,
         .hedges = &p->hedges,
@@ -414,6 +417,7 @@ static enum status start(struct process *p)
     p->kernels = kernel_pool_create(conf_kernel_threads(server), (size_t)server->kernel_queue);
     p->drift = drift_create(p->worker_count);
     p->sessions = sessions_create(SESSIONS);
+    p->prefetch = prefetch_create();
     retry_budget_init(&p->retries, clock_now_ms(clock_system()));
     retry_budget_init(&p->hedges, clock_now_ms(clock_system()));
     p->quotas = quotas_create();
@@ -425,7 +429,7 @@ static enum status start(struct process *p)
                                 server->limits.connections_per_address, &server->trusted_proxies);
     }
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL ||
+        p->sessions == NULL || p->prefetch == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL ||
         (server->limits.connections_per_address > 0 && p->peers == NULL)) {
         return ST_NO_MEMORY;
     }
@@ -631,6 +635,7 @@ static void stop(struct process *p)
     metrics_destroy(p->metrics);
     drift_destroy(p->drift);
     sessions_destroy(p->sessions);
+    prefetch_destroy(p->prefetch);
     budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
     managed_set_destroy(p->managed);

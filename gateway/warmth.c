@@ -3,6 +3,8 @@
 
 #include "backends/managed.h"
 #include "gateway/exchange.h"
+#include "gateway/prefetch.h"
+#include "gateway/worker.h"
 #include "policies/warm.h"
 #include "router/cold.h"
 
@@ -24,7 +26,9 @@ bool warmth_apply(struct exchange *x)
     }
     if (chosen == WARM_NOBODY) {
         x->retry_after_s = (wait_ms + 999) / 1000;
-        return false;
     }
-    return true;
+    if (x->endpoint->write == NULL) { /* as above */
+        prefetch_turn(x->worker->prefetch, x);
+    }
+    return chosen != WARM_NOBODY;
 }

@@ -351,6 +351,7 @@ static enum status set_up(struct worker *w, const struct worker_setup *setup)
     w->drift = setup->drift;
     w->learner = setup->learner;
     w->sessions = setup->sessions;
+    w->prefetch = setup->prefetch;
     w->cache = setup->cache;
     w->retries = setup->retries;
     w->hedges = setup->hedges;

@@ -19,6 +19,7 @@ struct exchange;
 struct drift;
 struct learner;
 struct kernel_pool;
+struct prefetch;
 struct sessions;
 struct recent;
 struct retry_budget;
@@ -41,6 +42,7 @@ struct worker {
     struct metrics_shard *counters; /* this worker's */
     struct drift *drift;            /* the process's; each worker has a shard */
     struct sessions *sessions;      /* the process's */
+    struct prefetch *prefetch;      /* the process's */
     struct cache *cache;            /* the process's */
     struct retry_budget *retries;   /* the process's */
     struct retry_budget *hedges;    /* the process's; second calls, see hedge.h */
@@ -81,6 +83,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct metrics *metrics;
     struct drift *drift;
     struct sessions *sessions;
+    struct prefetch *prefetch;
     struct cache *cache;
     struct retry_budget *retries;
     struct retry_budget *hedges;

@@ -1,4 +1,5 @@
 """Managed experts: real child processes of a fake model server, through all that may happen to them."""
+import hashlib
 import json
 import os
 import signal
@@ -380,6 +381,67 @@ def test_preloaded_experts_are_there_before_anybody_asks():
     with House({"a": ([], ", preload: true"), "b": ([], "")}) as h:
         h.wait_state("a", "ready")
         assert h.process("b")["state"] == "cold"
+
+
+class Talk(House):
+    """Two categories, one tenant; `turns` asks in them by turns."""
+
+    def __init__(self, local):
+        rules = "".join(f"{{when: {{text: {word}}}, category: {word}}}, " for word in ("law", "math"))
+        digest = hashlib.sha256(b"sk-talk").hexdigest()
+        super().__init__({"a": ([], ", memory: 1GiB"), "b": ([], ", memory: 1GiB")}, local=local,
+                         extra=f"rules: [{rules}]\ntenants: [{{name: t, keys: ['sha256:{digest}']}}]\n")
+
+    def config(self, experts):
+        more = "".join(f"{word}: {{experts: [{{expert: {name}, score: 0.9}}]}}, "
+                       for word, name in (("law", "a"), ("math", "b")))
+        return super().config(experts).replace("categories: {", "categories: {" + more)
+
+    def turn(self, word):
+        self.asked += 1
+        body = {"model": "auto", "messages": [{"role": "user", "content": f"{word} {self.asked}"}]}
+        reply = exchange(self.gateway.port, "POST", "/v1/chat/completions",
+                         [("Authorization", "Bearer sk-talk")], json.dumps(body).encode())
+        assert reply.status == 200, (reply.status, reply.body(), self.gateway.output())
+
+    def prefetches(self, name):
+        """[loads on a guess, used, wasted]"""
+        page = exchange(self.gateway.admin, "GET", "/metrics", [], None).body().decode()
+        return [int(line.split()[1]) for what in ("", "_used", "_wasted") for line in page.splitlines()
+                if line.startswith(f'expertd_managed_prefetches{what}_total{{expert="{name}"}}')]
+
+
+def test_the_likely_next_expert_is_loaded_before_it_is_asked_for():
+    with Talk("memory: 2GiB, prefetch: {min_probability: 0.6}") as h:
+        for _ in range(4):
+            h.turn("law")
+            h.turn("math")
+        assert h.prefetches("b") == [0, 0, 0], h.prefetches("b")  # it was there
+        for used in (1, 0):
+            h.admin("POST", "/admin/experts/b/unload")
+            h.wait_state("b", "cold")
+            h.turn("law")
+            h.wait_state("b", "ready")
+            if used:
+                h.turn("math")
+                assert h.prefetches("b") == [1, 1, 0], h.prefetches("b")
+        h.admin("POST", "/admin/experts/b/unload")
+        h.wait_state("b", "cold")
+        assert h.prefetches("b") == [2, 1, 1], h.prefetches("b")
+
+
+def test_nobody_leaves_for_a_guess():
+    for local in ("memory: 1GiB, prefetch: {min_probability: 0.6}", "memory: 2GiB"):
+        with Talk(local) as h:
+            for _ in range(4):
+                h.turn("law")
+                h.turn("math")
+            h.admin("POST", "/admin/experts/b/unload")
+            h.wait_state("b", "cold")
+            h.turn("law")
+            h.turn("law")
+            assert h.process("a")["state"] == "ready" and h.process("b")["state"] == "cold"
+            assert h.prefetches("a") == h.prefetches("b") == [0, 0, 0]
 
 
 def test_metrics_count_what_happened():

@@ -215,6 +215,23 @@ static void what_is_known_for_a_short_time_counts_by_its_rate(void **state)
     assert_step(residency_next(&h.r, 7800), RESIDENCY_STOP, 0, "memory");
 }
 
+static void a_guess_needs_free_memory_that_nobody_waits_for(void **state)
+{
+    (void)state;
+    struct house h;
+    build(&h, 3, 2 * GIB);
+    assert_true(residency_is_free_for(&h.r, 0, 1000));
+
+    make_ready(&h.experts[0], 1000);
+    assert_false(residency_is_free_for(&h.r, 0, 1000)); /* it is there */
+    assert_true(residency_is_free_for(&h.r, 1, 1000));
+    let_wait(&h.experts[2], 1000);
+    assert_false(residency_is_free_for(&h.r, 1, 1000)); /* somebody waits */
+    h.experts[2].waiting = 0;
+    make_ready(&h.experts[2], 1000);
+    assert_false(residency_is_free_for(&h.r, 1, 1000)); /* it is full, idle or not */
+}
+
 static void a_hot_victim_leaves_once_enough_was_waited(void **state)
 {
     (void)state;
@@ -607,6 +624,7 @@ int main(void)
         cmocka_unit_test(the_loading_the_pinned_and_the_young_stay),
         cmocka_unit_test(the_least_useful_per_byte_leaves_and_of_equals_the_older),
         cmocka_unit_test(what_is_known_for_a_short_time_counts_by_its_rate),
+        cmocka_unit_test(a_guess_needs_free_memory_that_nobody_waits_for),
         cmocka_unit_test(a_hot_victim_leaves_once_enough_was_waited),
         cmocka_unit_test(an_idle_expert_goes_a_ttl_after_its_last_request_ended),
         cmocka_unit_test(failures_back_off_and_a_success_forgives),
