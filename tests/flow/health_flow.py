@@ -193,7 +193,7 @@ class Patient:
         _wait_for(lambda: len(self.heads) >= most)
 
 
-HEALTH = "health: {path: /health?deep=1, interval_ms: 20, timeout_ms: 200, unhealthy: 2, healthy: 2}"
+HEALTH = "health: {path: /health?deep=1, interval_ms: 20, timeout_ms: 1000, unhealthy: 2, healthy: 2}"
 
 
 def test_an_expert_that_fails_its_probes_gets_no_requests_until_it_is_well():

@@ -174,8 +174,14 @@ def test_a_client_that_leaves_ends_both():
 def test_the_first_goes_on_where_the_second_fails():
     for status in (500, 429):
         first = Silent(_says("slow"))
-        with Play(first, lambda *args, s=status: first.may_go_on.set() or _fails(s)(*args)) as play:
-            reply = play.chat()
+        with Play(first, _fails(status)) as play:
+            replies = []
+            asking = threading.Thread(target=lambda: replies.append(play.chat()))
+            asking.start()
+            _wait_for(lambda: (2, "fast", "error_status") in play.rows())
+            first.may_go_on.set()
+            asking.join()
+            reply = replies[0]
             assert b"slow" in reply.body(), reply.body()
             assert reply.head.get("x-expertd-attempt-log") == f"fast {status}; slow 200"
             assert reply.head.get("x-expertd-hedged") == "lost"
