@@ -62,7 +62,7 @@ struct expert_deadlines { /* ms */
     int64_t total_ms;
 };
 
-struct expert_kernel { /* the `kernel:` key, between decode and build */
+struct expert_kernel {                    /* the `kernel:` key, between decode and build */
     const struct kernel_builtin *builtin; /* NULL: a file, or nothing */
     const struct yaml_node *options;      /* of a built-in; of a file: the whole block */
     bool is_file;

@@ -208,7 +208,8 @@ bool managed_give_up(struct managed_lease *lease)
 void managed_waste(struct managed *m)
 {
     m->prefetches_wasted += m->is_guess;
-    m->resident.is_wished = m->resident.is_wished && !m->is_guess; /* a failed guess is not retried */
+    m->resident.is_wished =
+        m->resident.is_wished && !m->is_guess; /* a failed guess is not retried */
     m->is_guess = false;
 }
 

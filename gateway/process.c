@@ -24,11 +24,11 @@
 #include "gateway/listener.h"
 #include "gateway/metrics.h"
 #include "gateway/peers.h"
+#include "gateway/prefetch.h"
 #include "gateway/quota.h"
 #include "gateway/recent.h"
 #include "gateway/revoked.h"
 #include "gateway/sandbox.h"
-#include "gateway/prefetch.h"
 #include "gateway/sessions.h"
 #include "gateway/snapshot.h"
 #include "gateway/state.h"
@@ -429,8 +429,8 @@ static enum status start(struct process *p)
                                 server->limits.connections_per_address, &server->trusted_proxies);
     }
     if (p->budgets == NULL || p->metrics == NULL || p->kernels == NULL || p->drift == NULL ||
-        p->sessions == NULL || p->prefetch == NULL || p->quotas == NULL || p->cache == NULL || p->healths == NULL ||
-        (server->limits.connections_per_address > 0 && p->peers == NULL)) {
+        p->sessions == NULL || p->prefetch == NULL || p->quotas == NULL || p->cache == NULL ||
+        p->healths == NULL || (server->limits.connections_per_address > 0 && p->peers == NULL)) {
         return ST_NO_MEMORY;
     }
     cache_limit(p->cache, (uint64_t)p->snapshot->conf.cache.max_bytes);

@@ -5,20 +5,13 @@
 #include <stdio.h>
 
 const struct policy *const policy_table[] = {
-    &policy_allow,
-    &policy_guarantee,
-    &policy_ban,
-    &policy_capability,
-    &policy_context,
-    &policy_max_price,
-    &policy_floor,
-    &policy_cost_quality,
-    &policy_latency,
-    &policy_split,
-    &policy_budget,
-    &policy_health,
-    &policy_session,
-    NULL,
+    &policy_allow,   &policy_guarantee,
+    &policy_ban,     &policy_capability,
+    &policy_context, &policy_max_price,
+    &policy_floor,   &policy_cost_quality,
+    &policy_latency, &policy_split,
+    &policy_budget,  &policy_health,
+    &policy_session, NULL,
 };
 
 void policy_drop(struct policy_candidate *c, const struct policy *by, const char *format, ...)

@@ -1,12 +1,11 @@
 /* What bench/tinylm_bench.c does, by libllama: compiled by bench/tinylm/compare against the headers
  * and the library that it is told of. Same arguments, same output. */
+#include <llama.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <llama.h>
 
 enum {
     TOKENS_MAX = 65536
@@ -66,8 +65,7 @@ int main(int argc, char **argv)
     llama_log_set(be_quiet, NULL);
     ggml_backend_load_all_from_path(getenv("LLAMA_LIBRARIES"));
     double start = now_s();
-    struct llama_model *model =
-        llama_model_load_from_file(argv[1], llama_model_default_params());
+    struct llama_model *model = llama_model_load_from_file(argv[1], llama_model_default_params());
     if (model == NULL) {
         die("cannot load the model");
     }

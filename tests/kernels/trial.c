@@ -299,8 +299,7 @@ EK_EXPORT const struct ek_kernel *ENTRY(const struct ek_host *host);
 EK_EXPORT const struct ek_kernel *ENTRY(const struct ek_host *host)
 {
 #ifdef TRIAL_WANTS_NO_HOST
-    (void)host;
-    return NULL;
+    return host == NULL ? &table.now : NULL; /* there always is a host */
 #else
     return host->abi_major == EK_ABI_MAJOR ? &table.now : NULL;
 #endif

@@ -59,11 +59,16 @@ static const struct {
     double value;
     struct str written;
 } shares[] = {
-    {0, STR_INIT("{\"v\":0.0000}")},         {1, STR_INIT("{\"v\":1.0000}")},
-    {0.00004, STR_INIT("{\"v\":0.0000}")},   {0.00006, STR_INIT("{\"v\":0.0001}")},
-    {0.99996, STR_INIT("{\"v\":1.0000}")},   {-0.25, STR_INIT("{\"v\":-0.2500}")},
-    {12.03456, STR_INIT("{\"v\":12.0346}")}, {NAN, STR_INIT("{\"v\":null}")},
-    {INFINITY, STR_INIT("{\"v\":null}")},    {1e12, STR_INIT("{\"v\":null}")},
+    {0, STR_INIT("{\"v\":0.0000}")},
+    {1, STR_INIT("{\"v\":1.0000}")},
+    {0.00004, STR_INIT("{\"v\":0.0000}")},
+    {0.00006, STR_INIT("{\"v\":0.0001}")},
+    {0.99996, STR_INIT("{\"v\":1.0000}")},
+    {-0.25, STR_INIT("{\"v\":-0.2500}")},
+    {12.03456, STR_INIT("{\"v\":12.0346}")},
+    {(double)NAN, STR_INIT("{\"v\":null}")},
+    {(double)INFINITY, STR_INIT("{\"v\":null}")},
+    {1e12, STR_INIT("{\"v\":null}")},
 };
 
 static void shares_have_four_decimals(void **state)

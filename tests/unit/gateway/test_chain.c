@@ -176,6 +176,8 @@ static void anchors_hold_until_their_row_goes(void **state)
     stop(&f);
 }
 
+#define DIGEST "d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b"
+
 static void odd_anchors_are_refused(void **state)
 {
     static const char *const anchors[] = {
@@ -183,9 +185,9 @@ static void odd_anchors_are_refused(void **state)
         "ledger:1",
         "ledger:x:sha256:00",
         "ledger:1:sha256:00",
-        "ledger:99999999999999999999:sha256:"
-        "d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b",
-        "ledger:1:sha256:d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b"};
+        "ledger:99999999999999999999:sha256:" DIGEST,
+        "ledger:1:sha256:" DIGEST,
+    };
 
     struct fixture f;
     char why[CHAIN_WHY_BYTES] = "";

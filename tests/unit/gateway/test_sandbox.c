@@ -211,7 +211,7 @@ static void what_is_not_needed_is_refused(void **state)
         {"write state", write_state, 0, 0},
         {"write log", write_log, 0, 0},
         {"write own folder", write_own_folder, EACCES, ANY}, /* which may be in /tmp */
-        {"write elsewhere", write_elsewhere, EACCES, 0}, /* in /tmp */
+        {"write elsewhere", write_elsewhere, EACCES, 0},     /* in /tmp */
         {"call unknown", call_unknown, ENOSYS, 0},
         {"start process", start_process, EPERM, 0},
         {"start thread", start_thread, 0, 0},
