@@ -1,10 +1,14 @@
 /* Accounts of budgets: all or nothing, exact when many reserve at once, anew in a new window. */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "gateway/budgets.h"
+#include "gateway/ledger.h"
+#include "gateway/state.h"
 #include "tests/support/test.h"
 
 enum {
@@ -269,6 +273,173 @@ static void pages_have_the_three_gauges(void **state)
     budgets_destroy(all);
 }
 
+/* ---------------------------------------------------------------- what a policy is told */
+
+static void a_purse_is_tight_from_the_soft_mark_of_what_degrades(void **state)
+{
+    static const struct {
+        int on_exceed;
+        int64_t spent;
+        bool is_tight;
+    } cases[] = {
+        {BUDGET_DEGRADE, 49, false}, {BUDGET_DEGRADE, 50, true},  {BUDGET_DEGRADE, 100, true},
+        {BUDGET_REFUSE, 50, false},  {BUDGET_REFUSE, 100, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct budget items[] = {some_budget("bob", 1, BUDGET_REQUEST),
+                                 some_budget("each", 100, BUDGET_REQUEST)};
+        struct key_array list = {items, 2};
+        struct budget_who who = lawyer;
+        struct policy_purse purse;
+        items[0].scope.tenant = STR("bob"); /* somebody else's says nothing here */
+        items[1].soft = 0.5;
+        items[1].on_exceed = cases[i].on_exceed;
+        who.spent_nano_usd = cases[i].spent;
+
+        budgets_purse(&list, &who, 0, &purse);
+
+        assert_int_equal(purse.is_tight, cases[i].is_tight);
+        assert_int_equal(purse.left_nano_usd, 100 - cases[i].spent);
+        test_assert_str(purse.budget, STR("each"));
+    }
+}
+
+static void nobody_is_warned_of_what_others_have_spent(void **state)
+{
+    struct budget items[] = {some_budget("each", 100, BUDGET_REQUEST)};
+    struct key_array list = {items, 1};
+    struct budget_who who = lawyer;
+    int64_t left = -1;
+    (void)state;
+    items[0].soft = 0.5;
+    who.spent_nano_usd = 100;
+    assert_ptr_equal(budgets_warning(&list, &who, 0, &left), &items[0]);
+    items[0].scope.tenant = STR("bob");
+    left = -1;
+    assert_null(budgets_warning(&list, &who, 0, &left));
+    assert_int_equal(left, -1);
+}
+
+static void pressure_is_that_of_the_budget_with_this_name(void **state)
+{
+    struct budget items[] = {
+        some_budget("team", 100, BUDGET_TOTAL), some_budget("bob", 100, BUDGET_TOTAL),
+        some_budget("each", 100, BUDGET_REQUEST), some_budget("phone", 100, BUDGET_TOTAL)};
+
+    static const struct {
+        const char *name;
+        bool is_there;   /* with a window */
+        double at_least; /* of the pressure */
+        double at_most;
+    } cases[] = {
+        {"team", true, 0.49, 0.51}, /* 75 of 100, and half of it was planned */
+        {"bob", true, 0.0, 0.0},    /* another tenant's */
+        {"phone", true, 0.0, 0.0},  /* another key's */
+        {"each", false, 0.0, 0.0},  /* of each request by itself */
+        {"gone", false, 0.0, 0.0},
+    };
+    struct budget_hold holds[4];
+    struct key_array list;
+    size_t count = 0;
+    (void)state;
+    items[1].scope.tenant = STR("bob");
+    items[3].scope.key = STR("phone");
+    struct budgets *all = bind(&list, items, 4, 0);
+    assert_null(budgets_reserve(&list, &lawyer, 75, 0, holds, &count));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str name = str_from(cases[i].name);
+        double pressure = budgets_pressure(&list, name, &lawyer, 0.5, 0);
+        if (budgets_have(&list, name) != cases[i].is_there || pressure < cases[i].at_least ||
+            pressure > cases[i].at_most) {
+            fail_msg("%s: %d, %f", cases[i].name, budgets_have(&list, name), pressure);
+        }
+    }
+    budgets_destroy(all);
+}
+
+/* ---------------------------------------------------------------- from the ledger */
+
+struct state_file {
+    char folder[64];
+    char path[96];
+    struct db *db;
+};
+
+static int set_up(void **state)
+{
+    static struct state_file f;
+    char why[DB_WHY_BYTES];
+    (void)snprintf(f.folder, sizeof f.folder, "/tmp/expertd-budgets-XXXXXX");
+    assert_non_null(mkdtemp(f.folder));
+    (void)snprintf(f.path, sizeof f.path, "%s/a.db", f.folder);
+    assert_int_equal(state_open_file(f.path, DB_WRITE, &f.db, why), ST_OK);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    struct state_file *f = *state;
+    db_close(f->db);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char name[128];
+        (void)snprintf(name, sizeof name, "%s%s", f->path, ends[i]);
+        (void)unlink(name);
+    }
+    return rmdir(f->folder);
+}
+
+static void write_row(struct db *db, const char *request, const char *tenant, int64_t cost_nano_usd,
+                      int64_t ended_s)
+{
+    struct ledger_row row = {.request_id = str_from(request),
+                             .attempt = 1,
+                             .tenant = str_from(tenant),
+                             .expert = STR("big"),
+                             .category = STR("law"),
+                             .cost_nano_usd = cost_nano_usd,
+                             .outcome = STR("ok"),
+                             .started_ms = ended_s * 1000,
+                             .ended_ms = ended_s * 1000};
+    assert_int_equal(ledger_write(db, &row), ST_OK);
+}
+
+static void an_account_starts_with_what_the_ledger_says_of_its_window(void **state)
+{
+    struct state_file *f = *state;
+    struct budget items[] = {some_budget("ever", 1000, BUDGET_TOTAL),
+                             some_budget("hourly", 1000, BUDGET_HOUR)};
+    struct key_array list = {items, 2};
+    write_row(f->db, "req_1", "alice", 300, 10);
+    write_row(f->db, "req_2", "alice", 40, HOUR + 10);
+    write_row(f->db, "req_3", "bob", 2, HOUR + 10);
+    items[0].scope.tenant = STR("alice");
+    struct budgets *all = budgets_create();
+    assert_int_equal(budgets_bind(all, &list, f->db, HOUR + 20), ST_OK);
+    list.count = 1;
+    assert_int_equal(left_of(&list, HOUR + 20), 1000 - 340);
+    list = (struct key_array){&items[1], 1};
+    assert_int_equal(left_of(&list, HOUR + 20), 1000 - 42);
+    budgets_destroy(all);
+}
+
+static void a_ledger_that_cannot_be_read_makes_no_account(void **state)
+{
+    struct state_file *f = *state;
+    struct budget items[] = {some_budget("ever", 1000, BUDGET_TOTAL)};
+    struct key_array list = {items, 1};
+    assert_int_equal(db_exec(f->db, "DROP TABLE ledger_hours"), ST_OK);
+    struct budgets *all = budgets_create();
+    assert_int_equal(budgets_bind(all, &list, f->db, 0), ST_INVALID);
+    assert_null(items[0].account);
+    assert_int_equal(budgets_bind(all, &list, NULL, 0), ST_OK);
+    assert_int_equal(left_of(&list, 0), 1000);
+    budgets_destroy(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +454,13 @@ int main(void)
         cmocka_unit_test(many_at_once_overdraw_nothing),
         cmocka_unit_test(no_memory_leaves_nothing_behind),
         cmocka_unit_test(pages_have_the_three_gauges),
+        cmocka_unit_test(a_purse_is_tight_from_the_soft_mark_of_what_degrades),
+        cmocka_unit_test(nobody_is_warned_of_what_others_have_spent),
+        cmocka_unit_test(pressure_is_that_of_the_budget_with_this_name),
+        cmocka_unit_test_setup_teardown(an_account_starts_with_what_the_ledger_says_of_its_window,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_ledger_that_cannot_be_read_makes_no_account, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
