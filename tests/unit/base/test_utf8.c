@@ -193,6 +193,36 @@ static void truncation_keeps_code_points_whole(void **state)
     }
 }
 
+static void a_window_shows_both_ends_and_cuts_no_code_point(void **state)
+{
+    static const struct {
+        struct str text;
+        size_t head;
+        size_t tail;
+        struct str want_head;
+        struct str want_tail;
+    } cases[] = {
+        {STR_INIT(""), 2, 2, STR_INIT(""), STR_INIT("")},
+        {STR_INIT("abcd"), 2, 2, STR_INIT("abcd"), STR_INIT("")},
+        {STR_INIT("abcde"), 2, 2, STR_INIT("ab"), STR_INIT("de")},
+        {STR_INIT("abcde"), 0, 1, STR_INIT(""), STR_INIT("e")},
+        {STR_INIT("abcde"), 1, 0, STR_INIT("a"), STR_INIT("")},
+        {STR_INIT("a\xc3\xa9z\xc3\xa9z"), 2, 2, STR_INIT("a"), STR_INIT("z")},
+        {STR_INIT("abcd\xf0\x9f\x98\x80z"), 1, 4, STR_INIT("a"), STR_INIT("z")},
+        {STR_INIT("abcd\xf0\x9f\x98\x80"), 1, 3, STR_INIT("a"), STR_INIT("")},
+        {STR_INIT("abcd\xf0\x9f\x98\x80"), 1, 4, STR_INIT("a"), STR_INIT("\xf0\x9f\x98\x80")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str head;
+        struct str tail;
+        utf8_window(cases[i].text, cases[i].head, cases[i].tail, &head, &tail);
+        test_assert_str(head, cases[i].want_head);
+        test_assert_str(tail, cases[i].want_tail);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +234,7 @@ int main(void)
         cmocka_unit_test(validation_reads_nothing_beyond_the_text),
         cmocka_unit_test(multibyte_run_stops_at_ascii),
         cmocka_unit_test(truncation_keeps_code_points_whole),
+        cmocka_unit_test(a_window_shows_both_ends_and_cuts_no_code_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,6 +410,27 @@ static void contents_without_text_make_no_turn(void **state)
     }
 }
 
+static void unknown_roles_and_members_are_passed_over(void **state)
+{
+    static const char *const messages[] = {
+        "{'role':'critic','content':'no'},{'role':'user','content':'q'}",
+        "{'role':'user','content':'q'},{'role':'','content':'no'}",
+        "{'role':'user','content':'q'},{'content':'no'}",
+        "{'role':'user','content':'q'},{'role':7,'content':'no'}",
+        "{'name':{'role':'system'},'role':'user','refusal':['no'],'content':'q'}",
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        struct str body = arena_printf(f->arena, "{'model':'a','messages':[%s]}", messages[i]);
+        const struct prompt *prompt = parse_ok(f, body.ptr);
+        assert_int_equal(prompt->talk.count, 1);
+        check_turn(prompt, 0, "q", "");
+        test_assert_str(prompt->talk.system, STR(""));
+        assert_false(prompt->session.is_tool_open);
+    }
+}
+
 static void the_longest_part_speaks_for_a_message(void **state)
 {
     struct fixture *f = *state;
@@ -540,6 +561,7 @@ int main(void)
         TEST(a_tool_call_is_open_until_another_message_follows),
         TEST(a_session_is_known_by_its_system_prompt_and_first_user_message),
         TEST(contents_without_text_make_no_turn),
+        TEST(unknown_roles_and_members_are_passed_over),
         TEST(the_longest_part_speaks_for_a_message),
         TEST(escaped_texts_are_decoded),
         TEST(long_escaped_texts_give_head_and_tail),
