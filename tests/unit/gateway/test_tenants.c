@@ -114,6 +114,38 @@ static void mistakes_are_refused(void **state)
     }
 }
 
+static void allow_may_name_whatever_a_request_may_ask_for(void **state)
+{
+    static const struct {
+        const char *allow;
+        enum status st;
+    } cases[] = {
+        {"[auto, category/general]", ST_OK},
+        {"[small]", ST_OK},   /* an expert */
+        {"['med-*']", ST_OK}, /* experts by a pattern */
+        {"[quick]", ST_OK},   /* an alias */
+        {"['gpt-*']", ST_OK}, /* the model that a rule waits for */
+        {"['gpt-3*']", ST_INVALID},
+        {"[quickly]", ST_INVALID},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct snapshot_sample s;
+        char yaml[1024];
+        (void)snprintf(yaml, sizeof yaml,
+                       EXPERTS "aliases: {quick: [small]}\n"
+                               "rules: [{when: {model: gpt-4o}, category: general}]\n"
+                               "tenants: [{name: a, allow: %s}]\n",
+                       cases[i].allow);
+        enum status st = snapshot_sample_load(&s, str_from(yaml));
+        if (st != cases[i].st) {
+            fail_msg("%s: %s\n%s", cases[i].allow, status_text(st), s.messages);
+        }
+        snapshot_sample_fini(&s);
+    }
+}
+
 static void days_are_read(void **state)
 {
     static const struct {
@@ -219,6 +251,7 @@ int main(void)
         cmocka_unit_test(limits_are_read),
         cmocka_unit_test(an_empty_allow_list_allows_nothing),
         cmocka_unit_test(mistakes_are_refused),
+        cmocka_unit_test(allow_may_name_whatever_a_request_may_ask_for),
         cmocka_unit_test(days_are_read),
         cmocka_unit_test(keys_are_found_in_the_headers),
         cmocka_unit_test(new_keys_differ_and_fit_their_digest),
