@@ -197,6 +197,7 @@ static void sse_tells_the_bytes_that_each_event_occupies(void **state)
         {"\xEF\xBB\xBF"
          "data: a\n\ndata: b\n\n",
          "3-12 12-21 "},
+        {"\xEF\xBBx: a\ndata: b\n\n", "0-16 "}, /* no byte order mark after all */
         {"data: a\r\rdata: b\r\r", "0-9 9-18 "},
         {"data: a\n\n: tail\n\ndata: z", "0-9 "},
     };
