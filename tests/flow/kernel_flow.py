@@ -78,7 +78,7 @@ def test_example_is_built_by_its_own_project_and_answers():
     with tempfile.TemporaryDirectory(prefix="expertd-kernel-") as folder:
         installed, build = os.path.join(folder, "usr"), os.path.join(folder, "build")
         _run("cmake", "--install", BUILD, "--prefix", installed, "--component", "kernels")
-        _run("cmake", "-S", os.path.join(ROOT, "tests", "kernel_example"), "-B", build,
+        _run("cmake", "-S", os.path.join(ROOT, "tests", "kernel_example"), "-B", build, "-G", "Ninja",
              f"-DCMAKE_PREFIX_PATH={installed}", "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror")
         _run("cmake", "--build", build)
         shout = os.path.join(build, "shout.so")
