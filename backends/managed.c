@@ -566,7 +566,7 @@ void managed_load(struct managed *m)
 {
     managed_lock(m->set);
     m->resident.is_wished = !resident_is_loaded(&m->resident);
-    m->is_guess = false;
+    m->is_guess = m->is_guess && resident_is_loaded(&m->resident); /* until it is used */
     m->resident.is_unwished = false;
     managed_kick(m->set);
     managed_unlock(m->set);

@@ -21,8 +21,9 @@ bool warmth_apply(struct exchange *x)
     const struct expert *best = d->experts[0];
     int64_t wait_ms = d->candidates[0].wait_ms;
     int chosen = cold_apply(d);
-    if (chosen != 0 && x->endpoint->write == NULL) { /* not when it is only explained */
-        managed_load(best->managed);
+    bool is_cold = chosen != 0 || wait_ms > 0;
+    if (is_cold && best->managed != NULL && x->endpoint->write == NULL) { /* not to explain it */
+        managed_load(best->managed); /* before a guess may take the memory */
     }
     if (chosen == WARM_NOBODY) {
         x->retry_after_s = (wait_ms + 999) / 1000;

@@ -246,7 +246,7 @@ def test_slow_handshakes_and_bodies_end():
         authority = Authority(folder)
         cert, key = authority.issue("server")
         config = _config(expert, cert, key).replace(
-            "workers: 1", "workers: 1, limits: {head_ms: 200, body_ms: 200}")
+            "workers: 1", "workers: 1, limits: {head_ms: 2000, body_ms: 200}")
         gateway = Gateway(config)
         try:
             silent = Conn.open(gateway.port)  # no handshake
