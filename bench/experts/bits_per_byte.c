@@ -5,7 +5,7 @@
  * has no expert, and rows that are not English, are left out. Prints bits per byte (less is better) for
  * each label under each model, and for all rows together with the right expert, the routed one, the
  * best single one, the generalist, and the experts' average. --below-best: fails where routing is not
- * better than the best single expert. --may-skip: ends with status 77 where there is no generalist yet.
+ * better than the best single expert. --may-skip: ends with status 77 where there is no generalist or no FILE.
  *
  * Runs of white space count as one blank: models of this size are trained so. A text that is too long
  * for the context of one of the models is cut for all of them: they see the same bytes. Bytes are the
@@ -334,6 +334,10 @@ int main(int argc, char **argv)
                     "WEIGHTS MODELS FILE.jsonl\n",
                     stderr);
         return 2;
+    }
+    if (j->may_skip && access(argv[optind + 2], R_OK) != 0) {
+        (void)printf("SKIPPED: there is no %s\n0 passed, 0 failed, 1 skipped\n", argv[optind + 2]);
+        return STATUS_SKIPPED;
     }
     if (j->may_skip && !has_generalist(argv[optind + 1])) {
         (void)printf("SKIPPED: there is no %s/generalist.gguf\n0 passed, 0 failed, 1 skipped\n",
