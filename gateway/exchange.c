@@ -2,7 +2,7 @@
  * the beginning and end of an exchange.
  *
  *  client
- *    |  accept                      http_server.c: libmicrohttpd callbacks -> hooks below
+ *    |  accept           acceptor.c; http_server.c: libmicrohttpd callbacks -> hooks below
  *    v
  *  EX_AUTHENTICATE  API key -> tenant, on the head alone                    step_authenticate.c, tenants.c
  *  EX_RECEIVE    which endpoint; waits for the body                         step_receive.c

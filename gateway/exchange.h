@@ -114,7 +114,7 @@ struct exchange {
     struct receipt *receipt;   /* begun, or on its way to the disk; NULL: there is none */
     struct loop_timer store_timer; /* ends the wait for them */
     struct redact_vault *vault;    /* what was replaced for this attempt; NULL: nothing was asked */
-    struct restore restore;        /* its vault is NULL where there is nothing to restore */
+    struct restore *restore;       /* in the arena; NULL: there is nothing to restore */
     struct relay relay;
     bool has_relay;
     bool asks_usage; /* the gateway asked, the client did not */

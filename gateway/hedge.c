@@ -15,8 +15,8 @@ struct leg { /* what an exchange has of one attempt; under the same names as the
     struct attempt *attempt;
     struct expert_place place; /* not waiting: its timer is not set */
     struct redact_vault *vault;
-    struct restore restore;
-    struct relay relay; /* its pointer to `restore` is to the exchange's */
+    struct restore *restore;
+    struct relay relay;
     struct chat_edit_notes edited;
     bool has_relay;
     bool is_stream;

@@ -29,7 +29,10 @@ static struct str category_of(const struct exchange *x)
 
 void redaction_forget(struct exchange *x)
 {
-    restore_fini(&x->restore);
+    if (x->restore != NULL) {
+        restore_fini(x->restore);
+        x->restore = NULL;
+    }
     redact_vault_destroy(x->vault);
     x->vault = NULL;
 }
@@ -48,10 +51,15 @@ enum status redaction_apply(struct exchange *x, struct str *body)
         return ST_NO_MEMORY;
     }
     enum status st = redact_body(&set, x->vault, *body, x->arena, body);
-    if (st == ST_OK && !redact_vault_is_empty(x->vault)) {
-        restore_init(&x->restore, x->vault);
+    if (st != ST_OK || redact_vault_is_empty(x->vault)) {
+        return st;
     }
-    return st;
+    x->restore = arena_alloc(x->arena, sizeof *x->restore);
+    if (x->restore == NULL) {
+        return ST_NO_MEMORY;
+    }
+    restore_init(x->restore, x->vault);
+    return ST_OK;
 }
 
 /* The name of a kind or pattern, as the configuration has it, in small letters. */

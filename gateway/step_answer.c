@@ -17,11 +17,11 @@ static struct str restored(struct exchange *x)
 {
     struct str body = x->error_document.len > 0 ? x->error_document : buf_str(&x->call->in);
     bool is_changed = false;
-    if (x->restore.vault == NULL) {
+    if (x->restore == NULL) {
         return body;
     }
     buf_reset(&x->page);
-    enum status st = restore_document(x->restore.vault, body, &x->page, &is_changed);
+    enum status st = restore_document(x->restore->vault, body, &x->page, &is_changed);
     return st == ST_OK && is_changed ? buf_str(&x->page) : body;
 }
 

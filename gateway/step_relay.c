@@ -202,8 +202,8 @@ static enum step_result relay_stream(struct exchange *x)
     size_t consumed = 0;
     if (!x->has_relay) {
         relay_init(&x->relay, x->asks_usage);
-        if (x->restore.vault != NULL) {
-            relay_restore(&x->relay, &x->restore);
+        if (x->restore != NULL) {
+            relay_restore(&x->relay, x->restore);
         }
         x->has_relay = true;
         x->is_stream = true;
