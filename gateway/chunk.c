@@ -81,7 +81,7 @@ enum status chunk_read(struct str data, struct chunk *ret_chunk)
     struct json_value value = {0};
     struct choices c = {0};
     struct chunk chunk = {0};
-    bool has_choices = false;
+    size_t choices = 0; /* members of that name */
     bool has_usage = false;
     json_reader_init(&r, data);
     if (json_peek(&r) != JSON_OBJECT) {
@@ -90,7 +90,7 @@ enum status chunk_read(struct str data, struct chunk *ret_chunk)
     (void)json_open(&r, JSON_OBJECT);
     while (json_next_member(&r, &key)) {
         if (json_text_is(key, STR("choices")) && json_peek(&r) == JSON_ARRAY) {
-            has_choices = true;
+            choices++;
             (void)json_open(&r, JSON_ARRAY);
             while (json_next_item(&r)) {
                 read_choice(&r, &c);
@@ -113,11 +113,12 @@ enum status chunk_read(struct str data, struct chunk *ret_chunk)
         return ST_INVALID;
     }
     chunk.is_finished = c.is_finished;
-    chunk.is_preamble = has_choices && c.contents == 0 && !c.is_finished;
-    chunk.is_usage_only = has_choices && c.count == 0 && has_usage;
-    chunk.is_plain = c.count == 1 && c.contents == 1 && c.text.type == JSON_STRING &&
-                     !c.text.escaped && !c.is_finished && !chunk.is_error && !has_usage &&
-                     chunk.span_count <= CHUNK_SPANS;
+    chunk.is_preamble = choices > 0 && c.contents == 0 && !c.is_finished;
+    chunk.is_usage_only = choices > 0 && c.count == 0 && has_usage;
+    chunk.is_plain = choices == 1 && c.count == 1 && c.contents == 1 &&
+                     c.text.type == JSON_STRING && !c.text.escaped && !c.is_finished &&
+                     !chunk.is_error && !has_usage && chunk.span_count <= CHUNK_SPANS;
+    chunk.span_count = chunk.is_plain ? chunk.span_count : 0;
     *ret_chunk = chunk;
     return ST_OK;
 }

@@ -23,7 +23,8 @@ struct chunk {
     bool is_error;      /* it has an `error` that says something */
     bool is_usage_only; /* usage and empty choices: the extra chunk that include_usage asks for */
     bool is_plain;      /* all it says is choices[0].delta.content, a string without escapes */
-    /* Of is_plain: that text, the integers beside choices, the strings behind it, in order. */
+    /* Of is_plain, else none: that text, the integers beside choices, the strings behind it, in the
+     * order of their places, none inside another. */
     struct chunk_span spans[CHUNK_SPANS];
     size_t span_count;
     struct usage usage; /* is_reported: it has one */

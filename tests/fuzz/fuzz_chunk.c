@@ -15,10 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     ASSERT(str_trim(text).ptr[0] == '{');
     ASSERT(chunk.span_count <= CHUNK_SPANS);
-    ASSERT(!chunk.is_plain || (chunk.span_count > 0 && !chunk.is_finished && !chunk.is_error));
-    for (size_t i = 0; chunk.is_plain && i < chunk.span_count; i++) {
+    ASSERT(chunk.is_plain == (chunk.span_count > 0));
+    ASSERT(!chunk.is_plain || (!chunk.is_finished && !chunk.is_error));
+    const char *at = text.ptr;
+    for (size_t i = 0; i < chunk.span_count; i++) {
         const struct chunk_span *span = &chunk.spans[i];
-        ASSERT(span->ptr >= text.ptr && span->ptr + span->len <= text.ptr + text.len);
+        ASSERT(span->ptr >= at && span->ptr + span->len <= text.ptr + text.len);
+        at = span->ptr + span->len;
     }
     ASSERT(!chunk.is_usage_only || !chunk.is_plain);
     return 0;
