@@ -241,6 +241,11 @@ enum status cert_load_authorities(const char *path, char ret_why[CERT_WHY_BYTES]
     return ST_OK;
 }
 
+void cert_wipe_freed(void)
+{
+    gnutls_free = mem_free_wiped; /* its own calls go through this variable */
+}
+
 struct cert *cert_ref(struct cert *cert)
 {
     if (cert != NULL) {

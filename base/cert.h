@@ -27,6 +27,10 @@ MUST_CHECK enum status cert_load(const char *chain_path, const char *key_path,
 MUST_CHECK enum status cert_load_authorities(const char *path, char ret_why[CERT_WHY_BYTES],
                                              struct cert **ret_cert);
 
+/* From now on all that GnuTLS frees is overwritten first: it decrypts what clients send, keys included,
+ * into blocks that it frees as they are (3.7.9). Call it before there are threads. */
+void cert_wipe_freed(void);
+
 struct cert *cert_ref(struct cert *cert); /* NULL allowed */
 void cert_unref(struct cert *cert);       /* NULL allowed */
 

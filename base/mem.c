@@ -1,9 +1,11 @@
 /* See mem.h. The system's allocator plus one counter; no pools, no statistics. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The test hook. Mutable globals because the heap itself is one. Written by mem_fail_at and, while
  * the hook is on, by every allocation; atomic and relaxed only so that threads which allocate while
@@ -48,6 +50,14 @@ void *mem_resize(void *ptr, size_t size)
 
 void mem_free(void *ptr)
 {
+    free(ptr);
+}
+
+void mem_free_wiped(void *ptr)
+{
+    if (ptr != NULL) {
+        explicit_bzero(ptr, malloc_usable_size(ptr));
+    }
     free(ptr);
 }
 

@@ -10,6 +10,10 @@ void *mem_zalloc(size_t count, size_t size); /* zeroed; overflow of count * size
 void *mem_resize(void *ptr, size_t size);    /* ptr may be NULL; on NULL the old block stays */
 void mem_free(void *ptr);                    /* NULL allowed */
 
+/* Overwrites a block of any size that malloc or its family gave, ours or a library's, then frees it.
+ * NULL allowed. */
+void mem_free_wiped(void *ptr);
+
 /* Test hook: the nth allocation from now on (1 = the next) and, if `sticky`, all after it fail.
  * 0 switches it off. Not thread-safe: set it while one thread runs. */
 void mem_fail_at(uint64_t nth, int sticky);

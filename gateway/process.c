@@ -15,6 +15,7 @@
 #include "backends/kernel_pool.h"
 #include "backends/managed.h"
 #include "backends/transport.h"
+#include "base/cert.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -743,6 +744,7 @@ int process_serve(const char *conf_path)
     (void)mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
     raise_descriptor_limit();
+    cert_wipe_freed();
 
     enum status st = start(&p);
     if (st == ST_OK) {

@@ -73,13 +73,21 @@ static enum step_result let_in(struct exchange *x)
     return STEP_MORE;
 }
 
+static const struct str headers[] = {STR_INIT("Authorization"), STR_INIT("x-api-key"),
+                                     STR_INIT("api-key")};
+
+static void wipe(struct exchange *x)
+{
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        http_request_wipe(x->http, headers[i]);
+    }
+}
+
 enum step_result step_authenticate(struct exchange *x)
 {
-    static const struct str headers[] = {STR_INIT("Authorization"), STR_INIT("x-api-key"),
-                                         STR_INIT("api-key")};
-
     const char *why = "";
     if (http_request_problem(x->http, &why) != PROBLEM_NONE) {
+        wipe(x);
         exchange_go(x, EX_RECEIVE); /* which refuses it */
         return STEP_MORE;
     }
@@ -91,9 +99,7 @@ enum step_result step_authenticate(struct exchange *x)
                                 http_request_header(x->http, headers[2]));
     enum problem problem = key.len == 0 ? PROBLEM_NO_KEY : PROBLEM_BAD_KEY;
     enum status st = find(x, key);
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
-        http_request_wipe(x->http, headers[i]);
-    }
+    wipe(x);
     if (st != ST_OK) {
         problem = st == ST_TIMEOUT ? PROBLEM_OLD_KEY : problem;
         return exchange_refuse(x, problem, STR(""), STR(""));
