@@ -1,5 +1,5 @@
-/* See http_guard.h. Looks only at what it is given: line ends, obs-fold and the like are
- * libmicrohttpd's, and what it tolerates there changes no framing once these checks hold. */
+/* See http_guard.h. Looks only at what it is given: where the parts of a head lie is for http_server.c,
+ * how chunks are delimited for libmicrohttpd. */
 #include "gateway/http_guard.h"
 
 #include <stddef.h>
@@ -9,9 +9,8 @@ enum {
     HEADERS_MAX = 200
 };
 
-bool http_guard_is_token(struct str s)
+static bool consists_of(struct str s, const char *marks)
 {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         bool is_alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -19,7 +18,28 @@ bool http_guard_is_token(struct str s)
             return false;
         }
     }
+    return true;
+}
+
+bool http_guard_is_token(struct str s)
+{
+    return s.len > 0 && consists_of(s, "!#$%&'*+-.^_`|~");
+}
+
+bool http_guard_is_target(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] > '~' || s.ptr[i] == '#') {
+            return false;
+        }
+    }
     return s.len > 0;
+}
+
+/* The characters of uri-host and port, RFC 3986 section 3.2; empty where the target has no authority. */
+static bool is_host(struct str s)
+{
+    return consists_of(s, "-._~%!$&'()*+,;=:[]");
 }
 
 static bool is_clean_value(struct str s)
@@ -78,6 +98,9 @@ void http_guard_header(struct http_guard *g, struct str name, struct str value)
     }
     if (str_eq_nocase(name, STR("host"))) {
         g->hosts++;
+        if (!is_host(str_trim(value))) {
+            http_guard_fail(g, "Host is no name and port");
+        }
     } else if (str_eq_nocase(name, STR("content-length"))) {
         g->lengths++;
         g->content_length = read_length(value);

@@ -37,3 +37,7 @@ const char *http_guard_why(const struct http_guard *g);
 
 /* RFC 9110 section 5.6.2: a token, not empty. */
 bool http_guard_is_token(struct str s);
+
+/* Whether this may stand in a request line as its target: printable ASCII without blanks, no fragment,
+ * not empty. Its form is not looked at: an unknown one is a path that is not there. */
+bool http_guard_is_target(struct str s);

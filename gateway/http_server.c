@@ -52,10 +52,12 @@ struct http_connection {
     struct cert *cert;            /* given in the handshake; NULL: plain, or not yet */
     struct http_connection *previous;
     struct http_connection *next;
+    const char *target_end; /* of the request line that came last, in libmicrohttpd's memory */
     enum phase phase;
     bool is_gone;
     bool is_watched;
-    bool is_surplus; /* above the limit: gets a refusal */
+    bool is_surplus;        /* above the limit: gets a refusal */
+    bool has_lawful_target; /* that request line */
 };
 
 struct http_request {
@@ -72,6 +74,7 @@ struct http_request {
     struct http_request *next_resume;
     enum problem problem;
     char why[96];
+    bool is_chunked;
     bool is_body_complete;
     bool is_suspended;
     bool is_resuming; /* on the server's list */
@@ -333,13 +336,19 @@ static struct http_connection *connection_of(struct MHD_Connection *mhd)
     return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-/* MHD_OPTION_URI_LOG_CALLBACK: the request line is complete, so a head is on its way. */
+/* MHD_OPTION_URI_LOG_CALLBACK: the request line is complete, so a head is on its way. Nowhere else is the
+ * target whole: its query is cut off next, and taken apart where it lies. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     (void)cls;
-    (void)uri;
     struct http_connection *c = connection_of(mhd);
-    if (c != NULL && c->phase == PHASE_IDLE) {
+    if (c == NULL) {
+        return NULL;
+    }
+    struct str target = str_from(uri);
+    c->target_end = target.ptr + target.len;
+    c->has_lawful_target = http_guard_is_target(target);
+    if (c->phase == PHASE_IDLE) {
         enter(c, PHASE_HEAD);
     }
     return NULL;
@@ -350,24 +359,19 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 /* What on_header collects. */
 struct head_check {
     struct http_guard guard;
-    const char *last_end; /* of the last line of the head, in memory */
-    bool has_bare_end;    /* a line ends in something else than CR LF */
+    const char *end; /* of the part of the head that was looked at last, in memory */
+    bool has_gap;    /* a part does not stand where the one before it ends */
 };
 
-/* libmicrohttpd before 1.0 takes a lone LF or CR for a line end, which others do not: RFC 9112 section
- * 2.2. It parses in place and writes one NUL over each byte of a line end, so that CR LF leaves two
- * NULs behind a value, and a lone LF or CR one. Folded lines are copied and fail this, too. */
-static bool ends_in_crlf(const char *end)
+/* libmicrohttpd before 1.0 takes a lone LF for a line end, joins folded lines (to the name!), drops what
+ * stands behind a NUL, ends the head at a line that begins with one, and skips blanks in the request
+ * line. Others do not: RFC 9112 sections 2.2, 3 and 5. But it parses in place and hands over what it
+ * found where it was received, so that in a lawful head each part begins right behind the one before:
+ * one byte between the parts of the request line, two (CR LF) between lines. */
+static void check_part(struct head_check *check, const char *start, size_t between, const char *end)
 {
-    return end[0] == '\0' && end[1] == '\0';
-}
-
-static void check_line_end(struct head_check *check, const char *end)
-{
-    check->has_bare_end = check->has_bare_end || !ends_in_crlf(end);
-    if (end > check->last_end) {
-        check->last_end = end;
-    }
+    check->has_gap = check->has_gap || start != check->end + between;
+    check->end = end;
 }
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
@@ -377,9 +381,7 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     struct head_check *check = cls;
     http_guard_header(&check->guard, (struct str){name, name_size},
                       (struct str){value, value_size});
-    if (is_before_1_0()) {
-        check_line_end(check, value + value_size);
-    }
+    check_part(check, name, 2, value + value_size);
     return MHD_YES;
 }
 
@@ -388,32 +390,38 @@ static bool has_body(const struct http_guard *g)
     return g->encodings > 0 || g->content_length > 0;
 }
 
-/* The empty line stands right behind the last line: two more NULs. */
-static bool has_bare_line_end(const struct head_check *check)
+static size_t head_size(const struct http_request *r)
 {
-    return check->has_bare_end || (check->last_end != NULL && !ends_in_crlf(check->last_end + 2));
+    return MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
 }
 
 static void check_head(struct http_request *r, const char *version)
 {
-    struct head_check check = {.last_end = NULL};
+    const struct http_connection *c = r->connection;
+    struct str method = str_from(r->method);
+    struct head_check check = {.end = method.ptr + method.len};
     struct http_guard *guard = &check.guard;
-    http_guard_start(guard, str_from(r->method), str_from(version));
-    if (is_before_1_0()) {
-        check_line_end(&check, version + strlen(version));
+    http_guard_start(guard, method, str_from(version));
+    if (!c->has_lawful_target) {
+        http_guard_fail(guard, "the target has characters that no target has");
     }
+    check_part(&check, r->path, 1, c->target_end);
+    check_part(&check, version, 1, version + strlen(version));
     (void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_header, &check);
-    if (has_bare_line_end(&check)) {
-        http_guard_fail(guard, "a line of the head does not end in CR LF, or is folded");
+    check_part(&check, r->method + head_size(r), 4, NULL);
+    if (check.has_gap && is_before_1_0()) {
+        http_guard_fail(guard, "the head has a NUL, a folded line, blanks that are too many, or a "
+                               "line that does not end in CR LF");
     }
+    r->is_chunked = guard->encodings > 0;
     r->problem = http_guard_finish(guard);
     (void)snprintf(r->why, sizeof r->why, "%s", http_guard_why(guard));
-    int64_t most = r->connection->server->limits.body_bytes;
+    int64_t most = c->server->limits.body_bytes;
     if (r->problem == PROBLEM_NONE && guard->content_length > most) {
         r->problem = PROBLEM_BODY_TOO_LARGE;
     }
     bool is_lawful = r->problem == PROBLEM_NONE;
-    if (is_lawful && r->connection->is_surplus) {
+    if (is_lawful && c->is_surplus) {
         r->problem = PROBLEM_CONNECTIONS;
     }
     if (is_lawful && has_body(guard)) {
@@ -664,6 +672,16 @@ enum problem http_request_problem(const struct http_request *r, const char **ret
     return r->problem;
 }
 
+/* Whether the connection ends with this reply. It does behind a chunked body: where its chunks end is
+ * libmicrohttpd's to say, which takes a lone LF for the end of a chunk's line, and skips extensions up
+ * to it. Whoever reads such a body otherwise (docs/http-front.md) has no next request here. */
+static bool is_last(const struct http_request *r)
+{
+    const struct http_connection *c = r->connection;
+    bool is_unread = !r->is_body_complete && !is_worth_reading(r);
+    return is_unread || r->is_chunked || c->server->is_draining || c->is_surplus;
+}
+
 static void add_headers(struct http_request *r, struct MHD_Response *response,
                         const struct http_reply *reply)
 {
@@ -672,9 +690,7 @@ static void add_headers(struct http_request *r, struct MHD_Response *response,
          * the reply is whole. */
         (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     }
-    bool is_unread = !r->is_body_complete && !is_worth_reading(r);
-    const struct http_connection *c = r->connection;
-    if (is_unread || c->server->is_draining || c->is_surplus) {
+    if (is_last(r)) {
         (void)MHD_add_response_header(response, "Connection", "close");
     }
 }

@@ -120,6 +120,36 @@ static void host_stands_exactly_once(void **state)
     CHECK(heads, PROBLEM_BAD_HEAD);
 }
 
+static void a_host_is_a_name_and_a_port(void **state)
+{
+    static const char *const hosts[] = {"", "x", "a.b:8080", "[::1]:80", "x \t", "a%20b", "_a"};
+    static const char *const others[] = {"a b", "a/b", "u@a", "a?b", "a#b", "\xff", "a\tb", "<a>"};
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        const struct head head = {"GET", "HTTP/1.1", {{"Host", hosts[i]}}};
+        check(&head, 1, PROBLEM_NONE);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const struct head head = {"GET", "HTTP/1.1", {{"Host", others[i]}}};
+        check(&head, 1, PROBLEM_BAD_HEAD);
+    }
+}
+
+static void targets_are_printable_and_have_no_fragment(void **state)
+{
+    static const char *const targets[] = {"/", "*", "x:443", "http://a/b?c=%00&d",
+                                          "/v1/models/a~b"};
+    static const char *const others[] = {"",      "/a b",  "/a\tb", "/a\rb", "/\x01",
+                                         "/\x7f", "/\x80", "/\xff", "/a#b",  " "};
+    (void)state;
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        assert_true(http_guard_is_target(str_from(targets[i])));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_false(http_guard_is_target(str_from(others[i])));
+    }
+}
+
 static void names_values_methods_and_versions_are_clean(void **state)
 {
     static const struct head heads[] = {
@@ -213,6 +243,8 @@ int main(void)
         cmocka_unit_test(ambiguous_framing_is_refused),
         cmocka_unit_test(lengths_are_digits_only),
         cmocka_unit_test(host_stands_exactly_once),
+        cmocka_unit_test(a_host_is_a_name_and_a_port),
+        cmocka_unit_test(targets_are_printable_and_have_no_fragment),
         cmocka_unit_test(names_values_methods_and_versions_are_clean),
         cmocka_unit_test(a_nul_in_a_name_or_value_is_refused),
         cmocka_unit_test(bodies_need_a_length),
