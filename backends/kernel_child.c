@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/cage.h"
 #include "backends/kernel.h"
 #include "backends/kernel_frame.h"
 #include "base/clock.h"
@@ -24,6 +25,7 @@ enum {
     READ_BYTES = 16 * 1024,
     END_MS = 1000, /* for a child that was killed to be gone */
     LOG_BYTES = 1000,
+    TASKS_MAX = 256, /* threads of a child; it may start no processes */
 };
 
 /* What the interface calls by its first member comes from kernel_open.c and kernel_call.c alone. */
@@ -33,6 +35,7 @@ _Static_assert(offsetof(struct kernel_request, ek) == 0, "request is cast to its
 struct ek_instance {
     const struct kernel_child_config *config; /* outlives the instance */
     struct spawn_child process;               /* pid 0: none */
+    struct cage cage;
     int socket;
     int output; /* the child's standard output and error */
     struct buf in;
@@ -92,6 +95,16 @@ static void describe_end(int status, char *text, size_t size)
     }
 }
 
+/* The child is gone; what little may be left of its group goes too. Whether its limit left no memory. */
+static bool leave_cage(struct ek_instance *c)
+{
+    bool was_short = cage_was_short(&c->cage);
+    cage_kill(&c->cage);
+    (void)cage_await_empty(&c->cage, END_MS); /* else the next start of a gateway finds it */
+    cage_close(&c->cage);
+    return was_short;
+}
+
 /* Ends the child. `why` NULL: it ended by itself, and its status says how. */
 static void bury(struct ek_instance *c, const char *why)
 {
@@ -106,6 +119,9 @@ static void bury(struct ek_instance *c, const char *why)
             (void)await_end(c, END_MS, &status); /* one that cannot die is left to the system */
             c->process.pid = 0;
         }
+    }
+    if (leave_cage(c)) {
+        why = "killed: memory limit";
     }
     close_fd(&c->output);
     if (why == NULL) {
@@ -225,6 +241,22 @@ static void give_up(struct ek_instance *c, enum status st, const char *late)
 
 /* ---- the start of a child ---- */
 
+/* The address space is limited by the child itself (kernel_jail.c); the group adds what is not seen
+ * there. Without one that alone holds. */
+static void open_cage(struct ek_instance *c)
+{
+    struct str path = str_from(c->config->file);
+    struct str name = path;
+    for (size_t i = 0; i < path.len; i++) {
+        name = path.ptr[i] == '/' ? str_slice(path, i + 1, path.len) : name;
+    }
+    const struct cgroup_limits limits = {.memory_bytes = (int64_t)c->config->ek.memory_bytes,
+                                         .pids = TASKS_MAX};
+    if (!cage_open(name, &limits, &c->cage)) {
+        log_write(LOG_WARN, "kernel_child", "no control group for %s", c->config->file);
+    }
+}
+
 static enum status spawn(struct ek_instance *c)
 {
     const char *const argv[] = {c->config->program, c->config->file, NULL};
@@ -243,11 +275,13 @@ static enum status spawn(struct ek_instance *c)
         (void)snprintf(c->why, sizeof c->why, "no pipe for it");
         return ST_IO;
     }
+    open_cage(c);
     const struct spawn what = {.argv = argv,
                                .env = env,
                                .cwd = "/",
                                .output_fd = pipes[1],
                                .pass_fd = sockets[1],
+                               .group_fd = c->cage.procs,
                                .nice = KERNEL_CHILD_NICE};
     enum status st = spawn_start(&what, &c->process, c->why);
     (void)close(sockets[1]);
@@ -336,6 +370,7 @@ static void destroy(struct ek_instance *c)
         spawn_signal(&c->process, SIGKILL);
         (void)await_end(c, END_MS, &status);
     }
+    (void)leave_cage(c);
     close_fd(&c->output);
     buf_fini(&c->in);
     buf_fini(&c->out);

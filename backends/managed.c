@@ -633,7 +633,7 @@ static void *run(void *arg)
             if (is_news) {
                 end(all[i]);
             }
-            running += managed_child_is_running(all[i]);
+            running += !managed_child_is_over(all[i]);
         }
     }
     return NULL;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum {
     PORT_TRIES = 3,
     OUTPUT_BYTES = 8 * 1024, /* read at once: others get their turn in between */
     LOG_MODE = 0640,
+    LINGER_MS = 2000, /* what a child had started, and was killed, has for its end */
 };
 
 static void knock(struct managed *m);
@@ -32,6 +34,11 @@ static void knock(struct managed *m);
 bool managed_child_is_running(const struct managed *m)
 {
     return m->child.pid != 0;
+}
+
+bool managed_child_is_over(const struct managed *m)
+{
+    return m->child.pid == 0 && !m->lingers;
 }
 
 static void set_reason(struct managed *m, const char *format, ...)
@@ -176,7 +183,12 @@ static void judge_end(struct managed *m, int status)
     char end[SPAWN_WHY_BYTES];
     char words[120];
     bool was_starting = m->resident.state == RESIDENCY_STARTING;
-    spawn_describe(status, end);
+    if (m->is_short) {
+        (void)snprintf(end, sizeof end, "killed: memory limit of %" PRId64 " MiB",
+                       m->spec.limits.memory_bytes >> 20);
+    } else {
+        spawn_describe(status, end);
+    }
     last_words(m, words, sizeof words);
     if (m->resident.state == RESIDENCY_STOPPING && !m->fails) {
         managed_lock(m->set);
@@ -198,15 +210,63 @@ static void judge_end(struct managed *m, int status)
     fail(m);
 }
 
+/* Nothing of it is left, or what is left cannot die. */
+static void conclude(struct managed *m)
+{
+    if (m->lingers) {
+        m->lingers = false;
+        loop_remove(m->set->loop, &m->cage_io);
+        loop_timer_cancel(m->set->loop, &m->deadline);
+    }
+    m->is_short = cage_was_short(&m->cage);
+    cage_close(&m->cage);
+    drain_output(m);
+    judge_end(m, m->end_status);
+    managed_settle(m->set);
+}
+
+static void on_cage(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct managed *m = CONTAINER_OF(io, struct managed, cage_io);
+    if (cage_is_empty(&m->cage)) {
+        conclude(m);
+    }
+}
+
+static void on_linger_over(struct loop_timer *timer)
+{
+    struct managed *m = CONTAINER_OF(timer, struct managed, deadline);
+    log_write(LOG_WARN, "managed", "expert %.*s: what it had started was killed and does not end",
+              STR_ARG(m->name));
+    conclude(m);
+}
+
+/* The child has ended: so must all that it had started, wherever that has gone. Its memory is free, and
+ * its place may be taken, when that has happened. */
+static void end_others(struct managed *m)
+{
+    struct loop *loop = m->set->loop;
+    cage_kill(&m->cage);
+    m->cage_io = (struct loop_io){m->cage.events, on_cage};
+    m->lingers = !cage_is_empty(&m->cage) && loop_add(loop, &m->cage_io, EPOLLPRI) == ST_OK;
+    m->deadline.on_due = on_linger_over;
+    if (m->lingers && loop_timer_set(loop, &m->deadline, loop_now_ms(loop) + LINGER_MS) != ST_OK) {
+        log_write(LOG_ERROR, "managed", "no memory for a timer"); /* it waits for the end, then */
+    }
+    if (!m->lingers) {
+        conclude(m);
+    }
+}
+
 static void on_end(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct managed *m = CONTAINER_OF(io, struct managed, child_io);
-    int status = 0;
     struct loop_io watched = m->child_io;
     struct spawn_child child = m->child;
     loop_remove(m->set->loop, &m->child_io);
-    if (!spawn_reap(&child, &status)) { /* not yet, after all */
+    if (!spawn_reap(&child, &m->end_status)) { /* not yet, after all */
         m->child_io = watched;
         if (loop_add(m->set->loop, &m->child_io, EPOLLIN) != ST_OK) {
             log_write(LOG_ERROR, "managed", "expert %.*s cannot be watched", STR_ARG(m->name));
@@ -214,10 +274,15 @@ static void on_end(struct loop_io *io, uint32_t events)
         return;
     }
     set_child(m, child);
-    drain_output(m);
     forget_child(m);
-    judge_end(m, status);
-    managed_settle(m->set);
+    end_others(m);
+}
+
+/* All of it. */
+static void kill_child(struct managed *m)
+{
+    spawn_signal(&m->child, SIGKILL);
+    cage_kill(&m->cage);
 }
 
 static void on_grace_over(struct loop_timer *timer)
@@ -225,7 +290,7 @@ static void on_grace_over(struct loop_timer *timer)
     struct managed *m = CONTAINER_OF(timer, struct managed, deadline);
     if (managed_child_is_running(m)) {
         log_write(LOG_WARN, "managed", "expert %.*s does not end: killed", STR_ARG(m->name));
-        spawn_signal(&m->child, SIGKILL);
+        kill_child(m);
     }
 }
 
@@ -243,7 +308,7 @@ void managed_child_stop(struct managed *m)
     spawn_signal(&m->child, SIGTERM);
     m->deadline.on_due = on_grace_over;
     if (loop_timer_set(loop, &m->deadline, loop_now_ms(loop) + grace_ms) != ST_OK) {
-        spawn_signal(&m->child, SIGKILL);
+        kill_child(m);
     }
 }
 
@@ -427,11 +492,29 @@ static int open_output(struct managed *m)
     return ends[1];
 }
 
+/* One that does without runs on: the limits, if it has any, do not hold. False: it must not. */
+static bool open_cage(struct managed *m, char why[SPAWN_WHY_BYTES])
+{
+    struct cgroup_limits limits = process_spec_limits(&m->spec);
+    char text[64] = "";
+    if (cage_open(m->name, &limits, &m->cage)) {
+        return true;
+    }
+    const char *error = strerror_r(errno, text, sizeof text);
+    if (m->spec.limits.required) {
+        (void)snprintf(why, SPAWN_WHY_BYTES, "no control group for it: %s", error);
+        return false;
+    }
+    log_write(LOG_WARN, "managed", "expert %.*s: no control group: %s; its limits do not hold",
+              STR_ARG(m->name), error);
+    return true;
+}
+
 static enum status spawn(struct managed *m, char why[SPAWN_WHY_BYTES])
 {
     struct process_command command = {NULL, NULL};
     (void)snprintf(why, SPAWN_WHY_BYTES, "no memory, descriptor or port for it");
-    if (!choose_place(m)) {
+    if (!choose_place(m) || !open_cage(m, why)) {
         return ST_IO;
     }
     enum status st = process_spec_command(&m->spec, &m->place, (int64_t)m->set->cores.count,
@@ -443,6 +526,7 @@ static enum status spawn(struct managed *m, char why[SPAWN_WHY_BYTES])
             .env = command.env,
             .cwd = m->spec.cwd.len > 0 ? m->spec.cwd.ptr : NULL,
             .output_fd = output,
+            .group_fd = m->cage.procs,
             .has_user = m->spec.uid >= 0,
             .uid = (uid_t)m->spec.uid,
             .gid = (gid_t)m->spec.gid,
@@ -455,6 +539,9 @@ static enum status spawn(struct managed *m, char why[SPAWN_WHY_BYTES])
         set_child(m, child);
     }
     mem_free(command.argv);
+    if (!managed_child_is_running(m)) {
+        cage_close(&m->cage);
+    }
     return output < 0 && st == ST_OK ? ST_IO : st;
 }
 
@@ -479,7 +566,7 @@ void managed_child_start(struct managed *m)
     m->next_knock.on_due = on_knock_due;
     if (loop_add(loop, &m->child_io, EPOLLIN) != ST_OK ||
         loop_timer_set(loop, &m->deadline, loop_now_ms(loop) + start_ms) != ST_OK) {
-        spawn_signal(&m->child, SIGKILL); /* its end is seen, or it dies with us */
+        kill_child(m); /* its end is seen, or it dies with us */
     }
     knock_later(m);
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backends/cage.h"
 #include "backends/knock.h"
 #include "backends/managed.h"
 #include "backends/residency.h"
@@ -81,6 +82,11 @@ struct managed {
     /* the set's thread only */
     struct spawn_child child;
     struct loop_io child_io;
+    struct cage cage;
+    struct loop_io cage_io; /* watched while the child has ended and others in the cage have not */
+    bool lingers;           /* that is so */
+    bool is_short;          /* its limit had left it no memory */
+    int end_status;         /* of the child, until then */
     struct loop_io output_io;
     bool has_output;
     int log_fd;                 /* -1: none */
@@ -145,3 +151,4 @@ void managed_child_start(struct managed *m);
 void managed_child_stop(struct managed *m); /* SIGTERM, later SIGKILL */
 void managed_child_suspect(struct managed *m);
 bool managed_child_is_running(const struct managed *m);
+bool managed_child_is_over(const struct managed *m); /* nor does what it started */

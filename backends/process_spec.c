@@ -47,6 +47,44 @@ static enum status decode_env(struct key_reader *reader, const struct yaml_node 
         .min = (least), .max = (most), .unit = "ms", .fallback = (value), .sentence = (text)       \
     }
 
+static const struct key limits_rows[] = {
+    {.name = "memory",
+     .type = KEY_BYTES,
+     .offset = offsetof(struct process_limits, memory_bytes),
+     .min = 0,
+     .max = -1,
+     .fallback = "0",
+     .sentence = "memory, with the files that it has mapped; one that takes more is killed; 0: no "
+                 "limit",
+     .example = "7GiB"},
+    {.name = "cpus",
+     .type = KEY_REAL,
+     .offset = offsetof(struct process_limits, cpus),
+     .min = 0,
+     .max = 1024,
+     .fallback = "0",
+     .sentence = "processor time, as so many cores'; one that wants more waits; 0: no limit",
+     .example = "2.5"},
+    {.name = "pids",
+     .type = KEY_INT,
+     .offset = offsetof(struct process_limits, pids),
+     .min = 0,
+     .max = 4194304,
+     .fallback = "0",
+     .sentence = "processes and threads; one that wants more gets an error; 0: no limit",
+     .example = "256"},
+    {.name = "required",
+     .type = KEY_BOOL,
+     .offset = offsetof(struct process_limits, required),
+     .fallback = "false",
+     .sentence = "the gateway does not start where these limits do not hold; false: it warns"},
+};
+
+static const struct keys limits_keys = {
+    "limits", sizeof(struct process_limits), limits_rows,
+    sizeof limits_rows / sizeof limits_rows[0],
+    "What a process and all that it starts may take; needs control groups (server.cgroup)."};
+
 static const struct key process_rows[] = {
     {.name = "argv",
      .type = KEY_TEXT_LIST,
@@ -134,6 +172,11 @@ static const struct key process_rows[] = {
      .type = KEY_PATH,
      .offset = offsetof(struct process_spec, log),
      .sentence = "file that its output is appended to; absent: the last of it is kept in memory"},
+    {.name = "limits",
+     .type = KEY_BLOCK,
+     .offset = offsetof(struct process_spec, limits),
+     .sentence = "what it and all that it starts may take",
+     .block = &limits_keys},
     {.name = "nice",
      .type = KEY_INT,
      .offset = offsetof(struct process_spec, nice),
@@ -445,6 +488,13 @@ static uint64_t mix(uint64_t hash, struct str text)
     return (hash ^ str_hash(text)) * 0x9e3779b97f4a7c15U + text.len;
 }
 
+struct cgroup_limits process_spec_limits(const struct process_spec *spec)
+{
+    return (struct cgroup_limits){.memory_bytes = spec->limits.memory_bytes,
+                                  .cpus = spec->limits.cpus,
+                                  .pids = spec->limits.pids};
+}
+
 uint64_t process_spec_hash(const struct process_spec *spec)
 {
     uint64_t hash = mix(mix(mix(mix(1, spec->health), spec->path), spec->cwd), spec->log);
@@ -454,6 +504,11 @@ uint64_t process_spec_hash(const struct process_spec *spec)
     for (size_t i = 0; i < spec->env.count; i++) {
         hash = mix(mix(hash, spec->env.names[i]), spec->env.values[i]);
     }
-    const int64_t numbers[] = {spec->nice, spec->uid, spec->gid};
+    const int64_t numbers[] = {spec->nice,
+                               spec->uid,
+                               spec->gid,
+                               spec->limits.memory_bytes,
+                               (int64_t)(spec->limits.cpus * 1000),
+                               spec->limits.pids};
     return mix(hash, (struct str){(const char *)numbers, sizeof numbers});
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/cgroup.h"
 #include "base/keys.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -15,6 +16,13 @@ struct process_env { /* in the order of the file */
     struct str *names;
     struct str *values;
     size_t count;
+};
+
+struct process_limits { /* `process.limits`; 0: none */
+    int64_t memory_bytes;
+    double cpus;
+    int64_t pids;
+    bool required; /* no start where one of them does not hold */
 };
 
 struct process_spec {       /* decoded; lives in its snapshot */
@@ -35,6 +43,7 @@ struct process_spec {       /* decoded; lives in its snapshot */
     int64_t nice;
     int64_t uid; /* -1: ours */
     int64_t gid;
+    struct process_limits limits;
     bool pin;
     bool preload;
 };
@@ -90,6 +99,9 @@ struct process_command {
 MUST_CHECK enum status process_spec_command(const struct process_spec *spec,
                                             const struct process_place *place, int64_t cpus,
                                             struct str token, struct process_command *ret_command);
+
+/* Its limits, as a control group has them. */
+struct cgroup_limits process_spec_limits(const struct process_spec *spec);
 
 /* Equal for two that would run the same process; scheduling (memory, ttl, queue, ...) does not count. */
 uint64_t process_spec_hash(const struct process_spec *spec);

@@ -69,6 +69,15 @@ static void take_descriptors(const struct spawn *what, int report_fd)
     }
 }
 
+/* First of all: what it takes from now on is counted there, and the number of the descriptor may be one
+ * that is about to be replaced. */
+static void join_group(const struct spawn *what, int report_fd)
+{
+    if (what->group_fd > 0 && write(what->group_fd, "0", 1) != 1) {
+        fail(report_fd, "control group");
+    }
+}
+
 static void take_user(const struct spawn *what, int report_fd)
 {
     if (what->has_user &&
@@ -98,6 +107,7 @@ static _Noreturn void become(const struct spawn *what, pid_t parent, int report_
 
     (void)setpgid(0, 0); /* the parent does it too: whoever is first */
     reset_signals();
+    join_group(what, report_fd);
     take_descriptors(what, report_fd);
     if (what->cwd != NULL && chdir(what->cwd) != 0) {
         fail(report_fd, "cwd");

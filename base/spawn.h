@@ -26,7 +26,8 @@ struct spawn { /* zero, but for argv: a child that says nothing and hears nothin
     const char *cwd;        /* NULL: ours */
     int output_fd;          /* becomes standard output and error; 0: /dev/null */
     int pass_fd;            /* becomes SPAWN_PASSED_FD; 0: none */
-    bool has_user;          /* uid and gid are set: supplementary groups are dropped too */
+    int group_fd;  /* cgroup.procs, open for writing, of a control group that it joins; 0: ours */
+    bool has_user; /* uid and gid are set: supplementary groups are dropped too */
     uid_t uid;
     gid_t gid;
     int nice;     /* added to ours */

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
+#include "base/cgroup.h"
 #include "base/cores.h"
 #include "gateway/peers.h"
 #include "gateway/sandbox.h"
@@ -241,6 +242,14 @@ static const struct key server_rows[] = {
      .max = 19,
      .fallback = "5",
      .sentence = "how much threads of kernels, and kernels in children, yield to the workers"},
+    {.name = "cgroup",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct conf_server, cgroup),
+     .fallback = "auto",
+     .sentence = "folder of a control group (version 2) in which each program that the gateway "
+                 "starts gets a group of its own; auto: the one that the gateway was started in, "
+                 "if it is delegated to it; off: none",
+     .example = "/sys/fs/cgroup/expertd"},
     {.name = "kernel_queue",
      .type = KEY_INT,
      .offset = offsetof(struct conf_server, kernel_queue),
@@ -453,6 +462,20 @@ static enum status check_proxies(const struct conf *conf, struct key_reader *rea
     return st;
 }
 
+static enum status check_cgroup(const struct conf_server *server, struct key_reader *reader,
+                                const struct yaml_node *node)
+{
+    struct str where = server->cgroup;
+    if (str_eq(where, STR("auto")) || str_eq(where, STR("off")) ||
+        (str_starts_with(where, STR("/")) && where.len < CGROUP_PATH_BYTES / 2)) {
+        return ST_OK;
+    }
+    const struct yaml_node *at = yaml_get(node, STR("cgroup"));
+    diags_add(reader->diags, DIAG_ERROR, at->file, at->pos,
+              "\"cgroup\" must be auto, off or an absolute path, as in /sys/fs/cgroup/expertd");
+    return ST_INVALID;
+}
+
 enum status conf_check(const struct conf *conf, struct key_reader *reader,
                        const struct yaml_node *root)
 {
@@ -477,6 +500,7 @@ enum status conf_check(const struct conf *conf, struct key_reader *reader,
                   "\"router.online\" needs a \"state\" block: what is learned must be kept");
         st = ST_INVALID;
     }
+    st = check_cgroup(&conf->server, reader, server) == ST_OK ? st : ST_INVALID;
     st = check_budgets(conf, reader, root) == ST_OK ? st : ST_INVALID;
     st = check_proxies(conf, reader, root) == ST_OK ? st : ST_INVALID;
     for (size_t i = 0; i < 2; i++) {

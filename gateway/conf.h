@@ -59,6 +59,7 @@ struct conf_server {
     int64_t kernel_threads; /* 0: see conf_kernel_threads */
     int64_t kernel_cpus;    /* 0: see conf_kernel_cpus */
     int64_t kernel_nice;
+    struct str cgroup; /* a folder, "auto" or "off" */
     int64_t kernel_queue;
 };
 

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "backends/cage.h"
 #include "backends/kernel.h"
 #include "backends/kernel_pool.h"
 #include "backends/managed.h"
@@ -350,6 +351,9 @@ static enum status confine(const struct process *p)
         enum status st = db_make_folders(conf->state.path.ptr);
         (void)st; /* whoever opens the file says what is wrong */
     }
+    if (needs.exec) {
+        needs.groups = cage_tree()->folder;
+    }
     return sandbox_enter((enum sandbox_mode)conf->server.sandbox, &needs);
 }
 
@@ -365,8 +369,31 @@ static enum status create_managed(struct process *p)
         (void)st; /* whoever opens the state file says what is wrong */
     }
     const struct conf_server *server = &p->snapshot->conf.server;
+    (void)
+        cage_tree(); /* also for those that a reload will name: the sandbox lets it make no more */
     const struct managed_cores cores = {conf_kernel_cpus(server), server->kernel_cpus > 0};
     return managed_set_create(str_from(record), &cores, &p->managed);
+}
+
+/* Limits that were asked for and do not hold are said, or are the end. */
+static enum status check_limits(const struct snapshot *s)
+{
+    const struct cage_tree *tree = cage_tree();
+    const struct expert *experts = s->conf.routes.experts.items;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < s->conf.routes.experts.count; i++) {
+        const struct process_spec *spec = &experts[i].process_spec;
+        const struct cgroup_limits limits = process_spec_limits(spec);
+        unsigned missing = cgroup_needs(&limits) & ~tree->controllers;
+        if (!expert_is_managed(&experts[i]) || missing == 0) {
+            continue;
+        }
+        log_write(spec->limits.required ? LOG_ERROR : LOG_WARN, "process",
+                  "limits of expert %.*s that do not hold: %s; %s", STR_ARG(experts[i].id.name),
+                  cgroup_words(missing), tree->why);
+        st = spec->limits.required ? ST_INVALID : st;
+    }
+    return st;
 }
 
 /* Gives its managed experts their processes; the last thing before a snapshot is used, because they may
@@ -388,6 +415,10 @@ static enum status join_managed(struct process *p, struct snapshot *s)
         return st == ST_OK ? ST_INVALID : st;
     }
     s->managed = p->managed;
+    st = check_limits(s);
+    if (st != ST_OK) {
+        return st;
+    }
     st = managed_set_join(p->managed, experts->items, experts->count, &s->conf.local);
     if (st != ST_OK) {
         log_write(LOG_ERROR, "process", "cannot manage processes: %s", status_text(st));
@@ -504,13 +535,14 @@ static void warn_of_fixed(const struct conf_server *old, const struct conf_serve
         str_eq(old->access_log, new->access_log) &&
         old->half_close_is_gone == new->half_close_is_gone &&
         old->kernel_threads == new->kernel_threads && old->kernel_queue == new->kernel_queue &&
-        old->kernel_cpus == new->kernel_cpus && old->kernel_nice == new->kernel_nice;
+        old->kernel_cpus == new->kernel_cpus &&
+        old->kernel_nice == new->kernel_nice &&str_eq(old->cgroup, new->cgroup);
     if (!is_same) {
         log_write(
             LOG_WARN, "process",
             "listen, admin, whether they speak TLS, workers, limits, trusted_proxies, access_log, half_close_is_gone, "
             "kernel_threads, "
-            "kernel_queue, kernel_cpus and kernel_nice change at the next start, not by a reload");
+            "kernel_queue, kernel_cpus, kernel_nice and cgroup change at the next start, not by a reload");
     }
 }
 
@@ -745,6 +777,7 @@ int process_serve(const char *conf_path)
     (void)mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
     raise_descriptor_limit();
     cert_wipe_freed();
+    cage_permit();
 
     enum status st = start(&p);
     if (st == ST_OK) {

@@ -26,6 +26,7 @@ struct sandbox_needs {
     struct str state_file;           /* its folder may be written; "": none */
     struct str logs[2];              /* files that may be appended to; "": none */
     bool exec;                       /* starts programs */
+    const char *groups; /* folder of the control groups that it makes; NULL, "": none */
 };
 
 /* Enters it, and logs in one line what holds. ST_INVALID: mode ON and something does not hold, which was

@@ -34,6 +34,11 @@ static const uint64_t reading = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_F
 static const uint64_t of_files =
     LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE;
 
+/* The kernel makes the files; folders are made and removed by us. */
+static const uint64_t in_groups = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                                  LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                  LANDLOCK_ACCESS_FS_REMOVE_DIR;
+
 /* What the C library, the TLS libraries and name resolution read. /etc as a whole: its files are
  * replaced, not changed, when names or authorities are; rights keep its secrets. */
 static const char *const read_always[] = {
@@ -147,13 +152,14 @@ static bool allow_own_folder(const struct confinement *c)
            allow(c, folder, reading);
 }
 
-static bool allow_programs(const struct confinement *c)
+static bool allow_programs(const struct confinement *c, const struct sandbox_needs *needs)
 {
     bool ok = allow(c, "/", reading | LANDLOCK_ACCESS_FS_EXECUTE);
     for (size_t i = 0; i < sizeof written_by_programs / sizeof written_by_programs[0]; i++) {
         ok = ok && allow(c, written_by_programs[i], c->handled);
     }
-    return ok;
+    bool has_groups = needs->groups != NULL && needs->groups[0] != '\0';
+    return ok && (!has_groups || allow(c, needs->groups, in_groups));
 }
 
 static bool allow_all(const struct confinement *c, const struct sandbox_needs *needs)
@@ -174,7 +180,7 @@ static bool allow_all(const struct confinement *c, const struct sandbox_needs *n
                                    c->handled & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE);
     }
     ok = ok && allow_log(c, needs->logs[0]) && allow_log(c, needs->logs[1]);
-    return ok && (!needs->exec || allow_programs(c));
+    return ok && (!needs->exec || allow_programs(c, needs));
 }
 
 int sandbox_files_confine(const struct sandbox_needs *needs)

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "backends/cage.h"
 #include "backends/kernel_pool.h"
 #include "base/clock.h"
 #include "base/container.h"
@@ -82,6 +83,7 @@ static enum status connect(struct conf *conf, struct key_reader *reader,
     enum status st = reader->trial == NULL ? conf_load(conf, reader, root) : ST_OK;
     if (st == ST_OK && reader->trial == NULL) {
         const struct conf_server *server = &conf->server;
+        cage_rule(server->cgroup);
         kernel_pool_rule(&(struct kernel_pool_rule){
             conf_kernel_cpus(server), server->kernel_cpus > 0, (int)server->kernel_nice});
     }

@@ -3,11 +3,14 @@
 its name and pid. No model: what it does and fails to do is said by its arguments.
 
     fake_model.py (--port P | --socket PATH) [--name N] [--load-ms N] [--service-ms N] [--memory-mb N]
-                  [--starts FILE] [--fail crash|never|deaf|flood|stubborn] [--flag FILE] [--child]
+                  [--starts FILE] [--fail crash|never|deaf|flood|stubborn|hungry] [--flag FILE] [--child]
+                  [--escapes FILE]
 
 crash: ends with status 3 while it loads; never: is never healthy; deaf: goes silent once it is asked;
-flood: writes without end; stubborn: ignores SIGTERM. With --flag the failure holds only while that file
-is there. --child: leaves the serving to a child in the same group."""
+flood: writes without end; stubborn: ignores SIGTERM; hungry: takes memory without end once it is asked. With --flag the failure holds only while that file
+is there. --child: leaves the serving to a child in the same group.
+--escapes: also starts a process in a session of its own, without environment, whose parent has ended,
+and writes its number to the file: nobody finds that by its group or by what it carries."""
 import argparse
 import json
 import os
@@ -47,6 +50,7 @@ class Model:
         self.args = args
         self.ready_at = time.monotonic() + args.load_ms / 1000
         self.is_deaf = False
+        self.meals = []
 
     def fails(self, how):
         is_on = self.args.flag is None or os.path.exists(self.args.flag)
@@ -59,6 +63,8 @@ class Model:
             return
         if self.fails("deaf"):
             self.is_deaf = True
+        while self.fails("hungry"):
+            self.meals.append(bytearray(b"x") * (16 << 20))
         while self.is_deaf:
             time.sleep(1)
         time.sleep(self.args.service_ms / 1000)
@@ -111,6 +117,19 @@ def flood():
         print(line, flush=True)
 
 
+def escape(path):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(str(os.getpid()))
+            for fd in range(3):
+                os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+            os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)"], {})
+        os._exit(0)
+    os.wait()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
@@ -123,6 +142,7 @@ def main():
     parser.add_argument("--fail")
     parser.add_argument("--flag")
     parser.add_argument("--child", action="store_true")
+    parser.add_argument("--escapes")
     args = parser.parse_args()
     if args.child and os.fork() > 0:
         os.wait()
@@ -130,6 +150,8 @@ def main():
     if args.starts:
         with open(args.starts, "a", encoding="utf-8") as f:
             f.write(f"{args.name} {os.getpid()}\n")
+    if args.escapes:
+        escape(args.escapes)
     model = Model(args)
     print(f"fake model {args.name}: loading", flush=True)
     ballast = bytearray(os.urandom(1)) * (args.memory_mb << 20)

@@ -197,9 +197,31 @@ static void no_memory_is_said_and_leaves_nothing(void **state)
     arena_destroy(f.arena);
 }
 
+static void limits_are_those_of_a_group_and_part_of_what_runs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct fixture without;
+    assert_int_equal(
+        load(&f, "argv: [s, '${PORT}']\nlimits: {memory: 7GiB, cpus: 1.5, pids: 64}", ""), ST_OK);
+    assert_int_equal(load(&without, "argv: [s, '${PORT}']", ""), ST_OK);
+
+    struct cgroup_limits limits = process_spec_limits(&f.spec);
+
+    assert_int_equal(limits.memory_bytes, INT64_C(7) << 30);
+    assert_true(limits.cpus > 1.49 && limits.cpus < 1.51);
+    assert_int_equal(limits.pids, 64);
+    limits = process_spec_limits(&without.spec);
+    assert_int_equal(cgroup_needs(&limits), 0);
+    assert_true(process_spec_hash(&f.spec) != process_spec_hash(&without.spec));
+    arena_destroy(f.arena);
+    arena_destroy(without.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_are_those_of_a_group_and_part_of_what_runs),
         cmocka_unit_test(ports_and_arguments_are_filled_in),
         cmocka_unit_test(a_socket_is_told_through_the_environment_too),
         cmocka_unit_test(a_child_gets_no_variable_that_was_not_meant_for_it),

@@ -64,6 +64,38 @@ static void output_and_error_are_one_stream(void **state)
     assert_true(WIFEXITED(r.status) && WEXITSTATUS(r.status) == 0);
 }
 
+static void a_child_joins_its_group_before_it_is_the_program(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/expertd-procs-XXXXXX";
+    char text[8] = "";
+    const char *argv[] = {"true", NULL};
+    struct spawn what = {.argv = argv, .group_fd = mkstemp(path)};
+    assert_true(what.group_fd > 0);
+
+    assert_int_equal(run(&what).status, 0);
+
+    assert_int_equal(pread(what.group_fd, text, sizeof text - 1, 0), 1);
+    assert_string_equal(text, "0"); /* "whoever writes this" */
+    assert_int_equal(close(what.group_fd), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void one_that_cannot_join_its_group_does_not_start(void **state)
+{
+    (void)state;
+    const char *argv[] = {"true", NULL};
+    char why[SPAWN_WHY_BYTES] = "";
+    struct spawn_child child;
+    struct spawn what = {.argv = argv, .group_fd = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    assert_true(what.group_fd > 0);
+
+    assert_int_equal(spawn_start(&what, &child, why), ST_IO);
+
+    assert_non_null(strstr(why, "control group"));
+    assert_int_equal(close(what.group_fd), 0);
+}
+
 static void arguments_reach_the_program_as_they_are(void **state)
 {
     (void)state;
@@ -280,6 +312,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_and_error_are_one_stream),
+        cmocka_unit_test(a_child_joins_its_group_before_it_is_the_program),
+        cmocka_unit_test(one_that_cannot_join_its_group_does_not_start),
         cmocka_unit_test(arguments_reach_the_program_as_they_are),
         cmocka_unit_test(the_environment_is_only_what_was_given),
         cmocka_unit_test(a_child_starts_in_the_folder_that_was_given),
