@@ -221,10 +221,10 @@ def test_a_memory_limit_ends_the_process_and_says_so():
 
 def test_limits_of_processors_and_processes_are_written():
     with _group(["cpu", "pids"]) as folder:
-        with _house(folder, keys=", limits: {cpus: 0.25, pids: 32, required: true}") as h:
+        with _house(folder, keys=", limits: {cpus: 1.5, pids: 32, required: true}") as h:
             h.words("a")
             leaf = os.path.join(folder, "expertd-1-a")
-            for name, value in (("cpu.max", "25000 100000"), ("pids.max", "32")):
+            for name, value in (("cpu.max", "150000 100000"), ("pids.max", "32")):
                 with open(os.path.join(leaf, name), encoding="utf-8") as f:
                     assert f.read().strip() == value, name
             with open(os.path.join(folder, "expertd-gateway", "cpu.weight"), encoding="utf-8") as f:
