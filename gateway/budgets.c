@@ -288,7 +288,7 @@ static bool fits(struct str wanted, struct str is)
     return wanted.len == 0 || str_eq(wanted, is);
 }
 
-static bool applies(const struct budget *b, const struct budget_who *who)
+bool budgets_applies(const struct budget *b, const struct budget_who *who)
 {
     return fits(b->scope.tenant, who->tenant) && fits(b->scope.key, who->key_id) &&
            fits(b->scope.category, who->category) && fits(b->scope.expert, who->expert);
@@ -311,7 +311,7 @@ void budgets_purse(const struct key_array *list, const struct budget_who *who, i
     struct policy_purse purse = {.left_nano_usd = INT64_MAX, .resets_s = INT64_MAX};
     for (size_t i = 0; i < list->count; i++) {
         const struct budget *b = &budgets[i];
-        if (!applies(b, who)) {
+        if (!budgets_applies(b, who)) {
             continue;
         }
         struct budget_limit limit = limit_of(b);
@@ -349,7 +349,7 @@ const struct budget *budgets_reserve(const struct key_array *list, const struct 
     for (size_t i = 0; i < list->count; i++) {
         const struct budget *b = &budgets[i];
         struct budget_limit limit = limit_of(b);
-        if (!applies(b, who)) {
+        if (!budgets_applies(b, who)) {
             continue;
         }
         bool is_taken =
@@ -380,6 +380,23 @@ void budgets_settle(const struct budget_hold *holds, size_t count, int64_t cost_
     }
 }
 
+int64_t budgets_spent(const struct budget *b, int64_t now_s)
+{
+    if (b->account == NULL) {
+        return 0;
+    }
+    (void)used_now(b->account, now_s);
+    return atomic_load(&b->account->spent);
+}
+
+void budgets_spend(const struct budget *b, int64_t nano_usd, int64_t now_s)
+{
+    if (b->account != NULL) {
+        (void)used_now(b->account, now_s);
+        budgets_settle(&(struct budget_hold){b->account, 0}, 1, nano_usd);
+    }
+}
+
 const struct budget *budgets_warning(const struct key_array *list, const struct budget_who *who,
                                      int64_t now_s, int64_t *ret_left_nano_usd)
 {
@@ -387,7 +404,7 @@ const struct budget *budgets_warning(const struct key_array *list, const struct 
     const struct budget *least = NULL;
     for (size_t i = 0; i < list->count; i++) {
         const struct budget *b = &budgets[i];
-        if (!applies(b, who)) {
+        if (!budgets_applies(b, who)) {
             continue;
         }
         struct budget_limit limit = limit_of(b);

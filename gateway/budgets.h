@@ -96,6 +96,13 @@ const struct budget *budgets_reserve(const struct key_array *list, const struct 
 /* Turns what was reserved into what was spent. */
 void budgets_settle(const struct budget_hold *holds, size_t count, int64_t cost_nano_usd);
 
+/* Whether an attempt is spent on it. */
+bool budgets_applies(const struct budget *b, const struct budget_who *who);
+
+/* What was spent on it in the window of now_s, and spends more; 0 and nothing of one without account. */
+int64_t budgets_spent(const struct budget *b, int64_t now_s);
+void budgets_spend(const struct budget *b, int64_t nano_usd, int64_t now_s);
+
 /* The budget past its soft mark that has least left, or NULL. */
 const struct budget *budgets_warning(const struct key_array *list, const struct budget_who *who,
                                      int64_t now_s, int64_t *ret_left_nano_usd);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/cmd.h"
 #include "gateway/preview.h"
@@ -17,30 +18,24 @@ enum {
 };
 
 struct sample { /* of what came lately */
-    struct signals *items;
+    struct preview_request *items;
     size_t count;
-    size_t at;
     size_t unread; /* receipts without signals */
+    struct arena *arena;
 };
 
 static enum status take(void *ctx, const struct receipt_row *row)
 {
     struct sample *s = ctx;
-    bool is_read =
-        s->count < PREVIEW_REQUESTS_MAX && signals_read(row->signals, &s->items[s->count]) == ST_OK;
-    s->count += is_read;
-    s->unread += !is_read;
-    return ST_OK;
-}
-
-static bool next(void *ctx, struct signals *ret)
-{
-    struct sample *s = ctx;
-    if (s->at == s->count) {
-        return false;
+    if (s->count == PREVIEW_REQUESTS_MAX) {
+        return ST_OK;
     }
-    *ret = s->items[s->at++];
-    return true;
+    struct preview_request *request = &s->items[s->count];
+    enum status st = signals_read(row->signals, s->arena, &request->signals);
+    request->made_ms = row->made_ms;
+    s->count += st == ST_OK;
+    s->unread += st == ST_INVALID;
+    return st == ST_NO_MEMORY ? st : ST_OK;
 }
 
 static enum status read_receipts(const struct snapshot *old, struct sample *ret)
@@ -87,6 +82,7 @@ int cmd_check_against(const struct snapshot *candidate, const struct snapshot *o
     struct preview preview;
     struct sample sample = {.items = mem_zalloc(PREVIEW_REQUESTS_MAX, sizeof *sample.items)};
     struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    sample.arena = arena;
     enum status st = sample.items == NULL || arena == NULL ? ST_NO_MEMORY : ST_OK;
     if (st == ST_OK) {
         st = read_receipts(old, &sample);
@@ -98,7 +94,8 @@ int cmd_check_against(const struct snapshot *candidate, const struct snapshot *o
         st = ST_NOT_FOUND;
     }
     if (st == ST_OK) {
-        st = preview_run(old, candidate, next, &sample, arena, &preview);
+        const struct preview_source source = {sample.items, sample.count, clock_wall_s()};
+        st = preview_run(old, candidate, &source, arena, &preview);
     }
     if (st == ST_OK) {
         st = print(&preview, is_json);

@@ -18,8 +18,9 @@ enum {
     PATH_BYTES = 4096,
 };
 
-struct replay { /* what a receipt said, copied out of the query */
+struct receipt_copy { /* what a receipt said, copied out of the query */
     const struct snapshot *snapshot;
+    struct arena *arena;
     bool is_same_conf;
     bool is_same_weights;
     bool is_whole; /* the bytes of its signals are */
@@ -49,7 +50,7 @@ static enum status copy_without_reasons(struct buf *out, struct str text)
 
 static enum status take(void *ctx, const struct receipt_row *row)
 {
-    struct replay *r = ctx;
+    struct receipt_copy *r = ctx;
     const struct classifier *c = r->snapshot->conf.routes.classifier;
     char made[CLOCK_TEXT_SIZE];
     char conf[DIGEST_TEXT_BYTES];
@@ -63,7 +64,11 @@ static enum status take(void *ctx, const struct receipt_row *row)
                  conf);
     (void)printf("weights        %s (%016" PRIx64 ")\n",
                  r->is_same_weights ? "the same" : "others than then", row->weights);
-    r->is_whole = signals_read(row->signals, &r->signals) == ST_OK;
+    enum status st = signals_read(row->signals, r->arena, &r->signals);
+    r->is_whole = st == ST_OK;
+    if (st == ST_NO_MEMORY) {
+        return st;
+    }
     return copy_without_reasons(&r->was, row->decision);
 }
 
@@ -78,7 +83,7 @@ static struct str next_piece(struct str text, size_t *at)
         to++;
     }
     *at = to;
-    return str_slice(text, from, to);
+    return str_slice(text, from, to - from);
 }
 
 /* Prints was and now, piece by piece; whether they are the same. */
@@ -100,43 +105,63 @@ static bool compare(struct str was, struct str now)
     return str_eq(was, now);
 }
 
-static enum status derive(const struct replay *r, struct buf *now, bool *ret_is_guess)
+/* Appends the decision, as explain_write_decision writes it, to `now`. */
+static enum status write_again(struct buf *now, const struct decision *d)
 {
-    struct decide_scratch scratch;
-    struct decision decision;
     struct buf text;
     buf_init(&text, TEXT_MAX_BYTES);
-    struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
-    enum status st = decide_scratch_init(&scratch);
-    st = st == ST_OK && arena == NULL ? ST_NO_MEMORY : st;
-    if (st == ST_OK) {
-        st = replay_decide(r->snapshot, &r->signals, &scratch, arena, &decision);
-    }
-    if (st == ST_OK || st == ST_INVALID) { /* invalid: nobody could take it, which is a decision */
-        *ret_is_guess = decision.is_guess;
-        st = explain_write_decision(&text, &decision);
-    }
+    enum status st = explain_write_decision(&text, d);
     if (st == ST_OK) {
         st = copy_without_reasons(now, buf_str(&text));
     }
-    decide_scratch_fini(&scratch);
-    arena_destroy(arena);
     buf_fini(&text);
     return st;
 }
 
-static int judge(const struct replay *r)
+static enum status derive(const struct receipt_copy *r, struct buf *now, struct gaps *ret_gaps)
+{
+    struct decide_scratch scratch;
+    struct decision decision;
+    struct replay how = {.snapshot = r->snapshot};
+    enum status st = decide_scratch_init(&scratch);
+    if (st == ST_OK) {
+        st = replay_decide(&how, &r->signals, &scratch, r->arena, &decision);
+    }
+    if (st == ST_OK || st == ST_INVALID) { /* invalid: nobody could take it, which is a decision */
+        *ret_gaps = *decision.gaps;
+        st = write_again(now, &decision);
+    }
+    decide_scratch_fini(&scratch);
+    return st;
+}
+
+/* Says which facts are missing, one a line. */
+static void print_gaps(const struct gaps *gaps)
+{
+    size_t told = gaps->count < GAPS_MAX ? gaps->count : GAPS_MAX;
+    for (size_t i = 0; i < told; i++) {
+        const struct gap *gap = &gaps->items[i];
+        (void)printf("not known      %s%s%.*s\n", gap_sentence(gap->kind),
+                     gap->name.len > 0 ? ": " : "", STR_ARG(gap->name));
+    }
+    if (gaps->count > told) {
+        (void)printf("not known      %zu more\n", gaps->count - told);
+    }
+}
+
+static int judge(const struct receipt_copy *r)
 {
     struct buf now;
-    bool is_guess = false;
+    struct gaps gaps = {.count = 0};
     if (!r->is_whole || r->was.len == 0) {
-        (void)fputs("expertd route: this receipt holds no signals to decide from again: it was "
-                    "made with state.receipts: decision\n",
-                    stderr);
+        (void)fprintf(stderr, "expertd route: this receipt holds no %s\n",
+                      r->is_whole ? "decision to compare with: it was too long to be kept"
+                                  : "signals to decide from again: it was made with "
+                                    "state.receipts: decision");
         return 1;
     }
     buf_init(&now, TEXT_MAX_BYTES);
-    enum status st = derive(r, &now, &is_guess);
+    enum status st = derive(r, &now, &gaps);
     if (st != ST_OK) {
         buf_fini(&now);
         (void)fprintf(stderr, "expertd route: %s\n",
@@ -146,21 +171,37 @@ static int judge(const struct replay *r)
         return 1;
     }
     bool is_same = compare(buf_str(&r->was), buf_str(&now));
+    print_gaps(&gaps);
     (void)printf("%s%s\n", is_same ? "the decision is the same" : "the decision is another one",
-                 is_guess ? "; a guess: the receipt does not tell all that this configuration asks"
-                          : "");
+                 gaps.count > 0
+                     ? "; a guess: the receipt does not tell all that this configuration "
+                       "asks"
+                     : "");
     buf_fini(&now);
     return is_same || !r->is_same_conf || !r->is_same_weights ? 0 : 1;
+}
+
+/* Finds the receipt and judges it. Returns the exit status. */
+static int replay_from(struct db *db, struct receipt_copy *r, const char *request_id)
+{
+    enum status st = receipts_find(db, str_from(request_id), take, r);
+    if (st == ST_OK) {
+        return judge(r);
+    }
+    (void)fprintf(stderr, "expertd route: %s\n",
+                  st == ST_NOT_FOUND   ? "there is no receipt of that request"
+                  : st == ST_NO_MEMORY ? status_text(st)
+                                       : db_why(db));
+    return 1;
 }
 
 int cmd_route_replay(const struct snapshot *s, const char *request_id)
 {
     char path[PATH_BYTES];
     char why[DB_WHY_BYTES];
-    struct replay r = {.snapshot = s};
+    struct receipt_copy r = {.snapshot = s};
     struct db *db = NULL;
     struct str configured = s->conf.state.path;
-    buf_init(&r.was, TEXT_MAX_BYTES);
     if (configured.len == 0 || configured.len >= sizeof path) {
         (void)fputs("expertd route: the configuration has no state block: there are no receipts\n",
                     stderr);
@@ -172,13 +213,16 @@ int cmd_route_replay(const struct snapshot *s, const char *request_id)
         (void)fprintf(stderr, "expertd route: cannot use the state file \"%s\": %s\n", path, why);
         return 1;
     }
-    enum status st = receipts_find(db, str_from(request_id), take, &r);
-    if (st != ST_OK) {
-        (void)fprintf(stderr, "expertd route: %s\n",
-                      st == ST_NOT_FOUND ? "there is no receipt of that request" : db_why(db));
+    r.arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
+    buf_init(&r.was, TEXT_MAX_BYTES);
+    int failed = 1;
+    if (r.arena == NULL) {
+        (void)fprintf(stderr, "expertd route: %s\n", status_text(ST_NO_MEMORY));
+    } else {
+        failed = replay_from(db, &r, request_id);
     }
     db_close(db);
-    int failed = st == ST_OK ? judge(&r) : 1;
     buf_fini(&r.was);
+    arena_destroy(r.arena);
     return failed;
 }

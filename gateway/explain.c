@@ -244,14 +244,40 @@ static enum status write_candidate(struct buf *out, const struct policy_candidat
     return st == ST_OK ? buf_append_char(out, '}') : st;
 }
 
-static enum status write_candidates(struct buf *out, const struct decision *d)
+static enum status write_list(struct buf *out, const struct policy_candidate *candidates,
+                              size_t count)
 {
     enum status st = buf_append(out, STR(",\"candidates\":["));
-    for (size_t i = 0; st == ST_OK && i < d->candidate_count; i++) {
-        st = write_candidate(out, &d->candidates[i], i == 0);
+    for (size_t i = 0; st == ST_OK && i < count; i++) {
+        st = write_candidate(out, &candidates[i], i == 0);
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+/* Where a guarantee took the prompt away from, and whom it left there. */
+static enum status write_left(struct buf *out, const struct decision *d)
+{
+    if (d->left.category == NULL) {
+        return ST_OK;
+    }
+    enum status st = buf_append(out, STR(",\"left\":{"));
+    if (st == ST_OK) {
+        st = text_member(out, "category", d->left.category->id.name, true);
     }
     if (st == ST_OK) {
-        st = buf_append(out, STR("],\"plan\":["));
+        st = write_list(out, d->left.candidates, d->left.count);
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}
+
+static enum status write_candidates(struct buf *out, const struct decision *d)
+{
+    enum status st = write_left(out, d);
+    if (st == ST_OK) {
+        st = write_list(out, d->candidates, d->candidate_count);
+    }
+    if (st == ST_OK) {
+        st = buf_append(out, STR(",\"plan\":["));
     }
     for (size_t i = 0; st == ST_OK && i < d->plan.count && i < d->plan.attempts_max; i++) {
         st = i == 0 ? ST_OK : buf_append_char(out, ',');

@@ -9,7 +9,7 @@ enum {
 };
 
 /* Appends {"category","confidence","source",...,"conversation":{...},"scores":[...],"evidence":[...],
- * "heads":{...},"heads_evidence":{...},"candidates":[...],
+ * "heads":{...},"heads_evidence":{...},"left":{...},"candidates":[...],
  * "plan":[...]}. The decision must come from the same routes, scratch and prompt. ST_NO_MEMORY,
  * ST_TOO_BIG. */
 MUST_CHECK enum status explain_write(struct buf *out, const struct routes *routes,
@@ -17,5 +17,6 @@ MUST_CHECK enum status explain_write(struct buf *out, const struct routes *route
                                      const struct decision *decision);
 
 /* Appends what was decided, without what the prompt looked like: {"category","confidence","source",
- * "rule","candidates":[...],"plan":[...]}. ST_NO_MEMORY, ST_TOO_BIG. */
+ * "rule","left":{"category","candidates":[...]},"candidates":[...],"plan":[...]}; "left" only where a
+ * guarantee took it from another category. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status explain_write_decision(struct buf *out, const struct decision *d);

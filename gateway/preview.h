@@ -1,7 +1,11 @@
 /* The impact of a changed configuration: what came lately, known by its signals, is decided by the
  * configuration in use and by the candidate, and what differs is counted. No texts, no keys; what the
  * signals do not tell is called a guess. Neither the loop's nor the request path's: a preview takes a few
- * microseconds for each request. */
+ * microseconds for each request.
+ *
+ * Budgets are played from the first request to the last, for both sides alike: each request spends what
+ * its first expert was estimated to cost. A window that is still open begins with what was spent in it
+ * before the first of these requests. */
 #pragma once
 
 #include <stdint.h>
@@ -9,11 +13,23 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "gateway/snapshot.h"
+#include "router/gaps.h"
 #include "router/signals.h"
 
 enum {
     PREVIEW_REQUESTS_MAX = 10000,
     PREVIEW_MOVES_MAX = 32, /* the first pairs of categories that are listed */
+};
+
+struct preview_request {
+    int64_t made_ms; /* since 1970 */
+    struct signals signals;
+};
+
+struct preview_source {
+    struct preview_request *requests; /* put in order */
+    size_t count;
+    int64_t now_s;
 };
 
 struct preview_name { /* a category or an expert of either configuration */
@@ -29,6 +45,20 @@ struct preview_list {
     size_t count;
 };
 
+struct preview_spending { /* of a budget in one configuration */
+    bool is_there;
+    int64_t limit_nano_usd;
+    int64_t already_nano_usd; /* in the window that is open now, before these requests */
+    int64_t nano_usd;         /* what these cost it */
+    int64_t hits;             /* requests that it kept from an expert */
+    int64_t refused;          /* requests that had nobody left, and this is one reason */
+};
+
+struct preview_budget {
+    struct str name;
+    struct preview_spending sides[2]; /* before, after */
+};
+
 struct preview_move {
     struct str from;
     struct str to;
@@ -39,11 +69,14 @@ struct preview {
     const struct snapshot *before;
     const struct snapshot *after;
     int64_t requests;
-    int64_t guesses;        /* of them */
+    int64_t guesses; /* of them */
+    int64_t gaps[GAP_KINDS_COUNT];
     int64_t new_categories; /* requests that get another one */
     int64_t new_experts;    /* requests whose first expert is another one */
     struct preview_list categories;
     struct preview_list experts; /* "": refused */
+    struct preview_budget *budgets;
+    size_t budget_count;
     struct preview_move moves[PREVIEW_MOVES_MAX];
     size_t move_count;
     int64_t moves_unlisted; /* requests */
@@ -51,12 +84,10 @@ struct preview {
     size_t rule_count;
 };
 
-/* Gives the signals of one request after another; false: no more. */
-typedef bool preview_next_fn(void *ctx, struct signals *ret);
-
-/* Decides each request twice. The result borrows from the snapshots and the arena. ST_NO_MEMORY. */
+/* Decides each request by both, the oldest first. The result borrows from the snapshots and the arena.
+ * ST_NO_MEMORY. */
 MUST_CHECK enum status preview_run(const struct snapshot *before, const struct snapshot *after,
-                                   preview_next_fn *next, void *ctx, struct arena *arena,
+                                   const struct preview_source *source, struct arena *arena,
                                    struct preview *ret);
 
 /* As JSON. ST_NO_MEMORY, ST_TOO_BIG. */

@@ -56,6 +56,47 @@ static enum status write_list(struct buf *out, const char *name, const struct pr
     return st == ST_OK ? buf_append_char(out, ']') : st;
 }
 
+static enum status write_spending(struct buf *out, const char *name,
+                                  const struct preview_spending *s)
+{
+    if (!s->is_there) {
+        return buf_printf(out, ",\"%s\":null", name);
+    }
+    return buf_printf(out,
+                      ",\"%s\":{\"limit_usd\":%.9f,\"already_usd\":%.9f,\"cost_usd\":%.9f,"
+                      "\"hits\":%" PRId64 ",\"refused\":%" PRId64 "}",
+                      name, (double)s->limit_nano_usd * NANO, (double)s->already_nano_usd * NANO,
+                      (double)s->nano_usd * NANO, s->hits, s->refused);
+}
+
+static enum status write_budgets(struct buf *out, const struct preview *p)
+{
+    enum status st = buf_append(out, STR(",\"budgets\":["));
+    for (size_t i = 0; st == ST_OK && i < p->budget_count; i++) {
+        st = buf_append(out, i == 0 ? STR("{\"name\":") : STR(",{\"name\":"));
+        st = st == ST_OK ? json_write_text(out, p->budgets[i].name) : st;
+        st = st == ST_OK ? write_spending(out, "before", &p->budgets[i].sides[0]) : st;
+        st = st == ST_OK ? write_spending(out, "after", &p->budgets[i].sides[1]) : st;
+        st = st == ST_OK ? buf_append_char(out, '}') : st;
+    }
+    return st == ST_OK ? buf_append_char(out, ']') : st;
+}
+
+/* The facts that guesses miss. */
+static enum status write_gaps(struct buf *out, const struct preview *p)
+{
+    bool is_first = true;
+    enum status st = buf_append(out, STR(",\"missing\":{"));
+    for (size_t i = 0; st == ST_OK && i < GAP_KINDS_COUNT; i++) {
+        if (p->gaps[i] > 0) {
+            st = buf_printf(out, "%s\"%s\":%" PRId64, is_first ? "" : ",",
+                            gap_word((enum gap_kind)i), p->gaps[i]);
+            is_first = false;
+        }
+    }
+    return st == ST_OK ? buf_append_char(out, '}') : st;
+}
+
 static enum status write_moves(struct buf *out, const struct preview *p)
 {
     enum status st = buf_append(out, STR(",\"moves\":["));
@@ -121,6 +162,12 @@ enum status preview_write(const struct preview *p, struct buf *out)
         st = write_list(out, "experts", &p->experts, true);
     }
     if (st == ST_OK) {
+        st = write_budgets(out, p);
+    }
+    if (st == ST_OK) {
+        st = write_gaps(out, p);
+    }
+    if (st == ST_OK) {
         st = write_moves(out, p);
     }
     if (st == ST_OK) {
@@ -149,6 +196,25 @@ static enum status write_table(struct buf *out, const char *what, const struct p
     return st;
 }
 
+static enum status write_budget_table(struct buf *out, const struct preview *p)
+{
+    enum status st = p->budget_count == 0 ? ST_OK
+                                          : buf_printf(out, "\n%-28s %9s %9s %14s %14s %14s\n",
+                                                       "budget", "hit before", "hit after",
+                                                       "USD already", "USD before", "USD after");
+    for (size_t i = 0; st == ST_OK && i < p->budget_count; i++) {
+        const struct preview_spending *s = p->budgets[i].sides;
+        int64_t already = s[s[1].is_there ? 1 : 0].already_nano_usd;
+        st = buf_printf(out, "%-28.*s %9" PRId64 " %9" PRId64 " %14.6f %14.6f %14.6f%s\n",
+                        STR_ARG(p->budgets[i].name), s[0].hits, s[1].hits, (double)already * NANO,
+                        (double)s[0].nano_usd * NANO, (double)s[1].nano_usd * NANO,
+                        !s[0].is_there   ? "  new"
+                        : !s[1].is_there ? "  gone"
+                                         : "");
+    }
+    return st;
+}
+
 enum status preview_write_text(const struct preview *p, struct buf *out)
 {
     struct preview_name none = refused(p);
@@ -165,12 +231,18 @@ enum status preview_write_text(const struct preview *p, struct buf *out)
                         "all that is asked\n",
                         p->guesses);
     }
+    for (size_t i = 0; st == ST_OK && i < GAP_KINDS_COUNT; i++) {
+        st = p->gaps[i] == 0 ? ST_OK
+                             : buf_printf(out, "%9" PRId64 "  %s\n", p->gaps[i],
+                                          gap_sentence((enum gap_kind)i));
+    }
     for (size_t i = 0; st == ST_OK && i < p->rule_count; i++) {
         st = buf_printf(out, "not tried: rule \"%.*s\" asks for texts or headers\n",
                         STR_ARG(p->rules[i]));
     }
     st = st == ST_OK ? write_table(out, "expert", &p->experts, "(refused)") : st;
     st = st == ST_OK ? write_table(out, "category", &p->categories, "(named expert)") : st;
+    st = st == ST_OK ? write_budget_table(out, p) : st;
     for (size_t i = 0; st == ST_OK && i < p->move_count; i++) {
         const struct preview_move *m = &p->moves[i];
         st = buf_printf(out, "%s%9" PRId64 "  %.*s -> %.*s\n", i == 0 ? "\n" : "", m->requests,

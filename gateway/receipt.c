@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,7 +12,8 @@
 #include "gateway/worker.h"
 
 enum {
-    DECISION_MAX_BYTES = 32 * 1024,
+    DECISION_MAX_BYTES = 1024 * 1024,
+    SIGNALS_MAX_BYTES = 1024 * 1024,
     OUTCOME_BYTES = 64,
 };
 
@@ -24,6 +24,8 @@ struct receipt { /* the exchange's until it is sent, then the state file's until
     struct snapshot *snapshot; /* a reference: names live there */
     bool is_sent;
     struct recent_decision decision;
+    struct signals_fact *facts; /* where there are more than decision.signals keeps */
+    struct buf signals;
     struct buf text;
     struct receipt_row row;
     char outcome[OUTCOME_BYTES];
@@ -33,6 +35,8 @@ static void destroy(struct receipt *r)
 {
     snapshot_unref(r->snapshot);
     buf_fini(&r->text);
+    buf_fini(&r->signals);
+    mem_free(r->facts);
     mem_free(r);
 }
 
@@ -53,8 +57,8 @@ struct recent_decision *receipt_begin(struct exchange *x)
     }
     r->worker = x->worker;
     r->snapshot = snapshot_ref(x->snapshot);
-    r->row.made_ms = clock_wall_ms();
     buf_init(&r->text, DECISION_MAX_BYTES);
+    buf_init(&r->signals, SIGNALS_MAX_BYTES);
     x->receipt = r;
     return &r->decision;
 }
@@ -76,12 +80,15 @@ static enum status write_row(struct state_job *job, struct db *db)
 {
     struct receipt *r = CONTAINER_OF(job, struct receipt, job);
     const struct state_settings *settings = &r->snapshot->conf.state;
-    char bytes[SIGNALS_BYTES_MAX];
-    struct str signals = {bytes, signals_write(&r->decision.signals, bytes)};
+    enum status st = signals_write(&r->decision.signals, &r->signals);
+    if (st != ST_OK) {
+        return st;
+    }
+    struct str signals = buf_str(&r->signals);
     digest_features(&r->decision, signals, &r->row.features);
     r->row.signals = settings->receipts == RECEIPTS_REPLAYABLE ? signals : STR("");
-    enum status st = receipts_write(db, &r->row);
-    r->row.signals = STR("");
+    st = receipts_write(db, &r->row);
+    buf_reset(&r->signals); /* the transaction may be tried again */
     return st == ST_OK
                ? chain_keep(db, CHAIN_RECEIPTS, settings->keep.receipts_days, r->row.made_ms)
                : st;
@@ -104,6 +111,18 @@ static void on_stored(struct state_job *job)
 
 /* ---------------------------------------------------------------- for the exchange */
 
+/* All facts of its candidates. Short of memory the receipt says that some are missing. */
+static void take_facts(struct receipt *r, const struct exchange *x)
+{
+    struct signals *signals = &r->decision.signals;
+    if (signals_is_cut(signals)) {
+        r->facts = mem_alloc(signals->fact_count * sizeof *r->facts);
+    }
+    if (r->facts != NULL) {
+        signals_take_all(&x->chat.prompt, &x->decision, signals, r->facts);
+    }
+}
+
 static void fill(struct receipt *r, const struct exchange *x)
 {
     const char *outcome =
@@ -112,8 +131,10 @@ static void fill(struct receipt *r, const struct exchange *x)
     if (explain_write_decision(&r->text, &x->decision) != ST_OK) {
         buf_reset(&r->text); /* too many candidates, or no memory: the row says the rest */
     }
+    take_facts(r, x);
     (void)snprintf(r->outcome, sizeof r->outcome, "%s", outcome);
     r->row.request_id = str_from(r->decision.id);
+    r->row.made_ms = r->decision.made_ms;
     r->row.conf = r->snapshot->digest;
     r->row.weights = r->decision.weights;
     r->row.decision = buf_str(&r->text);

@@ -20,6 +20,7 @@ enum {
 
 struct recent_decision {
     char id[RECENT_ID_BYTES];         /* of the request */
+    int64_t made_ms;                  /* since 1970 */
     char category[RECENT_NAME_BYTES]; /* "": none */
     char expert[RECENT_NAME_BYTES];   /* the plan's first */
     float confidence;
@@ -37,7 +38,7 @@ struct recent;
 struct recent *recent_create(size_t shards, size_t bytes);
 void recent_destroy(struct recent *r); /* NULL allowed */
 
-/* Notes what was decided of a prompt, all but the id. Its texts must still be there. */
+/* Notes what was decided of a prompt, all but the id and the time. Its texts must still be there. */
 void recent_describe(const struct routes *routes, const struct prompt *prompt,
                      const struct decision *d, struct decide_scratch *scratch,
                      struct recent_decision *ret);

@@ -126,6 +126,7 @@ static void remember(struct exchange *x)
     decision = decision == NULL ? &local : decision;
     recent_describe(routes, &x->chat.prompt, &x->decision, &x->worker->scratch, decision);
     memcpy(decision->id, x->id, sizeof decision->id);
+    decision->made_ms = clock_wall_ms();
     recent_put(x->worker->recent, x->worker->index, decision);
 }
 
@@ -169,6 +170,7 @@ static enum status permit(struct exchange *x, struct chat_error *ret_error)
     if (x->tenant != NULL) {
         x->chat.prompt.permit = x->tenant->permit;
         x->chat.prompt.tenant = x->tenant->name;
+        x->chat.prompt.key = x->key == NULL ? STR("") : x->key->id;
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (http_request_repeats(x->http, names[i])) {

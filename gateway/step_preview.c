@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
 #include "gateway/exchange.h"
@@ -25,9 +26,6 @@ struct preview_job { /* the thread's until done, then the worker's */
     struct exchange *exchange; /* the worker's thread only; NULL: it is gone */
     struct snapshot *snapshot; /* a reference */
     struct recent *recent;
-    size_t shard; /* of the cursor */
-    uint64_t cursor;
-    struct recent_decision decision;
     char *text; /* the body */
     size_t text_len;
     char messages[MESSAGES_BYTES]; /* what is wrong with it, or warnings */
@@ -45,32 +43,36 @@ static void destroy(struct preview_job *j)
 
 /* ---------------------------------------------------------------- on its thread */
 
-static bool next(void *ctx, struct signals *ret)
+/* Copies what came lately into ret[0..PREVIEW_REQUESTS_MAX). Returns how many. */
+static size_t collect(struct recent *recent, struct preview_request *ret)
 {
-    struct preview_job *j = ctx;
-    while (j->shard < recent_shards(j->recent)) {
-        if (recent_next(j->recent, j->shard, &j->cursor, &j->decision)) {
-            *ret = j->decision.signals;
-            return true;
+    struct recent_decision decision;
+    size_t count = 0;
+    for (size_t i = 0; i < recent_shards(recent); i++) {
+        uint64_t cursor = 0;
+        while (count < PREVIEW_REQUESTS_MAX && recent_next(recent, i, &cursor, &decision)) {
+            ret[count++] = (struct preview_request){decision.made_ms, decision.signals};
         }
-        j->shard++;
-        j->cursor = 0;
     }
-    return false;
+    return count;
 }
 
 static enum status try_it(struct preview_job *j, const struct snapshot *candidate)
 {
     struct preview preview;
+    struct preview_source source = {.now_s = clock_wall_s()};
+    source.requests = mem_zalloc(PREVIEW_REQUESTS_MAX, sizeof *source.requests);
     struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
-    enum status st = arena == NULL ? ST_NO_MEMORY : ST_OK;
+    enum status st = arena == NULL || source.requests == NULL ? ST_NO_MEMORY : ST_OK;
     if (st == ST_OK) {
-        st = preview_run(j->snapshot, candidate, next, j, arena, &preview);
+        source.count = collect(j->recent, source.requests);
+        st = preview_run(j->snapshot, candidate, &source, arena, &preview);
     }
     if (st == ST_OK) {
         st = preview_write(&preview, &j->result);
     }
     arena_destroy(arena);
+    mem_free(source.requests);
     return st;
 }
 

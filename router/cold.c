@@ -34,7 +34,8 @@ int cold_apply(struct decision *d)
         (void)snprintf(d->candidates[0].reason, sizeof d->candidates[0].reason,
                        "cold: loaded in about %" PRId64 " ms", d->candidates[0].wait_ms);
     }
-    if (chosen != 0 && chosen != WARM_NOBODY) {
+    d->is_cold = chosen == WARM_NOBODY;
+    if (chosen != 0 && !d->is_cold) {
         move_first(d, (size_t)chosen);
     }
     return chosen;

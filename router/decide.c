@@ -164,8 +164,9 @@ static void score_again(const struct routes *routes, const struct signals *s, st
     bool is_noted = (s->flags & SIGNALS_CLASSIFIED) != 0 &&
                     s->weights == classifier_checksum(routes->classifier) &&
                     s->label_count == classifier_label_count(routes->classifier);
-    d->is_guess = d->is_guess || !is_noted;
     if (!is_noted) {
+        bool was_asked = (s->flags & SIGNALS_CLASSIFIED) != 0;
+        gaps_add(d->gaps, was_asked ? GAP_WEIGHTS : GAP_SCORES, STR(""));
         return;
     }
     d->is_classified = true;
@@ -210,12 +211,18 @@ static void score(const struct routes *routes, struct decide_scratch *s,
 
 /* Whether a rule fires, as far as its heads let it. Of a prompt that is gone it was noted which of those
  * that look at texts or headers did. */
-static bool fires(const struct rule *rule, struct decide_scratch *s, const struct rule_facts *facts)
+static bool fires(const struct rule *rule, struct decide_scratch *s, const struct rule_facts *facts,
+                  struct gaps *gaps)
 {
     const struct signals *signals = facts->prompt->signals;
-    bool reads = rule->when.header_count > 0 || rule->when.text.len > 0;
-    return signals != NULL && reads ? signals_fires(signals, rule)
-                                    : rule_matches(rule, s->rules, facts);
+    if (signals == NULL || !rule_reads(rule)) {
+        return rule_matches(rule, s->rules, facts);
+    }
+    bool is_for = rule_is_for(rule, facts->prompt->model);
+    if (is_for && !signals_tried(signals, rule)) {
+        gaps_add(gaps, GAP_RULE, rule->name);
+    }
+    return is_for && signals_fires(signals, rule);
 }
 
 /* The first that fires. The classifier is asked only where a rule waits for its heads alone. */
@@ -224,7 +231,7 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
 {
     const struct rule *rules = routes->rules.items;
     for (size_t i = 0; i < routes->rules.count; i++) {
-        if (!fires(&rules[i], s, facts)) {
+        if (!fires(&rules[i], s, facts, d->gaps)) {
             continue;
         }
         if (rules[i].when.heads.count > 0 && is_text(facts->prompt, d)) {
@@ -267,7 +274,7 @@ static void judge_examples(const struct routes *routes, struct decide_scratch *s
         struct str name = routes->custom_categories[i]->id.name;
         d->custom_p[i] = 0.0F;
         if (!signals_share_of(prompt->signals, name, &d->custom_p[i])) {
-            d->is_guess = true;
+            gaps_add(d->gaps, GAP_EXAMPLES, name);
         }
         d->custom = d->custom_p[i] > d->custom_p[d->custom] ? i : d->custom;
     }
@@ -402,6 +409,10 @@ static double draw(const struct prompt *prompt, const struct category *category)
 static void mark_drawn(const struct prompt *prompt, struct decision *d)
 {
     const struct category_split *splits = d->category->splits.items;
+    const struct signals *signals = prompt->signals;
+    if (d->category->splits.count > 0 && signals != NULL && (signals->flags & SIGNALS_SEED) == 0) {
+        gaps_add(d->gaps, GAP_DRAW, d->category_name);
+    }
     double at = d->category->splits.count == 0 ? 0.0 : draw(prompt, d->category);
     for (size_t i = 0; i < d->category->splits.count; i++) {
         for (size_t k = 0; k < d->candidate_count && at >= 0.0 && at < splits[i].percent; k++) {
@@ -486,6 +497,7 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
         return ST_NOT_FOUND; /* what a key may not use is not there for it */
     }
     d->rule = find_rule(routes, s, facts, d);
+    d->fired = d->rule;
     if (d->rule != NULL) {
         d->source = DECIDE_RULE;
         if (d->rule->category.len > 0) {
@@ -579,6 +591,47 @@ static void bar(const struct routes *routes, const struct guarantee *g, struct d
     }
 }
 
+/* What was noted of a candidate; of its budgets where nobody is there to ask. */
+static void recall(const struct rule_facts *facts, const struct policy_request *request,
+                   struct decision *d, struct policy_candidate *c)
+{
+    const struct signals *s = facts->prompt->signals;
+    bool is_first = (s->flags & SIGNALS_LEFT) != 0 && d->left.category == NULL;
+    const struct signals_fact *fact = signals_fact(s, c->name, is_first);
+    bool is_timed = fact != NULL && ((s->flags & SIGNALS_WAITS) != 0 || fact->wait_us > 0);
+    if (request->latency_weight > 0.0 && !is_timed) {
+        gaps_add(d->gaps, GAP_WAIT, c->name);
+    }
+    if (fact == NULL) {
+        return;
+    }
+    if ((fact->flags & SIGNALS_FACT_PURSE) != 0 && facts->purse == NULL) {
+        c->purse = (struct policy_purse){STR("noted"), fact->left_nano_usd, INT64_MAX,
+                                         (fact->flags & SIGNALS_FACT_TIGHT) != 0};
+    }
+    c->health =
+        (struct policy_health){(fact->flags & SIGNALS_FACT_SHUT) != 0 ? "it was shut" : NULL,
+                               fact->opens_ms, fact->wait_us};
+    c->wait_ms = fact->wait_ms;
+}
+
+/* What the signals lack for all candidates. */
+static void note_gaps(const struct rule_facts *facts, const struct routes *routes,
+                      struct gaps *gaps)
+{
+    const struct signals *s = facts->prompt->signals;
+    bool wants_pressure = routes->policies.degrade.budget.len > 0 && facts->purse == NULL;
+    if ((s->flags & SIGNALS_CUT) != 0 || signals_is_cut(s)) {
+        gaps_add(gaps, GAP_EXPERTS, STR(""));
+    }
+    if ((s->flags & SIGNALS_CUT_MODEL) != 0) {
+        gaps_add(gaps, GAP_MODEL, STR(""));
+    }
+    if (wants_pressure && (s->flags & SIGNALS_PRESSURE) == 0) {
+        gaps_add(gaps, GAP_PRESSURE, STR(""));
+    }
+}
+
 /* Asks the guarantees, the budgets, the health and the policies. Returns how many candidates are in. */
 static size_t judge(const struct routes *routes, const struct rule_facts *facts,
                     const struct policy_request *request, struct decision *d)
@@ -589,12 +642,8 @@ static size_t judge(const struct routes *routes, const struct rule_facts *facts,
         facts->purse(facts->ctx, d->candidates[i].name, d->category_name, &d->candidates[i].purse);
     }
     for (size_t i = 0; signals != NULL && i < d->candidate_count; i++) {
-        struct policy_candidate *c = &d->candidates[i];
-        signals_purse(signals, c->name, &c->purse);
-        bool is_noted = signals_state(signals, c->name, &c->health, &c->wait_ms);
-        d->is_guess = d->is_guess || (request->latency_weight > 0.0 && !is_noted);
+        recall(facts, request, d, &d->candidates[i]);
     }
-    d->is_guess = d->is_guess || (signals != NULL && signals_lack(signals, routes));
     const struct expert *experts = routes->experts.items;
     for (size_t i = 0; facts->health != NULL && i < d->candidate_count; i++) {
         facts->health(facts->ctx, &experts[d->candidates[i].expert], &d->candidates[i].health);
@@ -630,6 +679,7 @@ static enum status plan_experts(const struct routes *routes, const struct rule_f
     size_t in = st == ST_OK ? judge(routes, facts, request, d) : 0;
     const struct category *home = st == ST_OK && in == 0 ? home_of(routes, d) : NULL;
     if (home != NULL && permit_allows(&facts->prompt->permit, home->model)) {
+        d->left = (struct decide_left){d->category, d->candidates, d->candidate_count};
         d->source = DECIDE_GUARANTEE;
         set_category(d, home, d->confidence);
         d->kinds.category = home;
@@ -646,6 +696,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     struct decision *d = ret_decision;
     const struct prompt *prompt = facts->prompt;
     d->rule = NULL;
+    d->fired = NULL;
     d->category = NULL;
     d->category_name = STR("");
     d->is_classified = false;
@@ -653,7 +704,9 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->set = 0;
     d->is_taught = false;
     d->has_custom = false;
-    d->is_guess = false;
+    d->gaps = NULL;
+    d->left = (struct decide_left){0};
+    d->is_cold = false;
     d->head_count = 0;
     d->taught = 0.0F;
     d->confidence = 0.0F;
@@ -661,6 +714,14 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->session = DECIDE_SESSION_NONE;
     d->plan = (struct plan){0};
 
+    if (prompt->signals != NULL) {
+        d->gaps = arena_alloc(arena, sizeof *d->gaps);
+        if (d->gaps == NULL) {
+            return ST_NO_MEMORY;
+        }
+        d->gaps->count = 0;
+        note_gaps(facts, routes, d->gaps);
+    }
     look(routes, prompt, d);
     enum status st = choose(routes, s, facts, d);
     if (st != ST_OK) {

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "policies/policy.h"
 #include "router/classifier.h"
+#include "router/gaps.h"
 #include "router/guards.h"
 #include "router/heads.h"
 #include "router/language.h"
@@ -46,9 +47,16 @@ struct decide_scratch { /* per thread */
     uint32_t *all_hashes; /* CUSTOM_HASHES_MAX */
 };
 
+struct decide_left { /* where a prompt was led that a guarantee then took elsewhere */
+    const struct category *category;           /* NULL: nowhere */
+    const struct policy_candidate *candidates; /* all of them dropped; in the arena */
+    size_t count;
+};
+
 struct decision {
     enum decide_source source;
     const struct rule *rule;         /* DECIDE_RULE */
+    const struct rule *fired;        /* the first, also where its category gave way; NULL: none */
     const struct category *category; /* NULL for named experts and aliases */
     struct str category_name;        /* "" when there is none */
     struct guard guard;              /* what kind of text the last turn is */
@@ -66,14 +74,16 @@ struct decision {
     size_t custom;                         /* with routes->custom: the surest source, */
     float custom_p[CUSTOM_MAX];            /* and the probabilities of all: custom_judge */
     bool has_custom;                       /* custom and custom_p are filled */
-    bool is_guess;    /* of a prompt known by its signals: they do not tell all that was asked */
-    float confidence; /* of the category: calibrated probability, or 1 when it was given */
-    float certainty;  /* of is_classified: what was compared with the threshold */
-    uint64_t set;     /* of is_classified: labels of the conformal set; 0 with other methods */
+    struct gaps *gaps; /* of a prompt known by its signals: what they do not tell; in the arena */
+    float confidence;  /* of the category: calibrated probability, or 1 when it was given */
+    float certainty;   /* of is_classified: what was compared with the threshold */
+    uint64_t set;      /* of is_classified: labels of the conformal set; 0 with other methods */
     struct guarantee_facts kinds;        /* what guarantees hold for */
     struct policy_candidate *candidates; /* best first, dropped ones last; in the arena */
     const struct expert **experts;       /* of the candidates, same order */
     size_t candidate_count;
+    struct decide_left left;
+    bool is_cold;       /* cold_apply: nobody answers now, the best one's process is being loaded */
     double cost_weight; /* with what policies.degrade has added */
     enum decide_session session;
     struct plan plan;

@@ -91,7 +91,7 @@ static void find_again(const struct routes *routes, const struct signals *s, str
 {
     d->kinds.labels = d->is_classified ? bit(d->scores.best) | d->set : 0;
     if ((s->flags & SIGNALS_KINDS) == 0) {
-        d->is_guess = true;
+        gaps_add(d->gaps, GAP_KINDS, STR(""));
         return;
     }
     d->kinds.labels |= s->kind_labels;

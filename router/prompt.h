@@ -29,6 +29,7 @@ struct prompt {
     struct prompt_session session;
     struct permit permit;
     struct str tenant;  /* whose request it is; "" without tenants */
+    struct str key;     /* the id of its key; the same */
     unsigned needs;     /* bits of enum policy_need */
     int64_t text_bytes; /* of all messages, as sent */
     int64_t max_tokens; /* 0: the client sets no limit */

@@ -175,6 +175,25 @@ static enum status compile(struct rule *rule, struct key_reader *reader, struct 
     return ST_OK;
 }
 
+static uint64_t mix(uint64_t hash, struct str text)
+{
+    return (hash ^ str_hash(text)) * 0x9e3779b97f4a7c15U + text.len;
+}
+
+static uint64_t mark_of(const struct rule_when *when)
+{
+    const struct rule_head *heads = when->heads.items;
+    uint64_t hash = mix(mix(1, when->model), when->text);
+    for (size_t i = 0; i < when->header_count; i++) {
+        hash = mix(mix(hash, when->headers[i].name), when->headers[i].value);
+    }
+    for (size_t i = 0; i < when->heads.count; i++) {
+        const double within[] = {heads[i].min, heads[i].max};
+        hash = mix(mix(hash, heads[i].id.name), (struct str){(const char *)within, sizeof within});
+    }
+    return (uint32_t)hash == 0 ? 1 : hash; /* signals keep half of it, too */
+}
+
 enum status rule_build(struct rule *rule, struct key_reader *reader, struct str file)
 {
     struct rule_when *when = &rule->when;
@@ -189,6 +208,7 @@ enum status rule_build(struct rule *rule, struct key_reader *reader, struct str 
                   "a rule needs either a category or an expert");
         return ST_INVALID;
     }
+    rule->mark = mark_of(when);
     return when->text.len > 0 ? compile(rule, reader, file) : ST_OK;
 }
 
@@ -206,11 +226,20 @@ static bool matches_text(const struct rule *rule, struct rules_scratch *s, struc
     return found >= 0;
 }
 
+bool rule_reads(const struct rule *rule)
+{
+    return rule->when.header_count > 0 || rule->when.text.len > 0;
+}
+
+bool rule_is_for(const struct rule *rule, struct str model)
+{
+    return str_eq(model, rule->when.model.len > 0 ? rule->when.model : STR("auto"));
+}
+
 bool rule_matches(const struct rule *rule, struct rules_scratch *s, const struct rule_facts *facts)
 {
     const struct rule_when *when = &rule->when;
-    struct str wanted = when->model.len > 0 ? when->model : STR("auto");
-    if (!str_eq(facts->prompt->model, wanted)) {
+    if (!rule_is_for(rule, facts->prompt->model)) {
         return false;
     }
     for (size_t i = 0; i < when->header_count; i++) {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/keys.h"
 #include "base/str.h"
@@ -37,6 +38,7 @@ struct rule {
     struct rule_when when;
     struct str category; /* one of the two is set */
     struct str expert;
+    uint64_t mark; /* what it asks, as a number; never 0. rule_build sets it */
 };
 
 extern const struct keys rule_keys;
@@ -65,6 +67,12 @@ void rules_scratch_destroy(struct rules_scratch *s);
 /* Compiles the pattern and checks the rule. Mistakes go to reader->diags: ST_INVALID. */
 MUST_CHECK enum status rule_build(struct rule *rule, struct key_reader *reader, struct str file);
 void rule_fini(struct rule *rule);
+
+/* Whether it asks for texts or headers: what only the prompt itself can tell. */
+bool rule_reads(const struct rule *rule);
+
+/* Whether it is for requests that name this model. */
+bool rule_is_for(const struct rule *rule, struct str model);
 
 /* Whether the rule fires, as far as its heads let it. A pattern that exceeds its match limit does not match. */
 bool rule_matches(const struct rule *rule, struct rules_scratch *s, const struct rule_facts *facts);

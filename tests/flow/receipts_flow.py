@@ -56,10 +56,10 @@ guarantees:
         self.expert.__exit__(None, None, None)
         self.folder.cleanup()
 
-    def ask(self, text, model="auto", **more):
+    def ask(self, text, model="auto", headers=(), **more):
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
         reply = exchange(self.gateway.port, "POST", "/v1/chat/completions",
-                         [("Authorization", ALICE)], json.dumps(body).encode())
+                         [("Authorization", ALICE), *headers], json.dumps(body).encode())
         reply.body()
         return reply
 
@@ -120,6 +120,59 @@ def test_latencies_and_shut_experts_are_held_again():
             request = p.ask(text).head.get("x-request-id")
             done = p.run("route", "--replay", request)
             assert done.returncode == 0 and "the decision is the same\n" in done.stdout, done.stdout
+
+
+def _same_again(p, reply):
+    done = p.run("route", "--replay", reply.head.get("x-request-id"))
+    assert done.returncode == 0 and "the decision is the same\n" in done.stdout, done.stdout
+    return done.stdout
+
+
+def test_many_candidates_and_bans_are_held_again():
+    names = [f"e{i}" for i in range(24)]
+    more = "policies: {latency_weight: 0.3}\n"
+    with Place() as p:
+        experts = "".join(f"  {n}: {{url: {p.expert.url}, price: {{input: 1, output: 1}}}}\n"
+                          for n in names)
+        p.conf = (p.conf.replace("router:", experts + "router:")
+                  .replace("{expert: small, score: 0.6}",
+                           ", ".join(f"{{expert: {n}}}" for n in names))
+                  .replace("small]}}", "small]}, strict: false}")
+                  .replace("name: alice,", "name: alice, allow_headers: [ban],") + more)
+        p.gateway.stop()
+        p.gateway = Gateway(p.conf)
+        for i in range(3):
+            assert p.ask(f"hello {i}").status == 200
+        banned = ",".join(names[:9])
+        said = _same_again(p, p.ask("hello", headers=[("x-expertd-ban", banned)]))
+        assert said.count('"policy":"ban"') == 9, said
+        assert len(p.rows()[-1]["signals"]) < 1500, len(p.rows()[-1]["signals"])
+
+
+def test_a_detour_of_a_guarantee_is_taken_again():
+    with Place() as p:
+        p.conf = (p.conf.replace("medical: {experts: [{expert: med, score: 0.9}",
+                                 "medical: {threshold: 1.0, experts: [{expert: med, score: 0.9}")
+                  .replace("general: {experts: [{expert: small, score: 0.6}]}",
+                           "general: {experts: [{expert: eyes, score: 0.6}]}")
+                  .replace("only: {experts: [med, small]}}",
+                           "only: {experts: [med, small]}, strict: false}"))
+        p.gateway.stop()
+        p.gateway = Gateway(p.conf)
+        said = _same_again(p, p.ask(MEDICAL))
+        assert '"source":"guarantee"' in said and '"left":{"category":"general"' in said, said
+
+
+def test_a_replay_says_which_fact_is_missing():
+    with Place() as p:
+        request = p.ask(MEDICAL).head.get("x-request-id")
+        other = p.conf.replace('"(?i)poem"', '"(?i)verse"') + "policies: {latency_weight: 1}\n"
+        done = p.run("route", "--replay", request, conf=other)
+        assert "a guess" in done.stdout, done.stdout
+        gaps = re.findall(r"^not known +(.*)$", done.stdout, re.M)
+        assert gaps == ["whether it had the text and the headers of a rule: poems",
+                        "how long an expert would have taken to begin: med",
+                        "how long an expert would have taken to begin: small"], gaps
 
 
 def test_another_configuration_shows_what_it_would_change():
@@ -224,6 +277,28 @@ def test_a_preview_tells_moves_refusals_and_rules_that_cannot_be_tried():
         assert got["moves"] == [{"from": "medical", "to": "general", "requests": 2}], got
         assert got["untried_rules"] == ["poems"], got
         assert got["refused"] == {"before": 0, "after": 3}, got
+
+
+def test_a_preview_plays_budgets():
+    with Place("off") as p:
+        for _ in range(4):
+            p.ask(MEDICAL, max_tokens=82)
+        poor = p.conf.replace("usd: 100, per: day", "usd: 0.003, per: day")
+        status, got = _preview(p, poor)
+        assert status == 200 and got["guesses"] == 0 and got["missing"] == {}, got
+        much, = got["budgets"]
+        each = 10 * (19 + 82) / 1e6  # med: a quarter of 74 bytes, and what it may answer
+        assert much["name"] == "much", got
+        assert much["before"]["hits"] == 0, much
+        assert abs(much["before"]["cost_usd"] - 4 * each) < 1e-8, (much, each)
+        assert much["after"]["limit_usd"] == 0.003, much
+        assert much["after"]["hits"] == 2 and much["after"]["refused"] == 0, much
+        experts = {e["name"]: e for e in got["experts"]}
+        assert (experts["med"]["after"], experts["small"]["after"]) == (2, 2), experts
+        alone = poor.replace(", {expert: small, score: 0.5}]", "]")
+        status, got = _preview(p, alone)
+        assert got["budgets"][0]["after"]["refused"] == 2, got
+        assert got["refused"] == {"before": 0, "after": 2}, got
 
 
 def test_a_preview_of_a_broken_configuration_says_where_it_is_broken():

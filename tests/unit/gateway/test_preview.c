@@ -15,6 +15,7 @@
     "categories:\n"                                                                                \
     "  general: {experts: [{expert: a, score: 0.5}]}\n"                                            \
     "  hard: {experts: [{expert: b, score: 0.5}]}\n"
+#define STATE "state: {path: /not/opened.db}\n"
 #define NEW                                                                                        \
     EXPERTS                                                                                        \
     "categories:\n"                                                                                \
@@ -31,28 +32,33 @@ static struct snapshot *load(const char *yaml)
     return s;
 }
 
-struct requests {
-    const char *models[4];
-    size_t at;
+enum {
+    REQUESTS_MAX = 8
 };
 
-static bool next(void *ctx, struct signals *ret)
+/* Requests that asked for these models, a second apart, the last one at `now`. */
+static struct preview_source source_of(const char *const *models, struct preview_request *room)
 {
-    struct requests *r = ctx;
-    if (r->at == 4 || r->models[r->at] == NULL) {
-        return false;
+    struct preview_source source = {.requests = room, .now_s = 1000000};
+    while (source.count < REQUESTS_MAX && models[source.count] != NULL) {
+        struct preview_request *r = &room[source.count];
+        memset(r, 0, sizeof *r);
+        r->signals.turns = 1;
+        r->signals.text_bytes = 400;
+        r->signals.max_tokens = 100;
+        (void)snprintf(r->signals.model, sizeof r->signals.model, "%s", models[source.count++]);
     }
-    memset(ret, 0, sizeof *ret);
-    ret->turns = 1;
-    ret->text_bytes = 400;
-    ret->max_tokens = 100;
-    (void)snprintf(ret->model, sizeof ret->model, "%s", r->models[r->at++]);
-    return true;
+    for (size_t i = 0; i < source.count; i++) {
+        room[i].made_ms = (source.now_s - (int64_t)(source.count - 1 - i)) * 1000;
+    }
+    return source;
 }
 
 static void what_differs_is_counted(void **state)
 {
-    struct requests requests = {{"auto", "category/hard", "b", "auto"}, 0};
+    static const char *const models[] = {"auto", "category/hard", "b", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
     struct preview p;
     struct buf text;
     struct snapshot *old = load(OLD);
@@ -61,7 +67,7 @@ static void what_differs_is_counted(void **state)
     (void)state;
     buf_init(&text, 65536);
 
-    assert_int_equal(preview_run(old, new, next, &requests, arena, &p), ST_OK);
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
 
     assert_int_equal(p.requests, 4);
     assert_int_equal(p.new_categories, 1); /* category/hard is gone */
@@ -82,6 +88,130 @@ static void what_differs_is_counted(void **state)
     snapshot_unref(new);
 }
 
+static const struct preview_spending *spending(const struct preview *p, size_t which,
+                                               const char *name)
+{
+    for (size_t i = 0; i < p->budget_count; i++) {
+        if (str_eq(p->budgets[i].name, str_from(name))) {
+            return &p->budgets[i].sides[which];
+        }
+    }
+    fail_msg("no budget %s", name);
+    return NULL;
+}
+
+/* Each request costs a 200,000 nano-USD: 100 tokens there and 100 back for 1 USD a million. The third
+ * does not fit any more, nor the fourth. */
+static void a_budget_is_spent_request_by_request(void **state)
+{
+    static const char *const models[] = {"auto", "auto", "auto", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
+    struct preview p;
+    struct snapshot *old = load(OLD);
+    struct snapshot *new = load(OLD STATE "budgets: [{name: team, usd: 0.0005, per: total}]\n");
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
+
+    assert_int_equal(p.budget_count, 1);
+    assert_false(spending(&p, 0, "team")->is_there);
+    const struct preview_spending *after = spending(&p, 1, "team");
+    assert_int_equal(after->limit_nano_usd, 500000);
+    assert_int_equal(after->nano_usd, 400000);
+    assert_int_equal(after->hits, 2);
+    assert_int_equal(after->refused, 2);
+    assert_int_equal(after->already_nano_usd, 0);
+    assert_int_equal(p.new_experts, 2);
+    assert_int_equal(p.guesses, 0);
+    arena_destroy(arena);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
+/* Two requests in the window of today; before them 300,000 nano-USD were spent in it. */
+static void what_was_spent_before_them_counts(void **state)
+{
+    static const char *const models[] = {"auto", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
+    struct preview p;
+    struct snapshot *old = load(OLD STATE "budgets: [{name: team, usd: 1, per: day}]\n");
+    struct snapshot *new = load(OLD STATE "budgets: [{name: renamed, usd: 0.0006, per: day}]\n");
+    struct budgets *live = budgets_create();
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    assert_int_equal(budgets_bind(live, &old->conf.budgets, NULL, requests.now_s), ST_OK);
+    budgets_spend(old->conf.budgets.items, 700000, requests.now_s);
+
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
+
+    const struct preview_spending *before = spending(&p, 0, "team");
+    assert_int_equal(before->already_nano_usd, 300000);
+    assert_int_equal(before->nano_usd, 400000);
+    assert_int_equal(before->hits, 0);
+    const struct preview_spending *after = spending(&p, 1, "renamed");
+    assert_int_equal(after->already_nano_usd, 300000);
+    assert_int_equal(after->nano_usd, 200000);
+    assert_int_equal(after->refused, 1);
+    assert_int_equal(budgets_spent(old->conf.budgets.items, requests.now_s), 700000);
+    arena_destroy(arena);
+    budgets_destroy(live);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
+/* Windows before the one that is open begin empty. */
+static void an_older_window_begins_anew(void **state)
+{
+    static const char *const models[] = {"auto", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
+    struct preview p;
+    struct snapshot *old = load(OLD);
+    struct snapshot *new = load(OLD STATE "budgets: [{name: team, usd: 0.0003, per: hour}]\n");
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    room[0].made_ms -= 3600 * 1000;
+
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
+
+    assert_int_equal(spending(&p, 1, "team")->hits, 0);
+    assert_int_equal(spending(&p, 1, "team")->nano_usd, 400000);
+    arena_destroy(arena);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
+/* cold: 503 refuses while the process of the best expert is being loaded. */
+static void a_cold_refusal_is_no_answer(void **state)
+{
+    static const char *const models[] = {"auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
+    struct preview p;
+    struct snapshot *old = load(EXPERTS "categories:\n  general: {experts: [{expert: a}]}\n");
+    struct snapshot *new =
+        load(EXPERTS "categories:\n  general: {cold: 503, experts: [{expert: a}]}\n");
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    room[0].signals.facts[0] =
+        (struct signals_fact){.name = signals_name(STR("a")), .wait_ms = 900};
+    room[0].signals.fact_count = 1;
+
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
+
+    assert_int_equal(p.new_experts, 1);
+    for (size_t i = 0; i < p.experts.count; i++) {
+        const struct preview_name *n = &p.experts.items[i];
+        assert_int_equal(n->after, n->name.len == 0 ? 1 : 0);
+    }
+    arena_destroy(arena);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
 static void memory_runs_out_cleanly(void **state)
 {
     struct snapshot *old = load(OLD);
@@ -89,12 +219,14 @@ static void memory_runs_out_cleanly(void **state)
     enum status st = ST_NO_MEMORY;
     (void)state;
     for (uint64_t n = 1; st == ST_NO_MEMORY && n < 100; n++) {
-        struct requests requests = {{"auto", "b"}, 0};
+        static const char *const models[] = {"auto", "b", NULL};
+        static struct preview_request room[REQUESTS_MAX];
+        struct preview_source requests = source_of(models, room);
         struct preview p;
         struct arena *arena = arena_create(64, 1 << 20);
         assert_non_null(arena);
         mem_fail_at(n, 0);
-        st = preview_run(old, new, next, &requests, arena, &p);
+        st = preview_run(old, new, &requests, arena, &p);
         mem_fail_at(0, 0);
         arena_destroy(arena);
     }
@@ -135,13 +267,16 @@ static void results_without_memory_are_not_written(void **state)
 {
     enum status (*const writers[])(const struct preview *, struct buf *) = {preview_write,
                                                                             preview_write_text};
-    struct requests requests = {{"auto", "category/hard", "b", "auto"}, 0};
+
+    static const char *const models[] = {"auto", "category/hard", "b", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
     struct preview p;
     struct snapshot *old = load(OLD);
     struct snapshot *new = load(NEW);
     struct arena *arena = arena_create(4096, 1 << 20);
     (void)state;
-    assert_int_equal(preview_run(old, new, next, &requests, arena, &p), ST_OK);
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
     for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
         enum status st = ST_NO_MEMORY;
         uint64_t n = 1;
@@ -165,6 +300,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_differs_is_counted),
+        cmocka_unit_test(a_budget_is_spent_request_by_request),
+        cmocka_unit_test(what_was_spent_before_them_counts),
+        cmocka_unit_test(an_older_window_begins_anew),
+        cmocka_unit_test(a_cold_refusal_is_no_answer),
         cmocka_unit_test(memory_runs_out_cleanly),
         cmocka_unit_test(a_trial_without_memory_ends_cleanly),
         cmocka_unit_test(results_without_memory_are_not_written),
