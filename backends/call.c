@@ -3,6 +3,11 @@
 
 #include <stddef.h>
 
+struct str call_path(bool is_embedding)
+{
+    return is_embedding ? STR("/embeddings") : STR("/chat/completions");
+}
+
 void call_consume(struct call *call, size_t n)
 {
     buf_consume(&call->in, n);

@@ -40,6 +40,7 @@ struct call_request {
     struct str body;             /* bytes to send; borrowed until the call is destroyed */
     struct str headers;   /* more of them, "NAME: VALUE\r\n" each; clean; borrowed likewise */
     bool is_stream;       /* the client asked for SSE */
+    bool is_embedding;    /* it asks for embeddings, not for a completion */
     bool is_fresh;        /* on a new connection: the expert was asked before and failed */
     int64_t due_ms;       /* when the exchange ends, by the loop's clock; 0: never */
     int64_t first_due_ms; /* when its first content must be there; 0: never */
@@ -69,6 +70,9 @@ struct call_kind { /* remote (call_remote.c), kernel (kernel_call.c) */
     void (*cancel)(struct call *call);
     void (*destroy)(struct call *call);
 };
+
+/* What is added to the root of an expert's API: "/chat/completions" or "/embeddings". */
+struct str call_path(bool is_embedding);
 
 enum {
     /* Bytes that may wait in `in` before a streaming upstream is paused. */

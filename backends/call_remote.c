@@ -386,6 +386,11 @@ enum status remote_call_start(struct remote_call *rc, const struct call_request 
         set_headers(rc, request->headers) != ST_OK) {
         return ST_NO_MEMORY;
     }
+    if (rc->is_embedding != request->is_embedding) {
+        rc->is_embedding = request->is_embedding;
+        (void)curl_easy_setopt(rc->easy, CURLOPT_CURLU,
+                               rc->is_embedding ? rc->pool->embeddings_url : rc->pool->url);
+    }
     if (rc->url == NULL) {
         (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDS, request->body.ptr);
         (void)curl_easy_setopt(rc->easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -18,10 +18,8 @@ static const struct {
     struct str name;
     unsigned bit;
 } capability_table[] = {
-    {{"tools", 5}, EXPERT_TOOLS},
-    {{"json", 4}, EXPERT_JSON},
-    {{"vision", 6}, EXPERT_VISION},
-    {{"audio", 5}, EXPERT_AUDIO},
+    {{"tools", 5}, EXPERT_TOOLS}, {{"json", 4}, EXPERT_JSON},   {{"vision", 6}, EXPERT_VISION},
+    {{"audio", 5}, EXPERT_AUDIO}, {{"embed", 5}, EXPERT_EMBED},
 };
 
 enum {
@@ -185,7 +183,7 @@ static const struct key rows[] = {
     {.name = "url",
      .type = KEY_TEXT,
      .offset = offsetof(struct expert, url),
-     .sentence = "root of the expert's API; /chat/completions is added to it",
+     .sentence = "root of the expert's API; /chat/completions or /embeddings is added to it",
      .example = "https://med.example/v1"},
     {.name = "kernel",
      .type = KEY_CUSTOM,
@@ -264,8 +262,16 @@ static const struct key rows[] = {
     {.name = "capabilities",
      .type = KEY_TEXT_LIST,
      .offset = offsetof(struct expert, capability_names),
-     .sentence = "what it can do of tools, json, vision, audio; absent: everything",
+     .sentence =
+         "what it can do of tools, json, vision, audio, embed; absent: everything but embed, "
+         "which kernels know of themselves",
      .example = "[tools, json]"},
+    {.name = "space",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct expert, space),
+     .sentence = "name of the space that its embeddings lie in: of an alias only experts of one "
+                 "space stand in for each other; absent: nobody does",
+     .example = "minilm-l6-384"},
     {.name = "languages",
      .type = KEY_TEXT_LIST,
      .offset = offsetof(struct expert, languages),
@@ -432,7 +438,7 @@ static void read_capabilities(struct expert *e, struct key_reader *reader, struc
         if (bit == 0) {
             diags_add(reader->diags, DIAG_ERROR, file, e->id.pos,
                       "expert \"%.*s\" has the unknown capability \"%.*s\" (known: tools, json, "
-                      "vision, audio)",
+                      "vision, audio, embed)",
                       STR_ARG(e->id.name), STR_ARG(e->capability_names.items[i]));
         }
     }
@@ -495,6 +501,23 @@ static void check_probe(const struct expert *e, struct key_reader *reader, struc
     }
 }
 
+/* A kernel knows whether it embeds. Of a file in a process that did not start nobody does: then what
+ * was written down counts. */
+static void ask_kernel(struct expert *e, struct key_reader *reader, struct str file)
+{
+    uint32_t can = e->kernel != NULL ? kernel_capabilities(e->kernel)
+                   : e->kernel_spec.builtin != NULL
+                       ? e->kernel_spec.builtin->abi->info()->capabilities
+                       : 0;
+    bool is_declared = e->declares_capabilities && (e->capabilities & EXPERT_EMBED) != 0;
+    if (can != 0 && is_declared && (can & EK_CAP_EMBED) == 0) {
+        complain(reader, file, e, "has the capability embed, but its kernel does not embed");
+    }
+    if ((can & EK_CAP_EMBED) != 0) {
+        e->capabilities |= EXPERT_EMBED;
+    }
+}
+
 enum status expert_build(struct expert *e, size_t index, struct key_reader *reader, struct str file)
 {
     size_t errors = reader->diags->errors;
@@ -537,10 +560,14 @@ enum status expert_build(struct expert *e, size_t index, struct key_reader *read
         return ST_OK;
     }
     e->price.is_set = true;
-    if (e->kernel_spec.is_file) {
-        return kernel_open(reader, e->kernel_spec.options, NULL, &e->kernel);
+    st = e->kernel_spec.is_file
+             ? kernel_open(reader, e->kernel_spec.options, NULL, &e->kernel)
+             : kernel_create(e->kernel_spec.builtin, reader, e->kernel_spec.options, &e->kernel);
+    if (st == ST_OK) {
+        ask_kernel(e, reader, file);
+        st = reader->diags->errors == errors ? ST_OK : ST_INVALID;
     }
-    return kernel_create(e->kernel_spec.builtin, reader, e->kernel_spec.options, &e->kernel);
+    return st;
 }
 
 void expert_fini(struct expert *e)

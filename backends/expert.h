@@ -29,6 +29,7 @@ enum expert_capability { /* bits */
     EXPERT_JSON = 2,
     EXPERT_VISION = 4,
     EXPERT_AUDIO = 8,
+    EXPERT_EMBED = 16, /* never unless it says so */
 };
 
 struct expert_price { /* nano-USD per million tokens */
@@ -83,6 +84,7 @@ struct expert {
     struct expert_price price;
     int64_t context_tokens; /* 0: not known */
     struct key_texts capability_names;
+    struct str space;           /* of its embeddings; "": like nobody else's */
     struct key_texts languages; /* ISO 639-1 codes; none: all */
     struct expert_params params_b;
     struct expert_deadlines deadlines;
@@ -95,7 +97,7 @@ struct expert {
     /* set by expert_build */
     size_t index;          /* among the experts of its snapshot */
     uint64_t serial;       /* unique in the process, never reused */
-    unsigned capabilities; /* bits; all set when capability_names is absent */
+    unsigned capabilities; /* bits; all but EMBED set when capability_names is absent */
     bool declares_capabilities;
     struct kernel *kernel;   /* NULL for remote experts */
     struct managed *managed; /* of a managed one in a running server, a reference; else NULL */

@@ -46,6 +46,11 @@ static socklen_t address_len(const union address *a)
                                           : sizeof a->local;
 }
 
+struct head { /* of a request, up to Content-Length */
+    char *text;
+    size_t len;
+};
+
 /* What all calls to one expert share. Calls and connections hold references. */
 struct pool {
     size_t refs;
@@ -53,8 +58,7 @@ struct pool {
     bool is_retired;
     union address addresses[ADDRESSES_MAX];
     size_t address_count;
-    char *head; /* request head up to Content-Length */
-    size_t head_len;
+    struct head heads[2]; /* of completions, of embeddings */
     struct connection *idle;
     size_t idle_count;
 };
@@ -186,15 +190,17 @@ static void unref_pool(struct pool *pool)
     if (pool->refs > 0) {
         return;
     }
-    if (pool->head != NULL) {
-        explicit_bzero(pool->head, pool->head_len); /* holds the expert's key */
+    for (size_t i = 0; i < sizeof pool->heads / sizeof pool->heads[0]; i++) {
+        if (pool->heads[i].text != NULL) {
+            explicit_bzero(pool->heads[i].text, pool->heads[i].len); /* holds the expert's key */
+        }
+        mem_free(pool->heads[i].text);
     }
-    mem_free(pool->head);
     mem_free(pool);
 }
 
-static enum status write_request_head(struct pool *pool, const struct expert *expert,
-                                      const struct target *t)
+static enum status write_request_head(const struct expert *expert, const struct target *t,
+                                      struct str path, struct head *ret_head)
 {
     struct buf head;
     buf_init(&head, HEAD_TEXT_MAX);
@@ -203,19 +209,24 @@ static enum status write_request_head(struct pool *pool, const struct expert *ex
     enum status st = buf_reserve(&head, size) == NULL ? ST_NO_MEMORY : ST_OK;
     if (st == ST_OK) {
         st = buf_printf(&head,
-                        "POST %.*s/chat/completions HTTP/1.1\r\nHost: %.*s\r\n"
+                        "POST %.*s%.*s HTTP/1.1\r\nHost: %.*s\r\n"
                         "User-Agent: expertd\r\nAccept: */*\r\n"
                         "Content-Type: application/json\r\n",
-                        STR_ARG(t->path), STR_ARG(t->authority));
+                        STR_ARG(t->path), STR_ARG(path), STR_ARG(t->authority));
     }
     if (st == ST_OK && expert->key.len > 0) {
         st = buf_printf(&head, "Authorization: Bearer %.*s\r\n", STR_ARG(expert->key));
     }
     if (st == ST_OK) {
-        st = buf_take(&head, &pool->head, &pool->head_len);
+        st = buf_take(&head, &ret_head->text, &ret_head->len);
     }
     buf_fini(&head);
     return st;
+}
+
+static const struct head *head_of(const struct http1_call *hc)
+{
+    return &hc->pool->heads[hc->call.request.is_embedding ? 1 : 0];
 }
 
 static struct pool *make_pool(const struct expert *expert, const struct call_endpoint *at)
@@ -227,9 +238,13 @@ static struct pool *make_pool(const struct expert *expert, const struct call_end
     }
     pool->refs = 1;
     pool->serial = at->serial;
-    if (!take_apart(at->url, &target) || write_request_head(pool, expert, &target) != ST_OK) {
-        unref_pool(pool);
-        return NULL;
+    bool is_url = take_apart(at->url, &target);
+    for (size_t i = 0; i < 2; i++) {
+        if (!is_url ||
+            write_request_head(expert, &target, call_path(i == 1), &pool->heads[i]) != ST_OK) {
+            unref_pool(pool);
+            return NULL;
+        }
     }
     pool->address_count = at->socket.len > 0 ? find_socket(at->socket, pool->addresses)
                                              : find_addresses(&target, pool->addresses);
@@ -343,7 +358,7 @@ static void part(struct http1_call *hc, bool may_live)
 /* The only place where a call ends by itself. */
 static void finish(struct http1_call *hc, enum call_outcome outcome)
 {
-    size_t whole = hc->pool->head_len + hc->call.request.headers.len + hc->length_len +
+    size_t whole = head_of(hc)->len + hc->call.request.headers.len + hc->length_len +
                    hc->call.request.body.len;
     bool may_live =
         outcome == CALL_OK && hc->sent == whole && http1_reader_keeps_alive(&hc->reader);
@@ -405,7 +420,8 @@ static void take_idle(struct http1_call *hc)
 static void send_request(struct http1_call *hc)
 {
     struct connection *c = hc->connection;
-    const struct str parts[PARTS] = {{hc->pool->head, hc->pool->head_len},
+    const struct head *head = head_of(hc);
+    const struct str parts[PARTS] = {{head->text, head->len},
                                      hc->call.request.headers,
                                      {hc->length_text, hc->length_len},
                                      hc->call.request.body};

@@ -250,6 +250,7 @@ void transport_unref_pool(struct remote_pool *pool)
     pool->refs--;
     if (pool->refs == 0) {
         curl_url_cleanup(pool->url);
+        curl_url_cleanup(pool->embeddings_url);
         for (struct curl_slist *line = pool->headers; line != NULL; line = line->next) {
             explicit_bzero(line->data, strlen(line->data)); /* one has the expert's key */
         }
@@ -346,6 +347,15 @@ static enum status rename_server(struct remote_pool *pool, struct str name)
     return st;
 }
 
+/* Beside /chat/completions, of the same host. */
+static enum status add_embeddings_url(struct remote_pool *pool)
+{
+    pool->embeddings_url = curl_url_dup(pool->url);
+    bool is_set = pool->embeddings_url != NULL && curl_url_set(pool->embeddings_url, CURLUPART_URL,
+                                                               "../embeddings", 0) == CURLUE_OK;
+    return is_set ? ST_OK : ST_NO_MEMORY;
+}
+
 static enum status fill_pool(struct remote_pool *pool, const struct expert *expert)
 {
     struct buf line;
@@ -355,7 +365,7 @@ static enum status fill_pool(struct remote_pool *pool, const struct expert *expe
     enum status st = ST_NO_MEMORY;
     pool->url = curl_url();
     if (pool->url == NULL ||
-        buf_printf(&line, "%.*s/chat/completions", STR_ARG(expert->url)) != ST_OK ||
+        buf_printf(&line, "%.*s%.*s", STR_ARG(expert->url), STR_ARG(call_path(false))) != ST_OK ||
         buf_take(&line, &text, &len) != ST_OK ||
         curl_url_set(pool->url, CURLUPART_URL, text, 0) != CURLUE_OK) {
         goto out;
@@ -377,6 +387,10 @@ static enum status fill_pool(struct remote_pool *pool, const struct expert *expe
         if (st != ST_OK) {
             goto out;
         }
+    }
+    st = add_embeddings_url(pool);
+    if (st != ST_OK) {
+        goto out;
     }
     pool->authorities = cert_ref(expert->tls.authorities);
     pool->pair = cert_ref(expert->tls.pair);

@@ -13,9 +13,10 @@
 /* What all calls to one expert share on one worker. Each call, idle ones too, holds a reference. */
 struct remote_pool {
     size_t refs;
-    bool is_retired; /* replaced or dropped: handles are freed instead of given back */
-    uint64_t serial; /* of the expert it was made for */
-    CURLU *url;
+    bool is_retired;       /* replaced or dropped: handles are freed instead of given back */
+    uint64_t serial;       /* of the expert it was made for */
+    CURLU *url;            /* of completions */
+    CURLU *embeddings_url; /* the same one, of embeddings */
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* NULL: where the url says */
     struct cert *authorities;      /* NULL: the system's */
@@ -36,7 +37,8 @@ struct remote_call {
     struct reply_head head;
     size_t head_bytes;
     size_t body_bytes;
-    bool is_added; /* in the multi handle */
+    bool is_embedding; /* its url is that of embeddings */
+    bool is_added;     /* in the multi handle */
     bool has_bad_head;
     bool is_too_big;
     char why[CURL_ERROR_SIZE];

@@ -125,6 +125,9 @@ static int64_t delivered_tokens(const struct exchange *x, enum call_outcome outc
         return (int64_t)x->relay.events;
     }
     struct str body = buf_str(&x->call->in);
+    if (x->chat.inputs > 0) {
+        return 0; /* vectors are no tokens */
+    }
     return outcome == CALL_OK ? usage_answer_tokens(body)
                               : ((int64_t)body.len + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
 }

@@ -1,5 +1,6 @@
 /* A chat completion request (OpenAI dialect): read once, strictly, as byte ranges, and rewritten by
- * splicing. Nothing is changed but the value of `model` and stream_options.include_usage. */
+ * splicing. Nothing is changed but the value of `model` and stream_options.include_usage. Requests for
+ * embeddings are read by embed_request.h into the same struct. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct chat_request {
     bool usage_options_is_object;
     bool usage_options_is_empty;
     size_t last_brace; /* offset of the closing brace of the document */
+    size_t inputs;     /* it asks for so many embeddings (embed_request.h); 0: it is a chat */
 };
 
 struct chat_error {

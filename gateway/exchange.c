@@ -7,6 +7,7 @@
  *  EX_AUTHENTICATE  API key -> tenant, on the head alone                    step_authenticate.c, tenants.c
  *  EX_RECEIVE    which endpoint; waits for the body                         step_receive.c
  *    |- EX_PARSE    body -> byte ranges of model, stream, messages          step_parse.c, chat_request.c
+ *    |- EX_EMBED    the same of a request for embeddings                    step_parse.c, embed_request.c
  *    |- EX_ADMIT    the tenant's limits                                     step_admit.c, quota.c
  *    |- EX_DECIDE   prompt -> category, candidates, plan                    step_decide.c, router/decide.c
  *    |- EX_LOOKUP   was it answered before? Only where answers are kept     step_lookup.c, lookup.c, cache.c
@@ -54,9 +55,10 @@ static const struct step_row {
     [EX_AUTHENTICATE] = {"authenticate", step_authenticate,
                          TO(EX_RECEIVE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_RECEIVE] = {"receive", step_receive,
-                    TO(EX_PARSE) | TO(EX_ADMIT) | TO(EX_FEEDBACK) | TO(EX_PREVIEW) | TO(EX_PAGE) |
-                        TO(EX_REFUSE) | TO(EX_FINISH)},
+                    TO(EX_PARSE) | TO(EX_EMBED) | TO(EX_ADMIT) | TO(EX_FEEDBACK) | TO(EX_PREVIEW) |
+                        TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_PARSE] = {"parse", step_parse, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
+    [EX_EMBED] = {"embed", step_embed, TO(EX_ADMIT) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_ADMIT] = {"admit", step_admit,
                   TO(EX_DECIDE) | TO(EX_FEEDBACK) | TO(EX_PAGE) | TO(EX_REFUSE) | TO(EX_FINISH)},
     [EX_DECIDE] = {"decide", step_decide,

@@ -37,6 +37,7 @@ enum exchange_step {
     EX_AUTHENTICATE,
     EX_RECEIVE,
     EX_PARSE,
+    EX_EMBED,
     EX_ADMIT,
     EX_DECIDE,
     EX_LOOKUP,
@@ -94,7 +95,7 @@ struct exchange {
     int64_t first_byte_us; /* of an expert; 0: none */
     int64_t ended_us;
 
-    struct chat_request chat;
+    struct chat_request chat;       /* a request for embeddings too */
     struct chat_edit_notes edited;  /* of the current or last attempt */
     struct quota_verdict admission; /* is_allowed: to be released, see step_account.c */
     int64_t reserved_tokens;        /* taken from the tenant's rate at admission */
@@ -177,6 +178,7 @@ void exchange_add_header(struct http_reply *reply, const char *name, const char 
 enum step_result step_authenticate(struct exchange *x);
 enum step_result step_receive(struct exchange *x);
 enum step_result step_parse(struct exchange *x);
+enum step_result step_embed(struct exchange *x); /* step_parse.c */
 enum step_result step_admit(struct exchange *x);
 enum step_result step_decide(struct exchange *x);
 enum step_result step_lookup(struct exchange *x);

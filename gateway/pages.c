@@ -20,6 +20,7 @@ struct model_entry { /* what stands in the list of models */
     struct str name;
     const char *kind;
     struct str title;
+    bool embeds;
 };
 
 static enum status write_model(struct buf *out, const struct model_entry *m)
@@ -41,7 +42,7 @@ static enum status write_model(struct buf *out, const struct model_entry *m)
     if (st == ST_OK) {
         st = json_write_text(out, m->title);
     }
-    return st == ST_OK ? buf_append_char(out, '}') : st;
+    return st == ST_OK ? buf_append(out, m->embeds ? STR(",\"embeds\":true}") : STR("}")) : st;
 }
 
 /* Calls `see` for each model name that the client may use, until it returns something else than ST_OK. */
@@ -54,24 +55,27 @@ each_model(const struct exchange *x, struct buf *out,
     const struct routes *routes = &x->snapshot->conf.routes;
     const struct permit *permit = x->tenant == NULL ? &everything : &x->tenant->permit;
     enum status st = ST_OK;
-    if (routes->general != NULL && permit_allows(permit, STR("auto"))) {
+    if (routes_has_auto(routes) && permit_allows(permit, STR("auto"))) {
         struct model_entry automatic = {STR(""), STR("auto"), "router",
-                                        STR("the expert that fits the prompt")};
+                                        STR("the expert that fits the prompt"),
+                                        routes->router.embeddings.len > 0};
         st = see(out, &automatic, ctx);
     }
     const struct category *categories = routes->categories.items;
     for (size_t i = 0; st == ST_OK && i < routes->categories.count; i++) {
         struct model_entry m = {STR("category/"), categories[i].id.name, "category",
-                                categories[i].title};
+                                categories[i].title, false};
         st = permit_allows(permit, categories[i].model) ? see(out, &m, ctx) : ST_OK;
     }
     for (size_t i = 0; st == ST_OK && i < routes->aliases.count; i++) {
-        struct model_entry m = {STR(""), routes->aliases.items[i].name, "alias", STR("")};
+        struct str name = routes->aliases.items[i].name;
+        struct model_entry m = {STR(""), name, "alias", STR(""), routes_embeds(routes, name)};
         st = permit_allows(permit, m.name) ? see(out, &m, ctx) : ST_OK;
     }
     const struct expert *experts = routes->experts.items;
     for (size_t i = 0; st == ST_OK && i < routes->experts.count; i++) {
-        struct model_entry m = {STR(""), experts[i].id.name, "expert", experts[i].title};
+        struct model_entry m = {STR(""), experts[i].id.name, "expert", experts[i].title,
+                                (experts[i].capabilities & EXPERT_EMBED) != 0};
         st = permit_allows(permit, m.name) ? see(out, &m, ctx) : ST_OK;
     }
     return st;

@@ -73,6 +73,7 @@ struct privacy_set { /* what is replaced: all that the rules which hold ask for 
     const struct redact_pattern *patterns[PRIVACY_PATTERNS_MAX];
     size_t pattern_count; /* 0: none is asked for */
     bool tool_arguments;
+    bool is_embedding; /* of a request for embeddings: for redact_body */
 };
 
 /* False: nothing is to be replaced. */

@@ -20,6 +20,7 @@ struct walk {
     struct json_reader reader;
     struct arena *arena;
     const struct privacy_set *set;
+    bool is_opaque; /* there is what nobody can read */
     struct piece *first;
     struct piece **last;
     enum status st;
@@ -127,6 +128,28 @@ static void on_message(struct walk *w, struct json_value key)
     }
 }
 
+static void take_input(struct walk *w)
+{
+    struct json_value v = {0};
+    (void)json_take(&w->reader, &v);
+    w->is_opaque = w->is_opaque || v.type != JSON_STRING; /* tokens */
+    keep(w, v);
+}
+
+static void on_embedding(struct walk *w, struct json_value key)
+{
+    if (!json_text_is(key, STR("input"))) {
+        (void)json_take(&w->reader, NULL);
+    } else if (json_peek(&w->reader) != JSON_ARRAY) {
+        take_input(w);
+    } else {
+        (void)json_open(&w->reader, JSON_ARRAY);
+        while (json_next_item(&w->reader)) {
+            take_input(w);
+        }
+    }
+}
+
 static void on_root(struct walk *w, struct json_value key)
 {
     if (json_text_is(key, STR("messages"))) {
@@ -178,8 +201,8 @@ enum status redact_body(const struct privacy_set *set, struct redact_vault *vaul
     struct walk w = {.arena = arena, .set = set, .st = ST_OK};
     w.last = &w.first;
     json_reader_init(&w.reader, body);
-    walk_object(&w, on_root);
-    if (json_close(&w.reader) != ST_OK) {
+    walk_object(&w, set->is_embedding ? on_embedding : on_root);
+    if (json_close(&w.reader) != ST_OK || w.is_opaque) {
         return ST_INVALID;
     }
     if (w.st != ST_OK) {

@@ -46,13 +46,14 @@ enum status redaction_apply(struct exchange *x, struct str *body)
     if (privacy_of(x)->redact.count == 0 || !privacy_ask(privacy_of(x), &facts, &set)) {
         return ST_OK;
     }
+    set.is_embedding = x->chat.inputs > 0;
     x->vault = create_vault(x);
     if (x->vault == NULL) {
         return ST_NO_MEMORY;
     }
     enum status st = redact_body(&set, x->vault, *body, x->arena, body);
-    if (st != ST_OK || redact_vault_is_empty(x->vault)) {
-        return st;
+    if (st != ST_OK || redact_vault_is_empty(x->vault) || set.is_embedding) {
+        return st; /* in vectors there is nothing to restore */
     }
     x->restore = arena_alloc(x->arena, sizeof *x->restore);
     if (x->restore == NULL) {
@@ -149,6 +150,7 @@ static enum status redact_all(struct exchange *x, struct str *body)
 {
     struct privacy_set set;
     privacy_ask_all(privacy_of(x), &set);
+    set.is_embedding = x->chat.inputs > 0;
     struct redact_vault *vault = create_vault(x);
     enum status st = vault == NULL ? ST_NO_MEMORY : redact_body(&set, vault, *body, x->arena, body);
     redact_vault_destroy(vault);

@@ -40,14 +40,15 @@ static enum step_result refuse(struct exchange *x)
 
 enum step_result step_admit(struct exchange *x)
 {
-    bool is_chat = x->endpoint->first == EX_PARSE;
-    enum exchange_step next = is_chat ? EX_DECIDE : x->endpoint->first;
+    bool is_prompt = x->endpoint->first == EX_PARSE || x->endpoint->first == EX_EMBED;
+    enum exchange_step next = is_prompt ? EX_DECIDE : x->endpoint->first;
     if (x->tenant == NULL) {
         exchange_go(x, next);
         return STEP_MORE;
     }
     const struct prompt *prompt = &x->chat.prompt;
-    bool is_asked = is_chat && x->endpoint->write == NULL; /* an explained route costs no tokens */
+    bool is_asked =
+        is_prompt && x->endpoint->write == NULL; /* an explained route costs no tokens */
     x->reserved_tokens =
         is_asked ? prompt_tokens_estimate(prompt) + prompt_answer_tokens(prompt) : 0;
     x->admission = quota_admit(x->tenant->quota, &x->tenant->rate,

@@ -44,8 +44,26 @@ static void health(void *ctx, const struct expert *expert, struct policy_health 
     }
 }
 
+/* Why there is nobody who embeds. */
+static struct str embedder_text(struct exchange *x)
+{
+    struct str model = x->chat.prompt.model;
+    bool is_routed = str_eq(model, STR("auto")) || str_starts_with(model, STR("category/"));
+    return is_routed
+               ? STR("Vectors of different models cannot be compared, so embeddings are not routed "
+                     "by what they are about: name an alias or an expert that embeds. (The "
+                     "operator can name one for auto: router.embeddings.)")
+               : arena_printf(x->arena,
+                              "There is no model \"%.*s\" here, or this key may not use it: "
+                              "embeddings need an alias or an expert that embeds.",
+                              STR_ARG(str_slice(model, 0, 128)));
+}
+
 static enum step_result refuse_model(struct exchange *x)
 {
+    if (x->chat.inputs > 0) {
+        return exchange_refuse(x, PROBLEM_MODEL_NOT_FOUND, embedder_text(x), STR("model"));
+    }
     struct str message =
         arena_printf(x->arena,
                      "There is no model \"%.*s\" here, or this key may not use it: ask for auto, "
@@ -93,8 +111,11 @@ static enum step_result refuse_candidates(struct exchange *x)
         x->retry_after_s = resets_s == INT64_MAX ? -1 : resets_s - clock_wall_s();
         return exchange_refuse(x, PROBLEM_QUOTA, message, STR(""));
     }
-    return exchange_refuse(x, is_context ? PROBLEM_CONTEXT_LENGTH : PROBLEM_NO_EXPERT, message,
-                           is_context ? STR("messages") : STR(""));
+    bool is_embedding = x->chat.inputs > 0;
+    return is_context ? exchange_refuse(x, PROBLEM_CONTEXT_LENGTH, message,
+                                        is_embedding ? STR("input") : STR("messages"))
+                      : exchange_refuse(x, PROBLEM_NO_EXPERT, message,
+                                        is_embedding ? STR("model") : STR(""));
 }
 
 /* Does the classifier still see what it used to see? */
@@ -127,7 +148,9 @@ static void remember(struct exchange *x)
     recent_describe(routes, &x->chat.prompt, &x->decision, &x->worker->scratch, decision);
     memcpy(decision->id, x->id, sizeof decision->id);
     decision->made_ms = clock_wall_ms();
-    recent_put(x->worker->recent, x->worker->index, decision);
+    if (x->chat.inputs == 0) { /* nothing is to be learnt of where embeddings went */
+        recent_put(x->worker->recent, x->worker->index, decision);
+    }
 }
 
 static int64_t now_s(const struct exchange *x)

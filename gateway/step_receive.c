@@ -6,6 +6,7 @@
 
 static const struct endpoint endpoints[] = {
     {"POST", {"/v1/chat/completions", 20}, false, false, true, EX_PARSE, NULL, NULL},
+    {"POST", {"/v1/embeddings", 14}, false, false, true, EX_EMBED, NULL, NULL},
     {"POST", {"/v1/route", 9}, false, false, true, EX_PARSE, pages_route, "application/json"},
     {"POST",
      {"/v1/feedback", 12},
@@ -140,8 +141,8 @@ enum step_result step_receive(struct exchange *x)
         if (e->first != EX_PAGE && !type_fits(x, e)) {
             return exchange_refuse(x, PROBLEM_MEDIA_TYPE, STR(""), STR(""));
         }
-        bool is_counted =
-            x->tenant != NULL && e->first != EX_PARSE; /* a chat is, once it is read */
+        bool is_prompt = e->first == EX_PARSE || e->first == EX_EMBED;
+        bool is_counted = x->tenant != NULL && !is_prompt; /* which is, once it is read */
         exchange_go(x, is_counted ? EX_ADMIT : e->first);
         return STEP_MORE;
     }

@@ -134,13 +134,16 @@ static enum step_result answer_document(struct exchange *x)
 {
     struct call *call = x->call;
     struct str document = buf_str(&call->in);
-    bool has_choices = false;
+    size_t answers = 0;
+    size_t inputs = x->chat.inputs;
     if (call->outcome != CALL_OK) {
         return fail(x, call->outcome);
     }
     int status = call->http_status;
-    bool is_json = usage_read(document, &x->usage, &has_choices) == ST_OK;
-    if (status >= 200 && status < 300 && is_json && has_choices) {
+    bool is_json = usage_read(document, inputs > 0 ? STR("data") : STR("choices"), &x->usage,
+                              &answers) == ST_OK;
+    bool is_whole = inputs > 0 ? answers == inputs : answers > 0; /* a vector for each text */
+    if (status >= 200 && status < 300 && is_json && is_whole) {
         attempt_settle(x, CALL_OK);
         exchange_go(x, EX_ANSWER);
         return STEP_MORE;
@@ -240,7 +243,7 @@ static enum step_result read_call(struct exchange *x)
         return STEP_WAIT; /* the call wakes, its deadlines at the latest */
     }
     bool is_answer = call->http_status >= 200 && call->http_status < 300;
-    if (call->is_event_stream && is_answer) {
+    if (call->is_event_stream && is_answer && x->chat.inputs == 0) {
         return relay_stream(x);
     }
     return call->state == CALL_DONE ? answer_document(x) : STEP_WAIT;

@@ -289,7 +289,7 @@ static bool any_category_fits(const struct routes *routes, struct str pattern)
 static bool anything_fits(const struct routes *routes, struct str pattern)
 {
     const struct expert *experts = routes->experts.items;
-    bool is_found = (routes->general != NULL && glob_matches(pattern, STR("auto"))) ||
+    bool is_found = (routes_has_auto(routes) && glob_matches(pattern, STR("auto"))) ||
                     any_category_fits(routes, pattern);
     for (size_t i = 0; !is_found && i < routes->aliases.count; i++) {
         is_found = glob_matches(pattern, routes->aliases.items[i].name);

@@ -74,12 +74,13 @@ bool usage_read_value(struct json_reader *r, struct usage *usage)
     return true;
 }
 
-enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_has_choices)
+enum status usage_read(struct str document, struct str list, struct usage *ret_usage,
+                       size_t *ret_answers)
 {
     struct json_reader r;
     struct json_value key;
     struct usage usage = {0};
-    bool has_choices = false;
+    size_t answers = 0;
     json_reader_init(&r, document);
     if (json_peek(&r) != JSON_OBJECT) {
         return ST_INVALID;
@@ -88,10 +89,10 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_h
     while (json_next_member(&r, &key)) {
         if (json_text_is(key, STR("usage"))) {
             (void)usage_read_value(&r, &usage);
-        } else if (json_text_is(key, STR("choices")) && json_peek(&r) == JSON_ARRAY) {
+        } else if (json_text_is(key, list) && json_peek(&r) == JSON_ARRAY) {
             (void)json_open(&r, JSON_ARRAY);
             while (json_next_item(&r)) {
-                has_choices = true;
+                answers++;
                 (void)json_take(&r, NULL);
             }
         } else {
@@ -104,7 +105,7 @@ enum status usage_read(struct str document, struct usage *ret_usage, bool *ret_h
     if (usage.is_reported) {
         *ret_usage = usage;
     }
-    *ret_has_choices = has_choices;
+    *ret_answers = answers;
     return ST_OK;
 }
 

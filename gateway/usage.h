@@ -19,10 +19,11 @@ struct usage {
 
 struct json_reader;
 
-/* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_has_choices tells that it
- * answers something: its `choices` are there and not empty. ST_INVALID: no JSON object. */
-MUST_CHECK enum status usage_read(struct str document, struct usage *ret_usage,
-                                  bool *ret_has_choices);
+/* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_answers tells how much it
+ * answers: the length of its array `list`, which is `choices`, or `data` of embeddings. ST_INVALID: no
+ * JSON object. */
+MUST_CHECK enum status usage_read(struct str document, struct str list, struct usage *ret_usage,
+                                  size_t *ret_answers);
 
 /* Reads the value of a `usage` member. Whether it is an object. */
 bool usage_read_value(struct json_reader *r, struct usage *usage);

@@ -1,5 +1,6 @@
 /* Drops experts that declare what they can do and lack something the prompt needs, or that declare
- * their languages and lack the prompt's. An expert that declares nothing can do everything. */
+ * their languages and lack the prompt's, or that embed in another space than the expert asked for. An expert
+ * that declares nothing can do everything but embed. */
 #include <stdio.h>
 
 #include "policies/policy.h"
@@ -8,10 +9,8 @@ static const struct {
     unsigned bit;
     const char *name;
 } needs[] = {
-    {POLICY_TOOLS, "tools"},
-    {POLICY_JSON, "json"},
-    {POLICY_VISION, "vision"},
-    {POLICY_AUDIO, "audio"},
+    {POLICY_TOOLS, "tools"}, {POLICY_JSON, "json"},        {POLICY_VISION, "vision"},
+    {POLICY_AUDIO, "audio"}, {POLICY_EMBED, "embeddings"},
 };
 
 enum {
@@ -38,6 +37,11 @@ static void apply(const struct policy_request *request, struct policy_candidate 
                             "the prompt needs %s, which the expert does not have", needs[k].name);
             }
         }
+        if (candidates[i].unlike.len > 0) {
+            policy_drop(&candidates[i], &policy_capability,
+                        "its embeddings are not known to be like those of %.*s",
+                        STR_ARG(candidates[i].unlike));
+        }
         if (!speaks(&candidates[i], request->language)) {
             policy_drop(&candidates[i], &policy_capability,
                         "the prompt is in \"%.*s\", which the expert does not declare",
@@ -48,5 +52,6 @@ static void apply(const struct policy_request *request, struct policy_candidate 
 
 const struct policy policy_capability = {
     "capability",
-    "drops experts that lack what the prompt needs: tools, json, vision, audio, its language",
+    "drops experts that lack what the prompt needs: tools, json, vision, audio, embeddings, its "
+    "language",
     apply};

@@ -14,6 +14,7 @@ enum policy_need { /* bits: what a prompt needs and what an expert can do */
     POLICY_JSON = 2,
     POLICY_VISION = 4,
     POLICY_AUDIO = 8,
+    POLICY_EMBED = 16, /* vectors instead of an answer */
 };
 
 enum {
@@ -47,18 +48,20 @@ struct policy_candidate {
     struct policy_purse purse;
     int64_t wait_ms; /* until its process is loaded; 0: it is, or it has none */
     struct policy_health health;
-    struct str barred_by;   /* the guarantee that forbids it, or "" */
-    double split_percent;   /* > 0: the category's split has drawn it, for so many of 100 */
-    bool is_known;          /* answered this conversation before */
-    double rank;            /* what candidates are ordered by, largest first; set by policies */
-    const char *dropped_by; /* name of the policy, or NULL while it is in */
+    struct str barred_by; /* the guarantee that forbids it, or "" */
+    struct str unlike;    /* the expert whose embeddings its own are not known to be like, or "" */
+    double split_percent; /* > 0: the category's split has drawn it, for so many of 100 */
+    bool is_known;        /* answered this conversation before */
+    double rank;          /* what candidates are ordered by, largest first; set by policies */
+    const char *dropped_by;           /* name of the policy, or NULL while it is in */
     char reason[POLICY_REASON_BYTES]; /* why it was dropped, drawn or moved, or "" */
 };
 
 struct policy_request {
     unsigned needs;            /* bits of enum policy_need */
     struct str language;       /* of the prompt, where that is sure; else "" */
-    int64_t prompt_tokens;     /* estimate */
+    int64_t prompt_tokens;     /* estimate; of embeddings of the longest text */
+    int64_t paid_tokens;       /* estimate; of all texts */
     int64_t completion_tokens; /* what the client allows, or an estimate */
     double min_score;          /* of experts that a category lists */
     double cost_weight;        /* lambda: quality that one US cent is worth */

@@ -15,7 +15,7 @@ static const float LANGUAGE_SURE = 0.8F;
 
 _Static_assert((int)EXPERT_TOOLS == (int)POLICY_TOOLS && (int)EXPERT_JSON == (int)POLICY_JSON &&
                    (int)EXPERT_VISION == (int)POLICY_VISION &&
-                   (int)EXPERT_AUDIO == (int)POLICY_AUDIO,
+                   (int)EXPERT_AUDIO == (int)POLICY_AUDIO && (int)EXPERT_EMBED == (int)POLICY_EMBED,
                "what an expert can and what a prompt needs are the same bits");
 
 enum status decide_scratch_init(struct decide_scratch *s)
@@ -84,6 +84,11 @@ static void look(const struct routes *routes, const struct prompt *prompt, struc
     struct str text = prompt_last_text(prompt);
     if (prompt->signals != NULL) {
         look_again(prompt->signals, d);
+        return;
+    }
+    if (prompt_is_embedding(prompt)) {
+        d->guard = (struct guard){GUARD_PROSE, 0.0F, ""};
+        d->language = (struct language_guess){STR(""), 0, 0.0F, 0.0F};
         return;
     }
     guards_judge(routes->languages, text, &d->guard);
@@ -354,8 +359,8 @@ static int64_t added_tokens(const struct decision *d, const struct expert *e)
 static struct policy_candidate facts_of(const struct decision *d, const struct expert *e,
                                         double score, const struct policy_request *request)
 {
-    int64_t added = added_tokens(d, e);
-    const struct expert_tokens tokens = {request->prompt_tokens + added, 0,
+    int64_t added = (request->needs & POLICY_EMBED) != 0 ? 0 : added_tokens(d, e);
+    const struct expert_tokens tokens = {request->paid_tokens + added, 0,
                                          request->completion_tokens, 0};
     int64_t cost = expert_cost_nano_usd(e, &tokens);
     return (struct policy_candidate){
@@ -477,13 +482,42 @@ static enum status add_candidates(const struct routes *routes, const struct prom
         return st;
     }
     if (d->source == DECIDE_ALIAS) {
-        const struct alias *alias = routes_alias(routes, prompt->model);
+        const struct alias *alias = routes_alias(routes, d->named);
         return add_listed_experts(d, alias->experts, alias->count, request, arena);
     }
-    struct str name = d->source == DECIDE_RULE ? d->rule->expert : prompt->model;
-    const struct expert *expert = routes_expert(routes, name);
+    const struct expert *expert = routes_expert(routes, d->named);
     ASSERT(expert != NULL);
     return add_listed_experts(d, &expert, 1, request, arena);
+}
+
+/* Marks the candidates whose vectors cannot be compared with those of the first one that embeds, whoever is
+ * ill or dear. */
+static void keep_space(const struct routes *routes, struct decision *d)
+{
+    const struct expert *experts = routes->experts.items;
+    const struct expert *first = NULL;
+    for (size_t i = 0; i < d->candidate_count; i++) {
+        struct policy_candidate *c = &d->candidates[i];
+        const struct expert *e = &experts[c->expert];
+        if ((e->capabilities & EXPERT_EMBED) == 0) {
+            continue;
+        }
+        first = first == NULL ? e : first;
+        if (e != first && (e->space.len == 0 || !str_eq(e->space, first->space))) {
+            c->unlike = first->id.name;
+        }
+    }
+}
+
+/* Who embeds: nobody but the client, or the configuration for all of auto, chooses a vector space. */
+static enum status choose_embedder(const struct routes *routes, const struct prompt *prompt,
+                                   struct decision *d)
+{
+    d->named = str_eq(prompt->model, STR("auto")) ? routes->router.embeddings : prompt->model;
+    d->source = routes_alias(routes, d->named) != NULL ? DECIDE_ALIAS : DECIDE_EXPERT;
+    d->confidence = 1.0F;
+    bool is_known = d->source == DECIDE_ALIAS || routes_expert(routes, d->named) != NULL;
+    return is_known ? ST_OK : ST_NOT_FOUND;
 }
 
 /* Who decides, and the category if there is one. */
@@ -496,6 +530,9 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
     if (!permit_allows(&facts->prompt->permit, model)) {
         return ST_NOT_FOUND; /* what a key may not use is not there for it */
     }
+    if (prompt_is_embedding(facts->prompt)) {
+        return choose_embedder(routes, facts->prompt, d);
+    }
     d->rule = find_rule(routes, s, facts, d);
     d->fired = d->rule;
     if (d->rule != NULL) {
@@ -503,6 +540,7 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
         if (d->rule->category.len > 0) {
             set_category(d, routes_category(routes, d->rule->category), 1.0F);
         }
+        d->named = d->rule->expert;
         return ST_OK;
     }
     if (str_eq(model, STR("auto"))) {
@@ -527,6 +565,7 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
         set_category(d, category, 1.0F);
         return ST_OK;
     }
+    d->named = model;
     d->source = routes_alias(routes, model) != NULL ? DECIDE_ALIAS : DECIDE_EXPERT;
     d->confidence = 1.0F;
     return d->source == DECIDE_ALIAS || routes_expert(routes, model) != NULL ? ST_OK : ST_NOT_FOUND;
@@ -535,11 +574,12 @@ static enum status choose(const struct routes *routes, struct decide_scratch *s,
 /* Holds what was chosen against the permit: a category that the key may not use gives way to the general
  * one, if it may use that and no guarantee could be about the other one. Only what the client named
  * itself was looked at before. */
-static void hold(const struct routes *routes, const struct permit *permit, struct decision *d,
+static void hold(const struct routes *routes, const struct prompt *prompt, struct decision *d,
                  struct policy_request *request)
 {
-    if (d->source == DECIDE_RULE && d->category == NULL) {
-        request->led_to = d->rule->expert;
+    const struct permit *permit = &prompt->permit;
+    if (d->category == NULL && !str_eq(d->named, prompt->model)) {
+        request->led_to = d->named; /* by a rule, or by router.embeddings */
     } else if (d->category != NULL) {
         request->led_to = d->category->model;
     } else {
@@ -676,6 +716,9 @@ static enum status plan_experts(const struct routes *routes, const struct rule_f
                                 struct arena *arena)
 {
     enum status st = add_candidates(routes, facts->prompt, d, request, arena);
+    if (st == ST_OK && prompt_is_embedding(facts->prompt)) {
+        keep_space(routes, d);
+    }
     size_t in = st == ST_OK ? judge(routes, facts, request, d) : 0;
     const struct category *home = st == ST_OK && in == 0 ? home_of(routes, d) : NULL;
     if (home != NULL && permit_allows(&facts->prompt->permit, home->model)) {
@@ -699,6 +742,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->fired = NULL;
     d->category = NULL;
     d->category_name = STR("");
+    d->named = STR("");
     d->is_classified = false;
     d->certainty = 0.0F;
     d->set = 0;
@@ -731,7 +775,8 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     struct policy_request request = {
         .needs = prompt->needs,
         .language = is_sure && d->source != DECIDE_EXPERT ? d->language.code : STR(""),
-        .prompt_tokens = prompt_tokens_estimate(prompt),
+        .prompt_tokens = prompt_context_estimate(prompt),
+        .paid_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt_answer_tokens(prompt),
         .min_score = d->category == NULL ? 0.0 : routes->policies.min_score,
         .cost_weight =
@@ -746,7 +791,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .max_price_nano_usd = prompt->permit.max_price_nano_usd,
     };
     d->cost_weight = request.cost_weight;
-    hold(routes, &prompt->permit, d, &request);
+    hold(routes, prompt, d, &request);
     kinds_find(routes, s, prompt, d);
     return plan_experts(routes, facts, &request, d, arena);
 }

@@ -59,6 +59,7 @@ struct decision {
     const struct rule *fired;        /* the first, also where its category gave way; NULL: none */
     const struct category *category; /* NULL for named experts and aliases */
     struct str category_name;        /* "" when there is none */
+    struct str named;                /* without a category: the alias or expert */
     struct guard guard;              /* what kind of text the last turn is */
     struct language_guess language;  /* of it, or of the opening turn; code "" without tables */
     bool is_classified;              /* scores are filled */
@@ -92,8 +93,9 @@ struct decision {
 MUST_CHECK enum status decide_scratch_init(struct decide_scratch *s); /* ST_NO_MEMORY */
 void decide_scratch_fini(struct decide_scratch *s);
 
-/* Decides. ST_NOT_FOUND: the model is no auto, category/NAME, alias or expert. ST_INVALID: every
- * candidate was dropped (the decision says why, its plan is empty). ST_NO_MEMORY. On ST_OK the plan
+/* Decides. Embeddings go where the client says, or router.embeddings for auto, and to experts of one
+ * space alone. ST_NOT_FOUND: the model is no auto, category/NAME, alias or expert, or for embeddings no
+ * alias or expert. ST_INVALID: every candidate was dropped (the decision says why, its plan is empty). ST_NO_MEMORY. On ST_OK the plan
  * has at least one expert. `header` in facts may be NULL. */
 MUST_CHECK enum status decide(const struct routes *routes, struct decide_scratch *s,
                               const struct rule_facts *facts, struct arena *arena,

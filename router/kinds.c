@@ -105,6 +105,23 @@ static void find_again(const struct routes *routes, const struct signals *s, str
     }
 }
 
+/* Each text that is embedded is a prompt by itself. What cannot be looked at, or has no words, may be of any
+ * category. */
+static void add_inputs(const struct routes *routes, struct decide_scratch *s,
+                       const struct prompt_inputs *inputs, struct decision *d)
+{
+    struct conversation talk = {.count = 1};
+    d->kinds.is_unknown = inputs->is_opaque;
+    for (size_t i = 0; i < inputs->count; i++) {
+        struct guard guard;
+        guards_judge(routes->languages, inputs->texts[i], &guard);
+        bool is_wordless = guard.kind == GUARD_NOISE || guard.kind == GUARD_EMPTY;
+        d->kinds.is_unknown = d->kinds.is_unknown || is_wordless;
+        talk.turns[0].user = inputs->texts[i];
+        add_whole(routes, s, &talk, d);
+    }
+}
+
 static bool is_named(const struct decision *d)
 {
     return d->source == DECIDE_CATEGORY || (d->source == DECIDE_RULE && d->category != NULL);
@@ -124,6 +141,10 @@ void kinds_find(const struct routes *routes, struct decide_scratch *s, const str
     }
     if (prompt->signals != NULL) {
         find_again(routes, prompt->signals, d);
+        return;
+    }
+    if (prompt_is_embedding(prompt)) {
+        add_inputs(routes, s, &prompt->inputs, d);
         return;
     }
     bool is_wordless = d->guard.kind == GUARD_NOISE || d->guard.kind == GUARD_EMPTY;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "policies/policy.h"
 #include "router/signals.h"
 
 void prompt_from_text(struct prompt *prompt, struct str model, struct str text)
@@ -19,9 +20,25 @@ struct str prompt_last_text(const struct prompt *prompt)
     return prompt->talk.count == 0 ? STR("") : prompt->talk.turns[prompt->talk.count - 1].user;
 }
 
+static int64_t tokens_of(int64_t bytes)
+{
+    return (bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN;
+}
+
 int64_t prompt_tokens_estimate(const struct prompt *prompt)
 {
-    return (prompt->text_bytes + PROMPT_BYTES_PER_TOKEN - 1) / PROMPT_BYTES_PER_TOKEN;
+    return tokens_of(prompt->text_bytes);
+}
+
+bool prompt_is_embedding(const struct prompt *prompt)
+{
+    return (prompt->needs & POLICY_EMBED) != 0;
+}
+
+int64_t prompt_context_estimate(const struct prompt *prompt)
+{
+    return tokens_of(prompt_is_embedding(prompt) ? prompt->inputs.longest_bytes
+                                                 : prompt->text_bytes);
 }
 
 int64_t prompt_answer_tokens(const struct prompt *prompt)
@@ -30,6 +47,9 @@ int64_t prompt_answer_tokens(const struct prompt *prompt)
         GUESS = 512
     };
 
+    if (prompt_is_embedding(prompt)) {
+        return 0;
+    }
     return prompt->max_tokens > 0 ? prompt->max_tokens : GUESS;
 }
 

@@ -19,7 +19,16 @@ struct prompt_session {
     bool is_tool_open; /* a tool call waits for its result, or the result for the expert */
 };
 
+/* What a request for embeddings wants vectors of: prompts, each by itself. */
+struct prompt_inputs {
+    struct str *texts; /* those that can be looked at */
+    size_t count;
+    bool is_opaque;        /* there are others: token numbers, or too many */
+    int64_t longest_bytes; /* 0: not known */
+};
+
 enum {
+    PROMPT_INPUTS_MAX = 64,    /* texts that are looked at: they are classified one by one */
     PROMPT_BYTES_PER_TOKEN = 4 /* of English text; others have fewer */
 };
 
@@ -28,12 +37,13 @@ struct prompt {
     struct conversation talk;
     struct prompt_session session;
     struct permit permit;
-    struct str tenant;  /* whose request it is; "" without tenants */
-    struct str key;     /* the id of its key; the same */
-    unsigned needs;     /* bits of enum policy_need */
-    int64_t text_bytes; /* of all messages, as sent */
-    int64_t max_tokens; /* 0: the client sets no limit */
-    double pressure;    /* of the budget of policies.degrade, 0 to 1; see policies/budget.h */
+    struct str tenant;           /* whose request it is; "" without tenants */
+    struct str key;              /* the id of its key; the same */
+    struct prompt_inputs inputs; /* with POLICY_EMBED, and no talk */
+    unsigned needs;              /* bits of enum policy_need */
+    int64_t text_bytes;          /* of all messages, as sent */
+    int64_t max_tokens;          /* 0: the client sets no limit */
+    double pressure; /* of the budget of policies.degrade, 0 to 1; see policies/budget.h */
     bool is_stream;
     const struct signals
         *signals; /* the texts are gone, this is what they said; NULL: they are here */
@@ -52,5 +62,11 @@ int64_t prompt_tokens_estimate(const struct prompt *prompt);
  * text. 16 bits of it, which tell nothing of the texts. */
 uint64_t prompt_seed(const struct prompt *prompt);
 
-/* What the answer may have: max_tokens, or a guess where the client sets no limit. */
+/* Whether it wants embeddings, and no answer. */
+bool prompt_is_embedding(const struct prompt *prompt);
+
+/* What has to fit into a context, in about as many tokens: all messages, or the longest input. */
+int64_t prompt_context_estimate(const struct prompt *prompt);
+
+/* What the answer may have: max_tokens, or a guess where the client sets no limit; embeddings have none. */
 int64_t prompt_answer_tokens(const struct prompt *prompt);

@@ -241,6 +241,21 @@ static void walk_alias(const struct walk *w, const struct alias *alias)
     end(w, &way, permitted);
 }
 
+/* Whom auto means for embeddings; an alias has its own way. */
+static void walk_embeddings(const struct walk *w)
+{
+    const struct expert *e = routes_expert(w->routes, w->routes->router.embeddings);
+    enum use use = use_of(w, NULL, NULL);
+    if (e == NULL || use == USE_NEVER) {
+        return;
+    }
+    struct str from = start(w);
+    struct way way = {arena_printf(w->reader->arena, "%.*s -> router.embeddings", STR_ARG(from)),
+                      use, EMPTY_REFUSES, e->id.pos};
+    bool is_permitted = meet(w, &way, NULL, e, e->id.pos);
+    end(w, &way, is_permitted);
+}
+
 static void prove_one(const struct walk *w)
 {
     const struct routes *r = w->routes;
@@ -265,6 +280,7 @@ static void prove_one(const struct walk *w)
     for (size_t i = 0; i < r->aliases.count; i++) {
         walk_alias(w, &r->aliases.items[i]);
     }
+    walk_embeddings(w);
 }
 
 static void prove_those(const struct routes *routes, struct key_reader *reader, struct str file,

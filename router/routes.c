@@ -185,6 +185,13 @@ static const struct key router_rows[] = {
          "the category for prompts that consist of code or log lines and that the classifier "
          "is not sure about; absent: the general one",
      .example = "coding"},
+    {.name = "embeddings",
+     .type = KEY_TEXT,
+     .offset = offsetof(struct router_settings, embeddings),
+     .sentence =
+         "the alias or expert that embeds for model auto; absent: embeddings must name one, since "
+         "vectors of different models cannot be compared",
+     .example = "embedder"},
     {.name = "online",
      .type = KEY_BLOCK,
      .offset = offsetof(struct router_settings, online),
@@ -850,9 +857,40 @@ static const struct category *resolve_setting(const struct build *b, const char 
     return category;
 }
 
+bool routes_embeds(const struct routes *routes, struct str name)
+{
+    const struct alias *alias = routes_alias(routes, name);
+    const struct expert *e = routes_expert(routes, name);
+    bool embeds = e != NULL && (e->capabilities & EXPERT_EMBED) != 0;
+    for (size_t i = 0; alias != NULL && i < alias->count; i++) {
+        e = alias->experts[i];
+        embeds = embeds || (e != NULL && (e->capabilities & EXPERT_EMBED) != 0);
+    }
+    return embeds;
+}
+
+bool routes_has_auto(const struct routes *routes)
+{
+    return routes->general != NULL || routes->router.embeddings.len > 0;
+}
+
+static void check_embeddings(const struct build *b)
+{
+    struct str name = b->routes->router.embeddings;
+    bool is_known = routes_alias(b->routes, name) != NULL || routes_expert(b->routes, name) != NULL;
+    if (name.len > 0 && !routes_embeds(b->routes, name)) {
+        diags_add(b->reader->diags, DIAG_ERROR, b->file, (struct pos){0, 0},
+                  is_known ? "router.embeddings leads to \"%.*s\", which does not embed: an expert "
+                             "says that it does with capabilities: [embed]"
+                           : "there is no alias or expert \"%.*s\" (router.embeddings)",
+                  STR_ARG(name));
+    }
+}
+
 static void resolve_settings(const struct build *b)
 {
     struct routes *r = b->routes;
+    check_embeddings(b);
     r->multilingual = resolve_setting(b, "router.multilingual", r->router.multilingual);
     r->code = resolve_setting(b, "router.code", r->router.code);
     if (r->multilingual != NULL && r->router.languages.len == 0) {

@@ -98,6 +98,7 @@ struct router_settings {
     struct str languages;    /* path of the language tables */
     struct str multilingual; /* name of a category, or "" */
     struct str code;         /* name of a category, or "" */
+    struct str embeddings;   /* name of an alias or expert, or "" */
 };
 
 struct degrade_settings {
@@ -194,3 +195,9 @@ struct expert *routes_expert(const struct routes *routes, struct str name);     
 struct category *routes_category(const struct routes *routes, struct str name); /* or NULL */
 struct str routes_uncertainty_text(const struct routes *routes);          /* the method's name */
 struct alias *routes_alias(const struct routes *routes, struct str name); /* or NULL */
+
+/* Whether this expert, or an expert of this alias, embeds. */
+bool routes_embeds(const struct routes *routes, struct str name);
+
+/* Whether the model auto leads anywhere: of chats by their category, of embeddings by router.embeddings. */
+bool routes_has_auto(const struct routes *routes);

@@ -111,6 +111,35 @@ const tests = {
     assert.equal(answer.choices[0].message.content, "you said: sunny");
   },
 
+  async embeddings() {
+    const reply = await client.embeddings.create({ model: "vectors", input: ["a", "bcd"] });
+    assert.deepEqual(
+      reply.data.map((item) => item.embedding),
+      [
+        [1, 0.5],
+        [3, 0.5],
+      ],
+    );
+    assert.equal(reply.usage.total_tokens, 3);
+  },
+
+  async embeddings_as_numbers_and_shorter() {
+    const reply = await client.embeddings.create({
+      model: "vectors",
+      input: "ab",
+      encoding_format: "float",
+      dimensions: 1,
+    });
+    assert.deepEqual(reply.data[0].embedding, [2]);
+  },
+
+  async empty_input_is_bad_request() {
+    await assert.rejects(
+      client.embeddings.create({ model: "vectors", input: "" }),
+      (error) => error instanceof OpenAI.BadRequestError && error.param === "input",
+    );
+  },
+
   async models() {
     const ids = [];
     for await (const model of client.models.list()) ids.push(model.id);

@@ -95,6 +95,29 @@ def test_tool_calls():
     assert reply.choices[0].message.content == "you said: sunny", reply
 
 
+def test_embeddings():
+    reply = CLIENT.embeddings.create(model="vectors", input=["a", "bcd"])  # asks for base64
+    assert [item.embedding for item in reply.data] == [[1.0, 0.5], [3.0, 0.5]], reply
+    assert [item.index for item in reply.data] == [0, 1] and reply.usage.total_tokens == 3, reply
+
+
+def test_embeddings_as_numbers_and_shorter():
+    reply = CLIENT.embeddings.create(model="vectors", input="ab", encoding_format="float",
+                                     dimensions=1)
+    assert reply.data[0].embedding == [2.0], reply
+
+
+def test_embeddings_of_an_expert_without_any_are_a_bad_request():
+    error = raises(openai.BadRequestError, lambda: CLIENT.embeddings.create(
+        model="remote", input="a"))
+    assert error.code == "no_suitable_expert" and error.param == "model", error
+
+
+def test_embeddings_are_not_routed():
+    error = raises(openai.NotFoundError, lambda: CLIENT.embeddings.create(model="auto", input="a"))
+    assert error.code == "model_not_found", error
+
+
 def test_models():
     ids = {model.id for model in CLIENT.models.list()}
     assert {"auto", "remote", "parrot", "away", "category/general"} <= ids, ids

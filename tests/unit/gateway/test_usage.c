@@ -40,14 +40,32 @@ static void usage_is_read_wherever_it_stands(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct usage_case *c = &cases[i];
         struct usage got = {0};
-        bool has = !c->has_choices;
-        assert_int_equal(usage_read(quoted(arena, c->document), &got, &has), ST_OK);
+        size_t answers = 77;
+        assert_int_equal(usage_read(quoted(arena, c->document), STR("choices"), &got, &answers),
+                         ST_OK);
         if (got.is_reported != c->is_reported || got.prompt_tokens != c->prompt ||
             got.cached_tokens != c->cached || got.completion_tokens != c->completion ||
-            has != c->has_choices) {
+            answers != (c->has_choices ? 1U : 0U)) {
             fail_msg("%s", c->document);
         }
     }
+    arena_destroy(arena);
+}
+
+static void the_items_of_the_list_asked_for_are_counted(void **state)
+{
+    static const char document[] =
+        "{'data':[{'embedding':[0.5]},{'embedding':'AAAA'}],'choices':[1],"
+        "'usage':{'prompt_tokens':5,'total_tokens':5}}";
+    struct arena *arena = arena_create(4096, 1 << 20);
+    struct usage got = {0};
+    size_t answers = 0;
+    (void)state;
+
+    assert_int_equal(usage_read(quoted(arena, document), STR("data"), &got, &answers), ST_OK);
+
+    assert_int_equal(answers, 2);
+    assert_int_equal(got.prompt_tokens, 5);
     arena_destroy(arena);
 }
 
@@ -65,10 +83,11 @@ static void what_is_no_object_is_refused_and_changes_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         struct usage got = {.prompt_tokens = 77};
-        bool has = true;
-        assert_int_equal(usage_read(quoted(arena, documents[i]), &got, &has), ST_INVALID);
+        size_t answers = 78;
+        assert_int_equal(usage_read(quoted(arena, documents[i]), STR("choices"), &got, &answers),
+                         ST_INVALID);
         assert_int_equal(got.prompt_tokens, 77);
-        assert_true(has);
+        assert_int_equal(answers, 78);
     }
     arena_destroy(arena);
 }
@@ -76,13 +95,13 @@ static void what_is_no_object_is_refused_and_changes_nothing(void **state)
 static void a_chunk_without_usage_keeps_what_was_read_before(void **state)
 {
     struct usage got = {.prompt_tokens = 77, .is_reported = true};
-    bool has;
+    size_t answers;
     (void)state;
 
-    assert_int_equal(usage_read(STR("{\"usage\":null}"), &got, &has), ST_OK);
+    assert_int_equal(usage_read(STR("{\"usage\":null}"), STR("choices"), &got, &answers), ST_OK);
 
     assert_int_equal(got.prompt_tokens, 77);
-    assert_true(got.is_reported && !has);
+    assert_true(got.is_reported && answers == 0);
 }
 
 static void figures_that_cannot_be_are_suspect(void **state)
@@ -110,10 +129,11 @@ static void figures_that_cannot_be_are_suspect(void **state)
     struct arena *arena = arena_create(1024, 65536);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct usage got = {0};
-        bool has = false;
+        size_t answers = 0;
         char document[256];
         (void)snprintf(document, sizeof document, "{'usage':%s}", cases[i].usage);
-        assert_int_equal(usage_read(quoted(arena, document), &got, &has), ST_OK);
+        assert_int_equal(usage_read(quoted(arena, document), STR("choices"), &got, &answers),
+                         ST_OK);
         if (got.is_suspect != cases[i].is_suspect) {
             fail_msg("%s: %d", cases[i].usage, got.is_suspect);
         }
@@ -184,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_is_read_wherever_it_stands),
+        cmocka_unit_test(the_items_of_the_list_asked_for_are_counted),
         cmocka_unit_test(what_is_no_object_is_refused_and_changes_nothing),
         cmocka_unit_test(a_chunk_without_usage_keeps_what_was_read_before),
         cmocka_unit_test(figures_that_cannot_be_are_suspect),

@@ -613,6 +613,138 @@ static void rules_may_wait_for_heads(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+/* ---------------------------------------------------------------- embeddings */
+
+#define EMBED_CONF                                                                                 \
+    "experts:\n"                                                                                   \
+    "  chats: {url: 'http://127.0.0.1:9/v1'}\n"                                                    \
+    "  dear:\n"                                                                                    \
+    "    url: http://127.0.0.1:9/v1\n"                                                             \
+    "    capabilities: [embed]\n"                                                                  \
+    "    space: e\n"                                                                               \
+    "    price: {input: 100, output: 100}\n"                                                       \
+    "    context: 10\n"                                                                            \
+    "    prompt: {text: an instruction that is much longer than the context}\n"                    \
+    "  cheap: {url: 'http://127.0.0.1:9/v1', capabilities: [embed], space: o}\n"                   \
+    "  twin: {url: 'http://127.0.0.1:9/v1', capabilities: [embed], space: e}\n"                    \
+    "  lone: {url: 'http://127.0.0.1:9/v1', capabilities: [embed]}\n"                              \
+    "aliases: {vectors: [chats, dear, cheap, twin], lonely: [lone, lone, twin], talk: [chats]}\n"  \
+    "router: {embeddings: vectors}\n"                                                              \
+    "policies: {cost_weight: 1000}\n"                                                              \
+    "categories: {general: {experts: [{expert: chats, score: 0.5}]}}\n"                            \
+    "rules: [{name: all, when: {text: a}, expert: chats}]\n"
+
+/* Asks for embeddings of texts of 4 and of `longest` bytes. */
+static enum status ask_vectors(struct fixture *f, const char *model, int64_t longest)
+{
+    static struct str texts[] = {STR_INIT("a b"), STR_INIT("c d")};
+    f->prompt = (struct prompt){
+        .model = str_from(model),
+        .inputs = {texts, 2, false, longest},
+        .needs = POLICY_EMBED,
+        .text_bytes = 4 + longest,
+    };
+    struct rule_facts facts = {.prompt = &f->prompt};
+    return decide(&f->sample.routes, &f->scratch, &facts, f->arena, &f->decision);
+}
+
+static void embeddings_go_to_experts_of_one_space_alone(void **state)
+{
+    static const struct {
+        const char *model;
+        int64_t longest;
+        enum status st;
+        enum decide_source source;
+        const char *plan;
+    } cases[] = {
+        {"vectors", 4, ST_OK, DECIDE_ALIAS, "twin,dear"}, /* the cheaper one of the space */
+        {"auto", 4, ST_OK, DECIDE_ALIAS, "twin,dear"},    /* no rule, no category */
+        {"vectors", 44, ST_OK, DECIDE_ALIAS, "twin"},     /* the longest has to fit, not the sum */
+        {"vectors", 36, ST_OK, DECIDE_ALIAS, "twin,dear"},
+        {"dear", 36, ST_OK, DECIDE_EXPERT, "dear"},
+        {"dear", 44, ST_INVALID, DECIDE_EXPERT, ""},
+        {"cheap", 4, ST_OK, DECIDE_EXPERT, "cheap"},
+        {"lonely", 4, ST_OK, DECIDE_ALIAS, "lone,lone"}, /* nobody is known to be like it */
+        {"chats", 4, ST_INVALID, DECIDE_EXPERT, ""},
+        {"talk", 4, ST_INVALID, DECIDE_ALIAS, ""},
+        {"category/general", 4, ST_NOT_FOUND, DECIDE_EXPERT, ""},
+        {"nobody", 4, ST_NOT_FOUND, DECIDE_EXPERT, ""},
+    };
+    struct fixture f;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    start(&f, EMBED_CONF);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum status st = ask_vectors(&f, cases[i].model, cases[i].longest);
+        if (st != cases[i].st || f.decision.source != cases[i].source ||
+            f.decision.category != NULL || f.decision.is_classified ||
+            !str_eq(plan_text(&f), str_from(cases[i].plan))) {
+            fail_msg("%s, %d: %s, %s, %.*s", cases[i].model, (int)cases[i].longest, status_text(st),
+                     decide_source_text(f.decision.source), STR_ARG(plan_text(&f)));
+        }
+    }
+    stop(&f);
+}
+
+static void auto_embeds_only_where_the_configuration_says_who(void **state)
+{
+    struct fixture f;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    start(&f, "experts: {e: {url: 'http://127.0.0.1:9/v1', capabilities: [embed]}}\n"
+              "categories: {general: {experts: [{expert: e, score: 0.5}]}}\n");
+
+    assert_int_equal(ask_vectors(&f, "auto", 4), ST_NOT_FOUND);
+
+    stop(&f);
+}
+
+static void whom_auto_leads_to_must_be_allowed_too(void **state)
+{
+    static const struct str allow[] = {STR_INIT("auto"), STR_INIT("talk")};
+    struct fixture f;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    start(&f, EMBED_CONF);
+    f.prompt = (struct prompt){
+        .model = STR("auto"), .permit = {.allow = allow, .allow_count = 2}, .needs = POLICY_EMBED};
+    struct rule_facts facts = {.prompt = &f.prompt};
+
+    assert_int_equal(decide(&f.sample.routes, &f.scratch, &facts, f.arena, &f.decision),
+                     ST_INVALID);
+
+    assert_string_equal(f.decision.candidates[0].dropped_by, policy_allow.name);
+    stop(&f);
+}
+
+static void router_embeddings_must_name_who_embeds(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *message;
+    } cases[] = {
+        {"experts: {e: {url: 'http://127.0.0.1:9/v1'}}\nrouter: {embeddings: e}\n",
+         "router.embeddings leads to \"e\", which does not embed"},
+        {"experts: {e: {url: 'http://127.0.0.1:9/v1'}}\naliases: {a: [e]}\n"
+         "router: {embeddings: a}\n",
+         "router.embeddings leads to \"a\", which does not embed"},
+        {"experts: {e: {url: 'http://127.0.0.1:9/v1'}}\nrouter: {embeddings: f}\n",
+         "there is no alias or expert \"f\" (router.embeddings)"},
+        {"experts: {e: {kernel: {calc: {}}, capabilities: [embed]}}\n",
+         "expert \"e\" has the capability embed, but its kernel does not embed"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct routes_sample sample;
+        enum status st = routes_sample_load(&sample, cases[i].yaml);
+        if (st != ST_INVALID || strstr(sample.messages, cases[i].message) == NULL) {
+            fail_msg("%s: %s: %s", cases[i].yaml, status_text(st), sample.messages);
+        }
+        routes_sample_fini(&sample);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -641,6 +773,10 @@ int main(void)
         TEST(without_affinity_nobody_is_kept),
         TEST(a_kept_expert_must_still_be_able),
         cmocka_unit_test(rules_may_wait_for_heads),
+        cmocka_unit_test(embeddings_go_to_experts_of_one_space_alone),
+        cmocka_unit_test(auto_embeds_only_where_the_configuration_says_who),
+        cmocka_unit_test(whom_auto_leads_to_must_be_allowed_too),
+        cmocka_unit_test(router_embeddings_must_name_who_embeds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
