@@ -10,19 +10,21 @@ class Expert:
     """Calls handle(conn, head, body) for each request; it writes the reply and returns True to
     keep the connection. What it raises is kept in `errors`."""
 
-    def __init__(self, handle, tls=None):
-        """tls: an SSLContext, or None to speak plainly."""
+    def __init__(self, handle, tls=None, listener=None):
+        """tls: an SSLContext, or None to speak plainly. listener: a socket that listens already."""
         self.handle = handle
         self.tls = tls
         self.errors = []
         self.requests = 0
         self.connections = 0
         self.bytes_seen = 0
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(1024)
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1"
+        if listener is None:
+            listener = socket.socket()
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1024)
+        self.listener = listener
+        host, self.port = listener.getsockname()
+        self.url = f"http://{host}:{self.port}/v1"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):

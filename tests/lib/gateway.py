@@ -50,7 +50,7 @@ class Gateway:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.port = self._wait_port(r"listening on 127\.0\.0\.1:(\d+)")
+            self.port = self._wait_port(r"listening on [\d.]+:(\d+)")
             self.admin = self._wait_port(r"admin on 127\.0\.0\.1:(\d+)")
         except Failure:
             self.process.kill()

@@ -29,12 +29,12 @@ class Conn:
         self.ended = False     # the peer closed its side (or reset)
 
     @classmethod
-    def open(cls, port, rcvbuf=None):
+    def open(cls, port, rcvbuf=None, host="127.0.0.1"):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if rcvbuf is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         sock.settimeout(PATIENCE_S)
-        sock.connect(("127.0.0.1", port))
+        sock.connect((host, port))
         return cls(sock)
 
     def send(self, data):

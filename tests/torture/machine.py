@@ -1,22 +1,16 @@
-"""What else a machine may do: the disk is full or read-only, the clock jumps, names do not resolve, the
-network is slow or gone, somebody kills the process."""
+"""What else a machine may do: the disk is full or read-only, the clock jumps, names do not resolve,
+somebody kills the process. (The network: partitions.py.)"""
 import errno
 import json
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 
 import sweeps
-from gateway import BINARY, Gateway
-from report import Skip
+from gateway import Gateway
 from target import KEY, KINDS, Target
-from wire import PATIENCE_S, Conn, Cut, Failure, Reply, exchange, request_bytes
+from wire import PATIENCE_S, Conn, Failure, Reply, exchange, request_bytes
 
 EAI_AGAIN = -3
 FOR_EVER = 1 << 62
@@ -243,21 +237,3 @@ def test_a_resolver_that_hangs_stops_nobody_else():
         if gateway is not None:
             gateway.stop()
         target.close()
-
-
-def _in_namespace(*settings):
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "network.py")
-    done = subprocess.run(["unshare", "-rn", sys.executable, script, *settings], check=False,
-                          capture_output=True, text=True)
-    _expect(done.returncode == 0, done.stdout + done.stderr)
-
-
-def test_a_network_with_delay_and_loss():
-    sweeps.needs_library()
-    if None in [shutil.which(name) for name in ("unshare", "ip", "tc")]:
-        raise Skip("needs unshare, ip and tc")
-    trial = subprocess.run(["unshare", "-rn", "tc", "qdisc", "add", "dev", "lo", "root", "netem",
-                            "delay", "1ms"], capture_output=True, text=True, check=False)
-    if trial.returncode != 0:
-        raise Skip(f"no netem in a namespace here: {trial.stderr.strip()[:200]}")
-    _in_namespace("delay 20ms", "delay 5ms 4ms loss 5%", "delay 1ms reorder 25% 50%")
