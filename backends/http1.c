@@ -355,6 +355,20 @@ static void part(struct http1_call *hc, bool may_live)
     pool->idle_count++;
 }
 
+/* Where the request has not arrived, the connection will be closed with a RST: the kernel would go on
+ * sending it, for minutes, and an expert that comes back would do the work for nobody. */
+static void give_up(const struct http1_call *hc)
+{
+    static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    struct tcp_info info = {.tcpi_unacked = 0};
+    socklen_t len = sizeof info;
+    if (hc->connection != NULL &&
+        getsockopt(hc->connection->io.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+        info.tcpi_unacked > 0) {
+        (void)setsockopt(hc->connection->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    }
+}
+
 /* The only place where a call ends by itself. */
 static void finish(struct http1_call *hc, enum call_outcome outcome)
 {
@@ -362,6 +376,9 @@ static void finish(struct http1_call *hc, enum call_outcome outcome)
                    hc->call.request.body.len;
     bool may_live =
         outcome == CALL_OK && hc->sent == whole && http1_reader_keeps_alive(&hc->reader);
+    if (outcome != CALL_OK) {
+        give_up(hc);
+    }
     part(hc, may_live);
     call_watch_stop(&hc->watch);
     hc->call.state = CALL_DONE;
@@ -611,6 +628,7 @@ static void consumed(struct call *call)
 static void cancel(struct call *call)
 {
     struct http1_call *hc = http1_of(call);
+    give_up(hc);
     part(hc, false);
     call_watch_stop(&hc->watch);
 }
