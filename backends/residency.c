@@ -7,6 +7,7 @@
 
 enum {
     LOOK_AGAIN_MS = 20, /* while somebody waits for room */
+    SILENCES = 3,
 };
 
 #define TO(state) (1U << (state))
@@ -200,13 +201,16 @@ static bool leaves_first(const struct residency *r, const struct resident *a,
 }
 
 /* Requests per millisecond. `use` remembers a minute: of one that is known for less the share that can be
- * remembered is divided by, else it would seem to be used less than it is. */
+ * remembered is divided by, else it would seem to be used less than it is. Of one that came at random as often
+ * as that, SILENCES times the mean interval without a request is rare (e^-SILENCES): then it has become less. */
 static double rate_of(const struct resident *e, int64_t now_ms)
 {
     int64_t known = now_ms - e->first_ms;
     int64_t least = 2 * load_of(e);
     double span = (double)(known < least ? least : known) / RESIDENCY_USE_MS;
-    return use_at(e, now_ms) / (RESIDENCY_USE_MS * -expm1(-span));
+    double rate = use_at(e, now_ms) / (RESIDENCY_USE_MS * -expm1(-span));
+    double silence = (double)(now_ms - e->use_ms);
+    return rate * silence > SILENCES ? SILENCES / silence : rate;
 }
 
 /* What those who use `old` are expected to wait, all together, if it leaves for `fresh`: it could be back

@@ -251,6 +251,25 @@ static void a_hot_victim_leaves_once_enough_was_waited(void **state)
     assert_step(residency_next(&h.r, 3000), RESIDENCY_STOP, 0, "memory");
 }
 
+/* It would hold its place for half a minute, were only the last minute counted. */
+static void one_that_has_fallen_silent_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct house h;
+    build(&h, 2, GIB);
+    make_ready(&h.experts[0], 1000);
+    h.experts[0].load_ms = 1000;
+    h.experts[1].load_ms = 1000;
+    h.r.patience = 16.0;
+    h.r.starve_ms = 60000;
+    use_for_long(&h.experts[0]); /* 1 request a second until 2000 */
+    let_wait(&h.experts[1], 2000);
+
+    /* Three requests in the 9.8 s: 0.31 a second, 2 s^2 of absence, 16 times: 9.8 s. */
+    assert_step(residency_next(&h.r, 11700), RESIDENCY_NOTHING, 0, "");
+    assert_step(residency_next(&h.r, 11800), RESIDENCY_STOP, 0, "memory");
+}
+
 static void an_idle_expert_goes_a_ttl_after_its_last_request_ended(void **state)
 {
     (void)state;
@@ -626,6 +645,7 @@ int main(void)
         cmocka_unit_test(what_is_known_for_a_short_time_counts_by_its_rate),
         cmocka_unit_test(a_guess_needs_free_memory_that_nobody_waits_for),
         cmocka_unit_test(a_hot_victim_leaves_once_enough_was_waited),
+        cmocka_unit_test(one_that_has_fallen_silent_holds_nobody_up),
         cmocka_unit_test(an_idle_expert_goes_a_ttl_after_its_last_request_ended),
         cmocka_unit_test(failures_back_off_and_a_success_forgives),
         cmocka_unit_test(a_failed_expert_is_not_tried_before_its_time),
