@@ -50,9 +50,26 @@ static void pause_for_a_while(struct acceptor *a)
     (void)!loop_timer_set(a->loop, &a->timer, loop_now_ms(a->loop) + PAUSE_MS);
 }
 
-static bool is_short(int error)
+/* False: nothing is short. */
+static bool is_short(int error, enum metrics_refusal *ret_why)
 {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    static const struct {
+        int error;
+        enum metrics_refusal why;
+    } all[] = {
+        {EMFILE, METRICS_REFUSED_OWN_DESCRIPTORS},
+        {ENFILE, METRICS_REFUSED_ALL_DESCRIPTORS},
+        {ENOBUFS, METRICS_REFUSED_MEMORY},
+        {ENOMEM, METRICS_REFUSED_MEMORY},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].error == error) {
+            *ret_why = all[i].why;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void complain(struct acceptor *a, int error)
@@ -80,7 +97,7 @@ static enum taken take(struct acceptor *a, int *ret_fd, struct sockaddr_storage 
         if (errno == EAGAIN) {
             return TAKEN_NONE;
         }
-        if (is_short(errno)) {
+        if (is_short(errno, &a->why)) {
             complain(a, errno);
             return TAKEN_SHORT;
         }
@@ -98,6 +115,7 @@ static void reserve(struct acceptor *a)
 /* Tells some of those who wait that there is no place, one after another with the one descriptor. */
 static void refuse_some(struct acceptor *a)
 {
+    const enum metrics_refusal why = a->why;
     struct sockaddr_storage address;
     socklen_t len = 0;
     int fd = -1;
@@ -106,7 +124,7 @@ static void refuse_some(struct acceptor *a)
         a->reserve_fd = -1;
         enum taken taken = take(a, &fd, &address, &len);
         if (taken == TAKEN_ONE) {
-            a->hooks->on_refused(a->ctx, fd);
+            a->hooks->on_refused(a->ctx, fd, why);
             (void)close(fd);
         }
         reserve(a);
@@ -130,7 +148,7 @@ static bool accept_one(struct acceptor *a)
     if (taken == TAKEN_ONE) {
         a->hooks->on_client(a->ctx, fd, (const struct sockaddr *)&address, len);
     } else if (taken == TAKEN_SHORT) {
-        a->hooks->on_short(a->ctx);
+        a->hooks->on_short(a->ctx, a->why);
         refuse_some(a);
         pause_for_a_while(a);
     }

@@ -9,16 +9,17 @@
 
 #include "base/loop.h"
 #include "base/status.h"
+#include "gateway/metrics.h"
 
 struct acceptor_hooks {
     /* Whether one more may come; after false nothing is taken before acceptor_wake. */
     bool (*has_room)(void *ctx);
     void (*on_client)(void *ctx, int fd, const struct sockaddr *address,
                       socklen_t len); /* takes fd */
-    /* No descriptor, or no memory, is left: what can be spared may be closed. */
-    void (*on_short)(void *ctx);
+    /* No descriptor, or no memory, is left: what can be spared may be closed. It pauses then. */
+    void (*on_short)(void *ctx, enum metrics_refusal why);
     /* Nobody can keep this connection. Says so; fd is closed behind it. */
-    void (*on_refused)(void *ctx, int fd);
+    void (*on_refused)(void *ctx, int fd, enum metrics_refusal why);
 };
 
 struct acceptor { /* private */
@@ -29,6 +30,7 @@ struct acceptor { /* private */
     void *ctx;
     int reserve_fd; /* -1: it could not be opened again yet */
     int64_t complained_ms;
+    enum metrics_refusal why; /* it was short last */
     bool is_watched;
     bool is_stopped;
 };

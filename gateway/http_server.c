@@ -930,8 +930,19 @@ static bool has_room(void *ctx)
     return s->connection_count < s->limits.connections + SURPLUS;
 }
 
-static void on_short(void *ctx)
+static void count_refused(const struct http_server *s, enum metrics_refusal why)
 {
+    if (s->limits.counters != NULL) {
+        metrics_count_refused(s->limits.counters, why);
+    }
+}
+
+static void on_short(void *ctx, enum metrics_refusal why)
+{
+    const struct http_server *s = ctx;
+    if (s->limits.counters != NULL) {
+        metrics_count_pause(s->limits.counters, why);
+    }
     for (int i = 0; i < SPARED_AT_ONCE && spare_one(ctx); i++) {
     }
 }
@@ -949,8 +960,9 @@ static void turn_away(const struct http_server *s, int fd, enum problem problem)
     (void)shutdown(fd, SHUT_WR);
 }
 
-static void on_refused(void *ctx, int fd)
+static void on_refused(void *ctx, int fd, enum metrics_refusal why)
 {
+    count_refused(ctx, why);
     turn_away(ctx, fd, PROBLEM_CONNECTIONS);
 }
 
@@ -958,12 +970,16 @@ static void on_client(void *ctx, int fd, const struct sockaddr *address, socklen
 {
     struct http_server *s = ctx;
     if (!peers_take(s->limits.peers, address)) {
+        count_refused(s, METRICS_REFUSED_PER_ADDRESS);
         turn_away(s, fd, PROBLEM_PEER_CONNECTIONS);
         (void)close(fd);
         return;
     }
     int64_t before = s->connection_count;
     s->is_full = before >= s->limits.connections && !spare_one(s);
+    if (s->is_full) {
+        count_refused(s, METRICS_REFUSED_TOTAL);
+    }
     (void)MHD_add_connection(s->daemon, fd, address, len); /* closes it where it fails */
     if (s->connection_count == before) {
         peers_release(s->limits.peers, address);

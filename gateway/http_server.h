@@ -19,6 +19,7 @@
 #include "gateway/problem.h"
 
 struct cert;
+struct metrics_shard;
 struct peers;
 struct http_server;
 struct http_request;
@@ -58,8 +59,9 @@ struct http_limits {
     int64_t head_bytes;
     int64_t body_bytes;
     int64_t connections;
-    struct peers *peers;     /* counts what each address has; borrowed, NULL: no cap */
-    bool half_close_is_gone; /* a client that shuts its sending side has left */
+    struct peers *peers;            /* counts what each address has; borrowed, NULL: no cap */
+    struct metrics_shard *counters; /* of refused connections; borrowed, NULL: not counted */
+    bool half_close_is_gone;        /* a client that shuts its sending side has left */
 };
 
 /* Where and how a server listens. */

@@ -49,6 +49,8 @@ enum {
     ROW_RESULTS = METRICS_ROW_LATE + 1,
     HEDGE_RESULTS = METRICS_HEDGE_NONE + 1,
     CACHE_RESULTS = METRICS_CACHE_SHARED + 1,
+    REFUSALS = METRICS_REFUSED_MEMORY + 1,
+    PAUSES_FROM = METRICS_REFUSED_OWN_DESCRIPTORS, /* what makes accepting pause */
 };
 
 struct row { /* counts of one category */
@@ -66,6 +68,8 @@ struct metrics_shard {
     atomic_uint_fast64_t languages[METRICS_SLOTS];
     atomic_uint_fast64_t hedges[HEDGE_RESULTS];
     atomic_uint_fast64_t cache[CACHE_RESULTS];
+    atomic_uint_fast64_t refused[REFUSALS];
+    atomic_uint_fast64_t pauses[REFUSALS];
     atomic_uint_fast64_t faults[FAULTS];
     atomic_int_fast64_t exchanges;
     atomic_uint_fast64_t generation;
@@ -217,6 +221,16 @@ void metrics_count_hedge(struct metrics_shard *s, enum metrics_hedge what)
 void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found)
 {
     add(&s->cache[found], 1);
+}
+
+void metrics_count_refused(struct metrics_shard *s, enum metrics_refusal why)
+{
+    add(&s->refused[why], 1);
+}
+
+void metrics_count_pause(struct metrics_shard *s, enum metrics_refusal why)
+{
+    add(&s->pauses[why], 1);
 }
 
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us)
@@ -506,6 +520,41 @@ static enum status write_faults(const struct metrics *m, struct buf *out)
     return st;
 }
 
+static enum status write_refusals(const struct metrics *m, struct buf *out)
+{
+    static const char *const labels[REFUSALS] = {
+#define METRICS_TEXT(name, label, sentence) [METRICS_REFUSED_##name] = label,
+        METRICS_REFUSALS(METRICS_TEXT)
+#undef METRICS_TEXT
+    };
+
+    enum status st =
+        buf_append(out, STR("# HELP expertd_connections_refused_total Connections that were turned "
+                            "away, by what was used up.\n"
+                            "# TYPE expertd_connections_refused_total counter\n"));
+    for (size_t r = 0; st == ST_OK && r < REFUSALS; r++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].refused[r]);
+        }
+        st = buf_printf(out, "expertd_connections_refused_total{reason=\"%s\"} %" PRIu64 "\n",
+                        labels[r], sum);
+    }
+    st = st == ST_OK ? buf_append(out, STR("# HELP expertd_accept_pauses_total Pauses of a worker "
+                                           "in accepting, by what was used up.\n"
+                                           "# TYPE expertd_accept_pauses_total counter\n"))
+                     : st;
+    for (size_t r = PAUSES_FROM; st == ST_OK && r < REFUSALS; r++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < m->shard_count; i++) {
+            sum += get(&m->shards[i].pauses[r]);
+        }
+        st = buf_printf(out, "expertd_accept_pauses_total{reason=\"%s\"} %" PRIu64 "\n", labels[r],
+                        sum);
+    }
+    return st;
+}
+
 static enum status write_histogram(const struct metrics *m, struct buf *out, size_t which)
 {
     static const char *const texts[HISTOGRAMS][2] = {
@@ -583,6 +632,9 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
     }
     if (st == ST_OK) {
         st = write_cache(m, out);
+    }
+    if (st == ST_OK) {
+        st = write_refusals(m, out);
     }
     for (size_t i = 0; st == ST_OK && i < HISTOGRAMS; i++) {
         st = write_histogram(m, out, i);

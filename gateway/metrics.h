@@ -47,6 +47,20 @@ enum metrics_cache { /* what looking for a kept answer found */
     METRICS_CACHE_SHARED, /* of another request that was being answered */
 };
 
+/* X(name, label, sentence): why a connection was refused, or accepting paused */
+#define METRICS_REFUSALS(X)                                                                        \
+    X(PER_ADDRESS, "per_address", "connections_per_address")                                       \
+    X(TOTAL, "total", "connections")                                                               \
+    X(OWN_DESCRIPTORS, "own_descriptors", "the process has no descriptor left (EMFILE)")           \
+    X(ALL_DESCRIPTORS, "all_descriptors", "the system has none left (ENFILE)")                     \
+    X(MEMORY, "memory", "the system has no memory for it (ENOBUFS, ENOMEM)")
+
+enum metrics_refusal {
+#define METRICS_MEMBER(name, label, sentence) METRICS_REFUSED_##name,
+    METRICS_REFUSALS(METRICS_MEMBER)
+#undef METRICS_MEMBER
+};
+
 enum metrics_histogram {
     METRICS_DURATION, /* from the head to the last byte handed over */
     METRICS_TTFT,     /* from the head to the first byte of the expert's answer */
@@ -97,6 +111,8 @@ void metrics_charge(struct metrics_shard *s, const struct metrics_bill *bill);
 void metrics_count_row(struct metrics_shard *s, enum metrics_row row);
 void metrics_count_hedge(struct metrics_shard *s, enum metrics_hedge what);
 void metrics_count_cache(struct metrics_shard *s, enum metrics_cache found);
+void metrics_count_refused(struct metrics_shard *s, enum metrics_refusal why); /* a connection */
+void metrics_count_pause(struct metrics_shard *s, enum metrics_refusal why);   /* of accepting */
 void metrics_observe(struct metrics_shard *s, enum metrics_histogram which, int64_t us);
 
 /* Gauges, set by the worker that owns the shard. */

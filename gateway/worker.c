@@ -329,9 +329,10 @@ static void destroy(struct worker_thread *t)
 static enum status open_servers(struct worker *w, const struct worker_setup *setup)
 {
     bool has_admin = setup->admin.fd >= 0;
-    w->server = http_server_create(w->loop, &setup->clients, &setup->limits, &exchange_hooks, w);
+    struct http_limits limits = setup->limits;
+    limits.counters = w->counters;
+    w->server = http_server_create(w->loop, &setup->clients, &limits, &exchange_hooks, w);
     if (has_admin) {
-        struct http_limits limits = setup->limits;
         limits.peers = NULL; /* operators get in */
         w->admin = http_server_create(w->loop, &setup->admin, &limits, &exchange_admin_hooks, w);
     }

@@ -2,6 +2,7 @@
 and nobody else notices."""
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -159,6 +160,15 @@ def test_slow_reader_that_goes_on_reading_gets_all():
             gateway.stop()
 
 
+def _refused(gateway, reason, what="connections_refused"):
+    """What the metrics say; -1 when the page cannot be had."""
+    try:
+        page = exchange(gateway.admin, "GET", "/metrics").body().decode()
+        return int(re.search(rf'expertd_{what}_total{{reason="{reason}"}} (\d+)', page).group(1))
+    except (Failure, OSError):
+        return -1
+
+
 def test_one_address_cannot_take_all_connections():
     def open_from(address, port):
         sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S, (address, 0))
@@ -180,6 +190,7 @@ def test_one_address_cannot_take_all_connections():
             assert status(open_from("127.0.0.3", gateway.port))[0] == 200
             proxy = [open_from("127.0.0.9", gateway.port) for _ in range(20)]
             assert [status(conn)[0] for conn in proxy] == [200] * 20
+            assert _refused(gateway, "per_address") == 1
             held.pop().close()
 
             def is_served():
@@ -213,6 +224,7 @@ def test_idle_connections_make_room_and_busy_ones_do_not():
             extra.wait_gone()
             silent = Conn.open(gateway.port)  # one above the limit has little time
             silent.wait_gone()
+            assert _refused(gateway, "total") == 2
             for conn in busy:
                 conn.close()
 
@@ -256,6 +268,8 @@ def test_gateway_without_descriptors_answers_and_does_not_spin():
                 except (Failure, OSError):
                     return False
             _wait("it serves again", is_served)
+            assert _refused(gateway, "own_descriptors") >= told
+            assert _refused(gateway, "own_descriptors", "accept_pauses") > 0
         finally:
             gateway.stop()
 
