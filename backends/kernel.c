@@ -1,11 +1,13 @@
 /* The table of built-in kernels and making kernels: what the gateway does with them. See kernel.h. */
 #include "backends/kernel.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backends/kernel_inside.h"
 #include "backends/kernel_options.h"
+#include "backends/kernel_turn.h"
 #include "backends/kernels/kernels.h"
 #include "base/mem.h"
 
@@ -22,7 +24,7 @@ struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *inst
 {
     struct kernel *kernel = mem_zalloc(1, sizeof *kernel);
     if (kernel != NULL) {
-        *kernel = (struct kernel){abi, instance, NULL, 1};
+        *kernel = (struct kernel){.abi = abi, .instance = instance, .users = 1};
     }
     return kernel;
 }
@@ -54,6 +56,11 @@ uint32_t kernel_capabilities(const struct kernel *kernel)
 struct kernel_pool *kernel_own_pool(const struct kernel *kernel)
 {
     return kernel->crew != NULL ? kernel_crew_pool(kernel->crew) : NULL;
+}
+
+size_t kernel_threads(const struct kernel *kernel)
+{
+    return kernel->threads;
 }
 
 bool kernel_is_child(const struct kernel *kernel)
@@ -180,6 +187,23 @@ static const struct yaml_node *wrap_list(struct arena *arena, const char *key,
     return &made->mapping;
 }
 
+/* Says it where more answers are asked for at once than may be computed: they will take turns. */
+static void advise(struct key_reader *reader, const struct kernel_builtin *builtin,
+                   const struct yaml_node *options)
+{
+    const struct yaml_node *at =
+        builtin->parallel == NULL ? NULL : yaml_get(options, str_from(builtin->parallel));
+    int64_t answers = 0;
+    if (at != NULL && str_to_int(at->text, &answers) == ST_OK &&
+        kernel_turn_exceeds(builtin->threads, answers)) {
+        diags_add(reader->diags, DIAG_WARNING, at->file, at->pos,
+                  "\"%s\" is %" PRId64
+                  ", and server.kernel_cpus lets %zu threads compute at a time: "
+                  "answers take turns",
+                  builtin->parallel, answers, kernel_turn_most());
+    }
+}
+
 enum status kernel_create(const struct kernel_builtin *builtin, struct key_reader *reader,
                           const struct yaml_node *options, struct kernel **ret_kernel)
 {
@@ -205,6 +229,9 @@ enum status kernel_create(const struct kernel_builtin *builtin, struct key_reade
         *ret_kernel = NULL;
         return ST_OK;
     }
+    if (st == ST_OK) {
+        advise(reader, builtin, options);
+    }
     buf_init(&json, OPTIONS_MAX_BYTES);
     st = st == ST_OK ? kernel_options_write(options, &json) : st;
     st = st == ST_OK ? create_instance(builtin, reader, options, buf_str(&json), &instance) : st;
@@ -217,6 +244,7 @@ enum status kernel_create(const struct kernel_builtin *builtin, struct key_reade
         builtin->abi->destroy(instance);
         return ST_NO_MEMORY;
     }
+    kernel->threads = builtin->threads;
     *ret_kernel = kernel;
     return ST_OK;
 }

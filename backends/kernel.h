@@ -21,6 +21,9 @@ struct kernel_builtin {
     const char *sentence;    /* what it is, for the docs */
     const struct keys *keys; /* its options */
     const struct ek_kernel *abi;
+    size_t threads; /* see kernel_threads */
+    const char *
+        parallel; /* the option (KEY_INT) that says how many answers it writes at once; NULL: none */
     const char *list_key; /* a list instead of a block means this key; NULL: none */
 };
 
@@ -48,6 +51,9 @@ struct kernel_request {
 
 /* The kernel's own threads, where calls must run; NULL: any threads. */
 struct kernel_pool *kernel_own_pool(const struct kernel *kernel);
+
+/* Threads that compute while it answers, for kernel_turn.h; 0: it answers at once. */
+size_t kernel_threads(const struct kernel *kernel);
 
 /* Whether it lives in a child process; generate wants a cancel_fd then. */
 bool kernel_is_child(const struct kernel *kernel);

@@ -26,6 +26,7 @@
 #include "backends/kernel_job.h"
 #include "backends/kernel_pool.h"
 #include "backends/kernel_reply.h"
+#include "backends/kernel_turn.h"
 #include "base/container.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -117,14 +118,30 @@ static void post(struct work *work)
     }
 }
 
+/* Under the lock, which it lets go of: whoever has waited computes no further before its turn. */
+static void resume(struct work *work)
+{
+    (void)pthread_mutex_unlock(&work->lock);
+    kernel_turn_take(kernel_threads(work->kernel));
+    (void)pthread_mutex_lock(&work->lock);
+}
+
 /* Hands bytes of a stream to the loop; waits while the client's queue is full. */
 static enum status put(struct work *work, struct str bytes)
 {
+    bool has_waited = false;
     (void)pthread_mutex_lock(&work->lock);
     while (!work->is_cancelled &&
            work->outbox.len + work->waiting_bytes > (size_t)CALL_IN_PAUSE_BYTES) {
+        if (!has_waited) {
+            kernel_turn_give(kernel_threads(work->kernel));
+        }
+        has_waited = true;
         work->is_blocked = true;
         (void)pthread_cond_wait(&work->changed, &work->lock);
+    }
+    if (has_waited) {
+        resume(work);
     }
     work->is_blocked = false;
     enum status st = work->is_cancelled ? ST_CLOSED : buf_append(&work->outbox, bytes);
@@ -243,9 +260,11 @@ static int on_pause(void *ctx, int64_t ms)
     }
     (void)pthread_mutex_lock(&work->lock);
     int error = 0;
+    kernel_turn_give(kernel_threads(work->kernel));
     while (!work->is_cancelled && error != ETIMEDOUT) {
         error = pthread_cond_timedwait(&work->changed, &work->lock, &until);
     }
+    resume(work);
     bool is_over = work->is_cancelled;
     (void)pthread_mutex_unlock(&work->lock);
     return is_over ? 1 : 0;
@@ -425,6 +444,8 @@ static void answer(struct answer *a)
 static void run_work(struct kernel_job *job, size_t thread)
 {
     struct work *work = CONTAINER_OF(job, struct work, job);
+    size_t threads = kernel_threads(work->kernel);
+    kernel_turn_take(threads);
     if (!is_cancelled(work)) {
         struct answer a = {.work = work, .thread = thread};
         buf_init(&a.text, ANSWER_MAX_BYTES);
@@ -433,6 +454,7 @@ static void run_work(struct kernel_job *job, size_t thread)
         buf_fini(&a.events);
         buf_fini(&a.text);
     }
+    kernel_turn_give(threads);
     unref(work);
 }
 
@@ -678,7 +700,9 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
     }
     kc->work->owner = kc;
     kc->pool = kernel_own_pool(options->kernel);
-    kc->pool = kc->pool != NULL ? kc->pool : pool;
+    if (kc->pool == NULL) {
+        kc->pool = kernel_threads(options->kernel) > 0 ? kernel_pool_slow(pool) : pool;
+    }
     kc->loop = loop;
     kc->timer.on_due = on_deadline;
     kc->call.kind = &kernel_kind;

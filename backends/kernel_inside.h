@@ -10,6 +10,7 @@ struct kernel {
     const struct ek_kernel *abi;
     struct ek_instance *instance; /* without a crew: one for all threads */
     struct kernel_crew *crew;
+    size_t threads;         /* see kernel_threads */
     _Atomic uint32_t users; /* whoever made it, and each call that runs on the pool */
 };
 

@@ -31,7 +31,10 @@ struct kernel_pool *kernel_pool_open(size_t threads, size_t queue_max,
  * last one frees it. Nothing waits in its queue any more. */
 void kernel_pool_release(struct kernel_pool *pool);
 
-/* From any thread. ST_TOO_BIG: the queue is full, nothing happened. */
+/* The pool's other half, for jobs that compute for long. */
+struct kernel_pool *kernel_pool_slow(struct kernel_pool *pool);
+
+/* From any thread. ST_TOO_BIG: the queue is full, nothing happened. ST_NO_MEMORY: there is no thread for it. */
 MUST_CHECK enum status kernel_pool_push(struct kernel_pool *pool, struct kernel_job *job);
 
 /* Takes a job out that still waits. False: it runs, or ran. */

@@ -23,6 +23,7 @@
 #include "backends/kernel_job.h"
 #include "backends/kernel_options.h"
 #include "backends/kernel_pool.h"
+#include "backends/kernel_turn.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -45,6 +46,7 @@ struct file_options {
     const struct yaml_node *options;
     int64_t memory;
     int64_t instances;
+    int64_t threads;
     int64_t queue;
     int64_t load_ms;
 };
@@ -101,6 +103,15 @@ static const struct key rows[] = {
      .fallback = "1",
      .sentence =
          "how many requests it works on at once, each with a thread (and a child) of its own"},
+    {.name = "threads",
+     .type = KEY_INT,
+     .offset = FIELD(threads),
+     .min = 0,
+     .max = 256,
+     .fallback = "1",
+     .sentence = "threads that compute a request; requests of all kernels wait until so many of "
+                 "server.kernel_cpus are free; 0: it answers at once and waits for none",
+     .example = "2"},
     {.name = "queue",
      .type = KEY_INT,
      .offset = FIELD(queue),
@@ -271,12 +282,15 @@ static enum status copy_config(struct opening *o, const char *program)
     config->program =
         program != NULL ? arena_copy_z(crew->arena, str_from(program)) : find_program(crew->arena);
     config->load_ms = o->options.load_ms;
+    size_t most = kernel_turn_most();
+    crew->kernel.threads = (size_t)o->options.threads < most ? (size_t)o->options.threads : most;
     config->ret_capabilities = &crew->child_capabilities;
-    config->ek = (struct ek_config){.size = sizeof config->ek,
-                                    .options = kernel_text(options),
-                                    .folder = kernel_text(folder),
-                                    .memory_bytes = (uint64_t)o->options.memory,
-                                    .threads = (uint32_t)kernel_pool_spare_threads(crew->count)};
+    config->ek = (struct ek_config){
+        .size = sizeof config->ek,
+        .options = kernel_text(options),
+        .folder = kernel_text(folder),
+        .memory_bytes = (uint64_t)o->options.memory,
+        .threads = crew->kernel.threads > 0 ? (uint32_t)crew->kernel.threads - 1 : 0};
     bool has_all = st == ST_OK && options.ptr != NULL && folder.ptr != NULL &&
                    config->file != NULL && config->program != NULL;
     return has_all ? ST_OK : ST_NO_MEMORY;
@@ -389,7 +403,7 @@ static struct kernel_crew *create_crew(size_t count)
     (void)pthread_condattr_destroy(&monotonic);
     crew->arena = arena;
     crew->count = count;
-    crew->kernel = (struct kernel){&crew->abi, NULL, crew, 1};
+    crew->kernel = (struct kernel){.abi = &crew->abi, .crew = crew, .users = 1};
     return crew;
 }
 
@@ -407,6 +421,15 @@ enum status kernel_open(struct key_reader *reader, const struct yaml_node *node,
         return st;
     }
     o.file = yaml_get(node, STR("file"));
+    if (kernel_turn_exceeds((size_t)o.options.threads, o.options.instances)) {
+        char why[KERNEL_WHY_BYTES];
+        (void)snprintf(
+            why, sizeof why,
+            "%d instances of %d threads, and server.kernel_cpus lets %zu threads compute "
+            "at a time: requests take turns",
+            (int)o.options.instances, (int)o.options.threads, kernel_turn_most());
+        complain(&o, DIAG_WARNING, o.file, why);
+    }
     o.crew = create_crew((size_t)o.options.instances);
     if (o.crew == NULL) {
         return ST_NO_MEMORY;

@@ -11,6 +11,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum {
+    SLOW_THREADS_MAX = 64, /* they mostly wait: for a session, a client or their turn */
+};
+
 struct seat { /* what a thread is told */
     struct kernel_pool *pool;
     size_t number;
@@ -27,6 +31,9 @@ struct kernel_pool {
     size_t running;   /* threads that have not yet left */
     size_t queue_max;
     size_t thread_count; /* threads that were started */
+    size_t threads_max;
+    size_t idle;              /* threads that wait for a job */
+    struct kernel_pool *slow; /* NULL: this is it, or belongs to a kernel */
     pthread_t *threads;
     struct seat *seats;
     struct kernel_pool_hooks hooks;
@@ -53,12 +60,6 @@ void kernel_pool_rule(const struct kernel_pool_rule *rule)
     }
 }
 
-size_t kernel_pool_spare_threads(size_t instances)
-{
-    size_t cpus = atomic_load(&rule_state) == RULE_WRITTEN ? the_rule.cpus : 1;
-    return cpus > instances ? cpus / instances - 1 : 0;
-}
-
 /* On a fresh thread; what the system refuses does not hold, and nothing else depends on it. */
 static void obey_rule(void)
 {
@@ -77,7 +78,9 @@ static struct kernel_job *take_job(struct kernel_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->lock);
     while (pool->first == NULL && !pool->is_stopping) {
+        pool->idle++;
         (void)pthread_cond_wait(&pool->has_work, &pool->lock);
+        pool->idle--;
     }
     struct kernel_job *job = pool->first;
     if (job != NULL) {
@@ -139,27 +142,31 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Threads of the pool take no signals: those are for the process's main thread. */
-static bool start_threads(struct kernel_pool *pool, size_t threads)
+/* Held. One more. Threads of the pool take no signals: those are for the process's main thread. */
+static bool start_thread(struct kernel_pool *pool)
 {
     sigset_t all;
     sigset_t before;
+    pthread_t *thread = &pool->threads[pool->thread_count];
+    struct seat *seat = &pool->seats[pool->thread_count];
+    *seat = (struct seat){pool, pool->thread_count};
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool is_started = true;
-    while (is_started && pool->thread_count < threads) {
-        pthread_t *thread = &pool->threads[pool->thread_count];
-        struct seat *seat = &pool->seats[pool->thread_count];
-        *seat = (struct seat){pool, pool->thread_count};
-        (void)pthread_mutex_lock(&pool->lock);
-        is_started = pthread_create(thread, NULL, work, seat) == 0;
-        if (is_started) {
-            pool->thread_count++;
-            pool->running++;
-        }
-        (void)pthread_mutex_unlock(&pool->lock);
-    }
+    bool is_started = pthread_create(thread, NULL, work, seat) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pool->thread_count += is_started;
+    pool->running += is_started;
+    return is_started;
+}
+
+static bool start_threads(struct kernel_pool *pool)
+{
+    bool is_started = true;
+    (void)pthread_mutex_lock(&pool->lock);
+    while (is_started && pool->thread_count < pool->threads_max) {
+        is_started = start_thread(pool);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
     return is_started;
 }
 
@@ -175,6 +182,7 @@ static struct kernel_pool *create(size_t threads, size_t queue_max,
     (void)pthread_cond_init(&pool->has_work, NULL);
     pool->queue_max = queue_max;
     pool->hooks = *hooks;
+    pool->threads_max = threads;
     pool->threads = mem_zalloc(threads, sizeof *pool->threads);
     pool->seats = mem_zalloc(threads, sizeof *pool->seats);
     if (pool->threads == NULL || pool->seats == NULL) {
@@ -186,12 +194,22 @@ static struct kernel_pool *create(size_t threads, size_t queue_max,
 
 struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max)
 {
-    struct kernel_pool *pool = create(threads, queue_max, &(struct kernel_pool_hooks){.ctx = NULL});
-    if (pool != NULL && !start_threads(pool, threads)) {
+    const struct kernel_pool_hooks none = {.ctx = NULL};
+    struct kernel_pool *pool = create(threads, queue_max, &none);
+    if (pool == NULL) {
+        return NULL;
+    }
+    pool->slow = create(SLOW_THREADS_MAX, queue_max, &none);
+    if (pool->slow == NULL || !start_threads(pool)) {
         kernel_pool_destroy(pool);
         pool = NULL;
     }
     return pool;
+}
+
+struct kernel_pool *kernel_pool_slow(struct kernel_pool *pool)
+{
+    return pool->slow;
 }
 
 struct kernel_pool *kernel_pool_open(size_t threads, size_t queue_max,
@@ -199,7 +217,7 @@ struct kernel_pool *kernel_pool_open(size_t threads, size_t queue_max,
 {
     struct kernel_pool *pool = create(threads, queue_max, hooks);
     *ret_is_gone = false;
-    if (pool != NULL && !start_threads(pool, threads)) {
+    if (pool != NULL && !start_threads(pool)) {
         *ret_is_gone = pool->thread_count > 0;
         kernel_pool_release(pool);
         pool = NULL;
@@ -233,17 +251,26 @@ bool kernel_pool_settle(int64_t ms)
     return atomic_load(&loose_threads) == 0;
 }
 
-void kernel_pool_destroy(struct kernel_pool *pool)
+static void end_threads(struct kernel_pool *pool)
 {
-    if (pool == NULL) {
-        return;
-    }
     (void)pthread_mutex_lock(&pool->lock);
     pool->is_stopping = true;
     (void)pthread_cond_broadcast(&pool->has_work);
     (void)pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->thread_count; i++) {
         (void)pthread_join(pool->threads[i], NULL);
+    }
+}
+
+void kernel_pool_destroy(struct kernel_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    end_threads(pool);
+    if (pool->slow != NULL) {
+        end_threads(pool->slow);
+        free_pool(pool->slow);
     }
     free_pool(pool);
 }
@@ -253,7 +280,11 @@ enum status kernel_pool_push(struct kernel_pool *pool, struct kernel_job *job)
     enum status st = ST_TOO_BIG;
     job->next = NULL;
     (void)pthread_mutex_lock(&pool->lock);
-    if (pool->waiting < pool->queue_max) {
+    bool has_thread = pool->idle > pool->waiting || pool->thread_count == pool->threads_max ||
+                      start_thread(pool) || pool->thread_count > 0;
+    if (!has_thread) {
+        st = ST_NO_MEMORY;
+    } else if (pool->waiting < pool->queue_max) {
         if (pool->last == NULL) {
             pool->first = job;
         } else {

@@ -22,10 +22,9 @@ struct kernel_pool_rule { /* for the threads of all pools, and the children that
  * what runs cannot be moved by a reload. Without one, threads run as the others. Any thread. */
 void kernel_pool_rule(const struct kernel_pool_rule *rule);
 
-/* Threads that each of `instances` may use besides its own. */
-size_t kernel_pool_spare_threads(size_t instances);
-
-/* threads >= 1; queue_max: jobs that may wait. NULL: no memory or threads. */
+/* threads >= 1, for kernels that answer at once; queue_max: jobs that may wait. Kernels that compute have
+ * threads of their own, started as they are needed, so that nobody waits behind a language model; how many
+ * of them compute at a time is for kernel_turn.h. NULL: no memory or threads. */
 struct kernel_pool *kernel_pool_create(size_t threads, size_t queue_max);
 
 /* Waits for running jobs (their calls must have been cancelled). NULL allowed. A loop that had calls

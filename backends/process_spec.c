@@ -92,7 +92,7 @@ static const struct key process_rows[] = {
      .is_required = true,
      .sentence =
          "the program and its arguments, run without a shell; ${PORT} becomes a free port on "
-         "127.0.0.1, ${SOCKET} the path of a socket file: it must listen there",
+         "127.0.0.1, ${SOCKET} the path of a socket file: it must listen there; ${THREADS}: see threads",
      .example = "[llama-server, --model, m.gguf, --port, \"${PORT}\"]"},
     {.name = "health",
      .type = KEY_TEXT,
@@ -172,6 +172,15 @@ static const struct key process_rows[] = {
      .type = KEY_PATH,
      .offset = offsetof(struct process_spec, log),
      .sentence = "file that its output is appended to; absent: the last of it is kept in memory"},
+    {.name = "threads",
+     .type = KEY_INT,
+     .offset = offsetof(struct process_spec, threads),
+     .min = 0,
+     .max = 1024,
+     .fallback = "0",
+     .sentence = "threads that it is told to compute with: ${THREADS} in argv and env, "
+                 "OMP_NUM_THREADS and its kin; at most, and with 0, server.kernel_cpus",
+     .example = "4"},
     {.name = "limits",
      .type = KEY_BLOCK,
      .offset = offsetof(struct process_spec, limits),
@@ -369,21 +378,29 @@ enum status process_spec_check(const struct process_spec *spec, const struct key
 
 /* ---------------------------------------------------------------- commands */
 
+struct filling { /* what stands where */
+    const struct process_place *place;
+    int64_t threads;
+};
+
 /* Appends text with its places filled in, and a NUL. */
-static enum status write_word(struct buf *out, struct str text, const struct process_place *place)
+static enum status write_word(struct buf *out, struct str text, const struct filling *f)
 {
     enum status st = ST_OK;
     while (st == ST_OK && text.len > 0) {
-        bool is_port = str_starts_with(text, STR("${PORT}"));
-        bool is_socket = str_starts_with(text, STR("${SOCKET}"));
-        if (is_port) {
-            st = buf_printf(out, "%u", place->port);
-        } else if (is_socket) {
-            st = buf_append(out, str_from(place->socket));
+        size_t skip = 1;
+        if (str_starts_with(text, STR("${PORT}"))) {
+            st = buf_printf(out, "%u", f->place->port);
+            skip = strlen("${PORT}");
+        } else if (str_starts_with(text, STR("${SOCKET}"))) {
+            st = buf_append(out, str_from(f->place->socket));
+            skip = strlen("${SOCKET}");
+        } else if (str_starts_with(text, STR("${THREADS}"))) {
+            st = buf_printf(out, "%" PRId64, f->threads);
+            skip = strlen("${THREADS}");
         } else {
             st = buf_append_char(out, text.ptr[0]);
         }
-        size_t skip = is_port ? 7 : is_socket ? 9 : 1;
         text = str_slice(text, skip, text.len);
     }
     return st == ST_OK ? buf_append_char(out, '\0') : st;
@@ -412,13 +429,13 @@ static enum status write_variable(struct buf *out, const struct process_spec *sp
 }
 
 static enum status write_env(struct buf *out, const struct process_spec *spec,
-                             const struct process_place *place, size_t *count)
+                             const struct filling *f, size_t *count)
 {
     enum status st = ST_OK;
     for (size_t i = 0; st == ST_OK && i < spec->env.count; i++) {
         st = buf_printf(out, "%.*s=", STR_ARG(spec->env.names[i]));
         if (st == ST_OK) {
-            st = write_word(out, spec->env.values[i], place);
+            st = write_word(out, spec->env.values[i], f);
         }
         (*count)++;
     }
@@ -456,15 +473,17 @@ enum status process_spec_command(const struct process_spec *spec, const struct p
     struct buf words;
     size_t vars = 0;
     enum status st = ST_OK;
+    bool has_own = spec->threads > 0 && (cpus == 0 || spec->threads < cpus);
+    const struct filling f = {place, has_own ? spec->threads : cpus};
     buf_init(&words, COMMAND_MAX_BYTES);
     for (size_t i = 0; st == ST_OK && i < spec->argv.count; i++) {
-        st = write_word(&words, spec->argv.items[i], place);
+        st = write_word(&words, spec->argv.items[i], &f);
     }
     if (st == ST_OK) {
-        st = write_env(&words, spec, place, &vars);
+        st = write_env(&words, spec, &f, &vars);
     }
     if (st == ST_OK) {
-        st = write_own_env(&words, spec, cpus, token, &vars);
+        st = write_own_env(&words, spec, f.threads, token, &vars);
     }
     size_t pointers = spec->argv.count + vars + 2;
     char *block = st == ST_OK ? mem_alloc(pointers * sizeof(char *) + words.len) : NULL;
@@ -504,7 +523,8 @@ uint64_t process_spec_hash(const struct process_spec *spec)
     for (size_t i = 0; i < spec->env.count; i++) {
         hash = mix(mix(hash, spec->env.names[i]), spec->env.values[i]);
     }
-    const int64_t numbers[] = {spec->nice,
+    const int64_t numbers[] = {spec->threads,
+                               spec->nice,
                                spec->uid,
                                spec->gid,
                                spec->limits.memory_bytes,

@@ -40,6 +40,7 @@ struct process_spec {       /* decoded; lives in its snapshot */
     int64_t stop_ms;
     int64_t queue;
     int64_t wait_ms;
+    int64_t threads; /* 0: as many as all may have */
     int64_t nice;
     int64_t uid; /* -1: ours */
     int64_t gid;
@@ -71,7 +72,7 @@ struct local_settings {   /* `local` */
 extern const struct keys process_keys;
 extern const struct keys local_keys;
 
-/* Where a started process is reached. */
+/* Where a started process is reached, and what it is told besides. */
 struct process_place {
     unsigned port;   /* 0: by the socket */
     char socket[96]; /* path, or "" */
@@ -92,8 +93,8 @@ struct process_command {
     const char **env;
 };
 
-/* Fills in ${PORT} and ${SOCKET}. The environment is PATH, HOME, LANG, TZ and TMPDIR of ours, no more:
- * keys of experts stand there too; limits for thread pools by `cpus`, passive waiting for OpenMP (a
+/* Fills in ${PORT}, ${SOCKET} and ${THREADS} (`cpus`, or fewer if the operator says so). The environment is PATH, HOME, LANG, TZ and TMPDIR of ours, no more:
+ * keys of experts stand there too; limits for thread pools by the same number, passive waiting for OpenMP (a
  * spin barrier on a busy machine is hundreds of times slower), `token` as EXPERTD_CHILD, and the
  * operator's own, which win. ST_NO_MEMORY. */
 MUST_CHECK enum status process_spec_command(const struct process_spec *spec,

@@ -122,11 +122,12 @@ static bool is_of_command(const struct builder *b)
     return str_eq(key, STR("argv")) || str_eq(key, STR("env"));
 }
 
-/* In commands ${PORT} and ${SOCKET} stay: they are known when the command is run. So their dollar is
- * doubled, which the expansion undoes. */
+/* In commands ${PORT}, ${SOCKET} and ${THREADS} stay: they are known when the command is run. So
+ * their dollar is doubled, which the expansion undoes. */
 static enum status keep_places(const struct builder *b, struct str *text)
 {
-    static const struct str places[] = {STR_INIT("${PORT}"), STR_INIT("${SOCKET}")};
+    static const struct str places[] = {STR_INIT("${PORT}"), STR_INIT("${SOCKET}"),
+                                        STR_INIT("${THREADS}")};
     struct str done = STR("");
     struct str rest = *text;
     while (rest.len > 0) {

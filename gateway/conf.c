@@ -417,6 +417,11 @@ size_t conf_kernel_threads(const struct conf_server *server)
     return cpus < THREADS_LEAST ? THREADS_LEAST : cpus;
 }
 
+size_t conf_kernel_turns(const struct conf_server *server)
+{
+    return server->kernel_cpus > 0 ? conf_kernel_cpus(server) : conf_kernel_threads(server);
+}
+
 bool conf_is_loopback(const struct conf_address *address)
 {
     return address->is_ipv6 ? str_eq(address->host, STR("::1"))

@@ -86,6 +86,8 @@ const struct keys *conf_keys(void);
 /* Cores for kernels and managed processes, and threads of the kernel pool. */
 size_t conf_kernel_cpus(const struct conf_server *server);
 size_t conf_kernel_threads(const struct conf_server *server);
+size_t conf_kernel_turns(
+    const struct conf_server *server); /* threads of kernels that may compute at once */
 
 /* Whether only this machine reaches an address. */
 bool conf_is_loopback(const struct conf_address *address);

@@ -5,6 +5,7 @@
 
 #include "backends/cage.h"
 #include "backends/kernel_pool.h"
+#include "backends/kernel_turn.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
@@ -86,6 +87,7 @@ static enum status connect(struct conf *conf, struct key_reader *reader,
         cage_rule(server->cgroup);
         kernel_pool_rule(&(struct kernel_pool_rule){
             conf_kernel_cpus(server), server->kernel_cpus > 0, (int)server->kernel_nice});
+        kernel_turn_limit(conf_kernel_turns(server));
     }
     if (st == ST_OK) {
         st = routes_build(&conf->routes, reader, root->file);

@@ -551,5 +551,7 @@ const struct kernel_builtin tinylm_kernel = {
     .name = "tinylm",
     .sentence = "answers with a language model of a GGUF file, computed in the process",
     .keys = &tinylm_keys,
+    .threads = 1,
+    .parallel = "parallel",
     .abi = &abi,
 };

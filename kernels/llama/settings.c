@@ -5,7 +5,6 @@
 
 enum {
     CONTEXT_MAX = 1 << 20,
-    THREADS_MAX = 256,
     TOP_K_MAX = 1 << 20,
 };
 
@@ -69,14 +68,6 @@ static const struct key rows[] = {
      .max = -1,
      .fallback = "0",
      .sentence = "where a request names none: what chance starts from"},
-    {.name = "threads",
-     .type = KEY_INT,
-     .offset = FIELD(threads),
-     .min = 0,
-     .max = THREADS_MAX,
-     .fallback = "1",
-     .sentence =
-         "threads that compute an answer, at most as many as the host grants; 0: all of them"},
 };
 
 static const struct keys table = {
@@ -94,8 +85,7 @@ enum ek_status settings_read(const struct ek_config *config, struct arena *arena
     if (status != EK_OK) {
         return status;
     }
-    int64_t granted = (int64_t)config->threads + 1;
-    ret->threads = ret->threads == 0 || ret->threads > granted ? granted : ret->threads;
+    ret->threads = (int64_t)config->threads + 1;
     ret->model_path = arena_copy_z(arena, ret->model);
     ret->template_name = arena_copy_z(arena, ret->template);
     return ret->model_path != NULL && ret->template_name != NULL

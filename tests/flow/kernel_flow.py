@@ -189,6 +189,84 @@ def test_reload_replaces_the_children():
         gateway.stop()
 
 
+def _crowd(threads):
+    """Two instances of the trial on one core, and a kernel that takes no time."""
+    return Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, kernel_cpus: 1}\n"
+                   f"experts:\n  trial:\n    kernel: {{file: {TRIAL}, instances: 2, threads: {threads}}}\n"
+                   "    deadlines: {first_token_ms: 300}\n"
+                   "  calc: {kernel: calc}\n"
+                   "policies: {attempts: 1}\n")
+
+
+def _stream(gateway, order):
+    conn = Conn.open(gateway.port)
+    conn.send(request_bytes("POST", "/v1/chat/completions", [], _body("trial", order, stream=True)))
+    assert conn.fill()
+    return conn
+
+
+def test_kernels_that_compute_take_turns_and_the_others_wait_for_none():
+    gateway = _crowd(threads=1)
+    try:
+        conn = _stream(gateway, "endless")
+        is_over = threading.Event()
+
+        def read():
+            while not is_over.is_set():
+                conn.fill()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:  # one core, and it is in use: the second instance waits, and is late
+            assert _chat(gateway, "trial", "second").status == 504
+            assert _text(_chat(gateway, "calc", "2+2")) == "2 + 2 = 4"
+        finally:
+            is_over.set()
+            reader.join()
+        conn.close()
+        assert _text(_chat(gateway, "trial", "third")) == "as told: third"
+    finally:
+        gateway.stop()
+
+
+def test_whoever_waits_for_a_client_computes_nothing_and_holds_up_nobody():
+    gateway = _crowd(threads=1)
+    try:
+        conn = _stream(gateway, "torrent")  # and reads no more of it
+        _wait(lambda: _chat(gateway, "trial", "second").status == 200, "its turn is given away")
+        conn.close()
+    finally:
+        gateway.stop()
+
+
+def test_a_kernel_that_says_that_it_takes_no_time_waits_for_none():
+    gateway = _crowd(threads=0)
+    try:
+        conn = _stream(gateway, "endless")
+        assert _text(_chat(gateway, "trial", "second")) == "as told: second"
+        conn.close()
+    finally:
+        gateway.stop()
+
+
+def test_check_says_where_more_is_asked_for_than_may_compute():
+    stories = os.path.join(ROOT, "tests", "unit", "backends", "data", "tinylm", "stories260K.gguf")
+    cases = (
+        (f"{{file: {TRIAL}, instances: 3, threads: 2}}", "3 instances of 2 threads"),
+        (f"{{tinylm: {{model: {stories}, parallel: 2}}}}", '"parallel" is 2'),
+        (f"{{tinylm: {{model: {stories}}}}}", None),
+    )
+    for block, why in cases:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(f"server: {{kernel_cpus: 1}}\nexperts:\n  k: {{kernel: {block}}}\n")
+            f.flush()
+            done = subprocess.run([BINARY, "check", "--config", f.name], capture_output=True,
+                                  text=True, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert ("turns" in said) == (why is not None) and (why is None or why in said), said
+
+
 def test_check_says_what_is_wrong_with_a_kernel():
     cases = (
         ("{file: build/k.so}", "must be an absolute path"),

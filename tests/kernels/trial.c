@@ -206,6 +206,19 @@ static enum ek_status talk_for_ever(const struct ek_sink *sink)
     return status;
 }
 
+/* More than any client has room for. */
+static enum ek_status pour(const struct ek_sink *sink)
+{
+    char much[4096];
+    memset(much, 'x', sizeof much);
+    enum ek_status status = EK_OK;
+    while (status == EK_OK) {
+        status =
+            sink->piece(sink->ctx, (struct ek_text){much, sizeof much}) == 0 ? EK_OK : EK_CANCELLED;
+    }
+    return status;
+}
+
 static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,
                                const struct ek_sink *sink, struct ek_result *ret_result,
                                struct ek_error *ret_error)
@@ -231,6 +244,8 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
         flood_output();
     } else if (has(order, "endless")) {
         return talk_for_ever(sink);
+    } else if (has(order, "torrent")) {
+        return pour(sink);
     } else if (has(order, "break out")) {
         return try_to_break_out(sink);
     } else if (has(order, "too long")) {

@@ -103,6 +103,38 @@ static void a_child_gets_no_variable_that_was_not_meant_for_it(void **state)
     arena_destroy(f.arena);
 }
 
+static void a_process_is_told_its_threads_and_never_more_than_all_may_have(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *threads;
+        int64_t cpus;
+        const char *told;
+    } cases[] = {{"0", 4, "4"}, {"2", 4, "2"}, {"8", 4, "4"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char block[160];
+        struct fixture f;
+        struct process_command c;
+        const struct process_place place = {1, ""};
+        (void)snprintf(
+            block, sizeof block,
+            "{argv: [s, '${PORT}', '-t${THREADS}'], env: {T: '${THREADS}'}, threads: %s}",
+            cases[i].threads);
+        assert_int_equal(load(&f, block, ""), ST_OK);
+
+        assert_int_equal(process_spec_command(&f.spec, &place, cases[i].cpus, STR("t0"), &c),
+                         ST_OK);
+
+        assert_string_equal(c.argv[2] + 2, cases[i].told);
+        assert_string_equal(variable(&c, "T"), cases[i].told);
+        assert_string_equal(variable(&c, "OMP_NUM_THREADS"), cases[i].told);
+        mem_free(c.argv);
+        arena_destroy(f.arena);
+    }
+}
+
 static void threads_wait_passively_unless_told_otherwise(void **state)
 {
     (void)state;
@@ -225,6 +257,7 @@ int main(void)
         cmocka_unit_test(ports_and_arguments_are_filled_in),
         cmocka_unit_test(a_socket_is_told_through_the_environment_too),
         cmocka_unit_test(a_child_gets_no_variable_that_was_not_meant_for_it),
+        cmocka_unit_test(a_process_is_told_its_threads_and_never_more_than_all_may_have),
         cmocka_unit_test(threads_wait_passively_unless_told_otherwise),
         cmocka_unit_test(what_cannot_work_is_refused),
         cmocka_unit_test(only_what_runs_tells_processes_apart),

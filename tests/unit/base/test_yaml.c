@@ -354,13 +354,14 @@ static void places_in_commands_stay(void **state)
     assert_int_equal(setenv("PORT", "80", 1), 0);
 
     parse(STR(
-        "a: {argv: [s, \"${PORT}\", \"x${SOCKET}y\"], env: {P: \"${PORT}\"}, b: \"${PORT}\"}\n"));
+        "a: {argv: [s, \"${PORT}\", \"x${SOCKET}y\", \"${THREADS}\"], env: {P: \"${PORT}\"}, b: \"${PORT}\"}\n"));
 
     assert_int_equal(fx.st, ST_OK);
     const struct yaml_node *a = yaml_get(fx.root, STR("a"));
     const struct yaml_node *argv = yaml_get(a, STR("argv"));
     test_assert_str(argv->items[1]->text, STR("${PORT}"));
     test_assert_str(argv->items[2]->text, STR("x${SOCKET}y"));
+    test_assert_str(argv->items[3]->text, STR("${THREADS}"));
     test_assert_str(yaml_get(yaml_get(a, STR("env")), STR("P"))->text, STR("${PORT}"));
     test_assert_str(yaml_get(a, STR("b"))->text, STR("80"));
     assert_int_equal(unsetenv("PORT"), 0);
