@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/container.h"
 #include "base/mem.h"
+#include "base/roll.h"
 #include "gateway/ledger.h"
 
 enum {
     BUDGETS_MAX = 256,
-    ACCOUNTS_MAX = 4096, /* distinct ones in the life of a process, over all reloads */
     SCOPE_BYTES = 1280,
 };
 
@@ -22,6 +23,7 @@ static const int64_t COST_MAX = 1000000000LL * 1000000000LL;
  * in the window. Whoever first sees a new window takes what was spent in the old one out of it;
  * reservations stay, and are settled in the window in which they end. */
 struct budget_account {
+    struct roll_entry entry;
     atomic_int_fast64_t used;
     atomic_int_fast64_t spent;
     atomic_int_fast64_t window_s; /* its start */
@@ -30,8 +32,7 @@ struct budget_account {
 };
 
 struct budgets {
-    struct budget_account *accounts[ACCOUNTS_MAX]; /* by the thread that loads configurations */
-    size_t count;
+    struct roll roll;
 };
 
 /* ---------------------------------------------------------------- keys */
@@ -197,17 +198,31 @@ enum status budgets_check(const struct key_array *list, const struct routes *rou
 
 /* ---------------------------------------------------------------- accounts */
 
+static struct budget_account *account_of(struct roll_entry *e)
+{
+    return CONTAINER_OF(e, struct budget_account, entry);
+}
+
+static void drop(struct roll_entry *e)
+{
+    mem_free(account_of(e));
+}
+
 struct budgets *budgets_create(void)
 {
-    return mem_zalloc(1, sizeof(struct budgets));
+    struct budgets *b = mem_zalloc(1, sizeof *b);
+    if (b != NULL) {
+        roll_init(&b->roll);
+    }
+    return b;
 }
 
 void budgets_destroy(struct budgets *b)
 {
-    for (size_t i = 0; b != NULL && i < b->count; i++) {
-        mem_free(b->accounts[i]);
+    if (b != NULL) {
+        roll_fini(&b->roll, drop);
+        mem_free(b);
     }
-    mem_free(b);
 }
 
 static enum status fill(struct budget_account *a, const struct budget *b, struct db *db,
@@ -236,25 +251,27 @@ static enum status find_account(struct budgets *all, struct budget *b, struct db
                    b->name.len, STR_ARG(b->name), b->scope.tenant.len, STR_ARG(b->scope.tenant),
                    b->scope.key.len, STR_ARG(b->scope.key), b->scope.category.len,
                    STR_ARG(b->scope.category), STR_ARG(b->scope.expert));
-    for (size_t i = 0; i < all->count; i++) {
-        if (str_eq(str_from(all->accounts[i]->scope), str_from(scope))) {
-            b->account = all->accounts[i];
-            return ST_OK;
+    struct roll_entry *e = all->roll.first;
+    while (e != NULL && !str_eq(str_from(account_of(e)->scope), str_from(scope))) {
+        e = e->next;
+    }
+    if (e == NULL) {
+        struct budget_account *a = mem_zalloc(1, sizeof *a);
+        if (a == NULL) {
+            return ST_NO_MEMORY;
         }
+        (void)snprintf(a->scope, sizeof a->scope, "%s", scope);
+        a->per = (enum budget_per)b->per;
+        enum status st = fill(a, b, db, now_s);
+        if (st != ST_OK) {
+            mem_free(a);
+            return st;
+        }
+        e = &a->entry;
+        roll_add(&all->roll, e);
     }
-    struct budget_account *a = all->count == ACCOUNTS_MAX ? NULL : mem_zalloc(1, sizeof *a);
-    if (a == NULL) {
-        return ST_NO_MEMORY;
-    }
-    (void)snprintf(a->scope, sizeof a->scope, "%s", scope);
-    a->per = (enum budget_per)b->per;
-    enum status st = fill(a, b, db, now_s);
-    if (st != ST_OK) {
-        mem_free(a);
-        return st;
-    }
-    all->accounts[all->count++] = a;
-    b->account = a;
+    roll_hold(e);
+    b->account = account_of(e);
     return ST_OK;
 }
 
@@ -268,6 +285,21 @@ enum status budgets_bind(struct budgets *b, struct key_array *list, struct db *d
         }
     }
     return st;
+}
+
+void budgets_unbind(struct key_array *list)
+{
+    struct budget *budgets = list->items;
+    for (size_t i = 0; i < list->count; i++) {
+        if (budgets[i].account != NULL) {
+            roll_release(&budgets[i].account->entry);
+        }
+    }
+}
+
+void budgets_sweep(struct budgets *b)
+{
+    roll_sweep(&b->roll, drop);
 }
 
 /* What is gone of the window that now_s lies in. */

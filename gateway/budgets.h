@@ -69,6 +69,13 @@ void budgets_destroy(struct budgets *b);
 MUST_CHECK enum status budgets_bind(struct budgets *b, struct key_array *list, struct db *db,
                                     int64_t now_s);
 
+/* The entries let go of their accounts. Any thread. */
+void budgets_unbind(struct key_array *list);
+
+/* Frees accounts that nobody has held for long, see base/roll.h: the ledger has what was spent. By the
+ * thread that loads configurations. */
+void budgets_sweep(struct budgets *b);
+
 struct budget_who { /* an attempt */
     struct str tenant;
     struct str key_id;

@@ -18,31 +18,39 @@ static const uint64_t NO_TICKET = UINT64_MAX; /* of no era: reports with it chan
 
 /* ---------------------------------------------------------------- table */
 
+static void drop(struct roll_entry *e)
+{
+    struct health *h = health_of(e);
+    (void)pthread_mutex_destroy(&h->lock);
+    mem_free(h);
+}
+
 struct healths *healths_create(void)
 {
-    return mem_zalloc(1, sizeof(struct healths));
+    struct healths *hs = mem_zalloc(1, sizeof *hs);
+    if (hs != NULL) {
+        roll_init(&hs->roll);
+    }
+    return hs;
 }
 
 void healths_destroy(struct healths *hs)
 {
-    struct health *h = hs == NULL ? NULL : atomic_load(&hs->first);
-    while (h != NULL) {
-        struct health *next = h->next;
-        (void)pthread_mutex_destroy(&h->lock);
-        mem_free(h);
-        h = next;
+    if (hs != NULL) {
+        roll_fini(&hs->roll, drop);
+        mem_free(hs);
     }
-    mem_free(hs);
 }
 
 static struct health *find(const struct healths *hs, const struct expert *e)
 {
-    struct health *h = atomic_load(&hs->first);
-    while (h != NULL &&
-           !(str_eq(str_from(h->name), e->id.name) && h->url_hash == str_hash(e->url))) {
-        h = h->next;
+    for (struct roll_entry *at = hs->roll.first; at != NULL; at = at->next) {
+        struct health *h = health_of(at);
+        if (str_eq(str_from(h->name), e->id.name) && h->url_hash == str_hash(e->url)) {
+            return h;
+        }
     }
-    return h;
+    return NULL;
 }
 
 static struct health *make(struct healths *hs, const struct expert *e)
@@ -57,8 +65,7 @@ static struct health *make(struct healths *hs, const struct expert *e)
     }
     memcpy(h->name, e->id.name.ptr, e->id.name.len);
     h->url_hash = str_hash(e->url);
-    h->next = atomic_load(&hs->first);
-    atomic_store(&hs->first, h);
+    roll_add(&hs->roll, &h->entry);
     return h;
 }
 
@@ -90,21 +97,42 @@ static void set_rules(struct health *h, const struct expert *e)
 enum status healths_join(struct healths *hs, const struct expert *experts, size_t count,
                          struct health **ret)
 {
+    memset(ret, 0, count * sizeof(struct health *));
     for (size_t i = 0; i < count; i++) {
         struct health *known = find(hs, &experts[i]);
         ret[i] = known == NULL ? make(hs, &experts[i]) : known;
         if (ret[i] == NULL) {
             return ST_NO_MEMORY;
         }
-    }
-    for (struct health *h = atomic_load(&hs->first); h != NULL; h = h->next) {
-        atomic_store(&h->is_current, false);
-    }
-    for (size_t i = 0; i < count; i++) {
-        set_rules(ret[i], &experts[i]);
-        atomic_store(&ret[i]->is_current, true);
+        roll_hold(&ret[i]->entry);
     }
     return ST_OK;
+}
+
+void healths_use(struct healths *hs, const struct expert *experts, size_t count,
+                 struct health *const *list)
+{
+    for (struct roll_entry *e = hs->roll.first; e != NULL; e = e->next) {
+        atomic_store(&health_of(e)->is_current, false);
+    }
+    for (size_t i = 0; i < count; i++) {
+        set_rules(list[i], &experts[i]);
+        atomic_store(&list[i]->is_current, true);
+    }
+}
+
+void healths_leave(struct health **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] != NULL) {
+            roll_release(&list[i]->entry);
+        }
+    }
+}
+
+void healths_sweep(struct healths *hs)
+{
+    roll_sweep(&hs->roll, drop);
 }
 
 /* ---------------------------------------------------------------- places */

@@ -1,5 +1,6 @@
 /* How experts are: breakers, attempts in work, latencies, and who waits for a place. One object per
- * expert's name and url for the life of the process, so that a reload forgives nothing.
+ * expert's name and url, whatever configuration it is in, so that a reload forgives nothing; those of
+ * experts that are gone for long are freed (base/roll.h).
  *
  * Shared by all workers. Each object has a lock of its own: written and read by the workers (enter,
  * leave, look), by the thread that loads configurations (join) and by the first worker's probes and
@@ -47,10 +48,19 @@ struct health_waiter {                     /* embedded; the first three are set 
 struct healths *healths_create(void);     /* NULL: no memory */
 void healths_destroy(struct healths *hs); /* NULL allowed */
 
-/* The objects of a configuration's experts, made on first use, in ret[0..count); experts that it lacks
- * are no longer shown. By the thread that loads configurations. ST_NO_MEMORY. */
+/* The objects of a configuration's experts, made on first use, in ret[0..count), held until
+ * healths_leave. By the thread that loads configurations. ST_NO_MEMORY: those that are not NULL are held. */
 MUST_CHECK enum status healths_join(struct healths *hs, const struct expert *experts, size_t count,
                                     struct health **ret);
+void healths_leave(struct health **list, size_t count); /* any thread */
+
+/* This configuration is in use from now on: its rules hold, and pages show its experts. By the thread
+ * that loads configurations. */
+void healths_use(struct healths *hs, const struct expert *experts, size_t count,
+                 struct health *const *list);
+
+/* Frees those that nobody has held for long. By the thread that loads configurations. */
+void healths_sweep(struct healths *hs);
 
 /* Whether requests pass without a look at anything: not shut. Any thread, no lock. */
 bool health_is_plain(const struct health *h);

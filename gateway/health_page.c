@@ -53,12 +53,13 @@ static struct facts take(struct health *h, int64_t now_us)
     return f;
 }
 
-static struct health *next_current(struct health *h)
+/* The first current one from e on. NULL: there is none. */
+static struct health *next_current(struct roll_entry *e)
 {
-    while (h != NULL && !atomic_load(&h->is_current)) {
-        h = h->next;
+    while (e != NULL && !atomic_load(&health_of(e)->is_current)) {
+        e = e->next;
     }
-    return h;
+    return e == NULL ? NULL : health_of(e);
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -97,15 +98,17 @@ static enum status write_object(struct buf *out, const struct facts *f)
 
 enum status healths_write_json(struct healths *hs, int64_t now_us, struct buf *out)
 {
-    struct health *first = next_current(atomic_load(&hs->first));
     enum status st = buf_append_char(out, '[');
-    for (struct health *h = first; st == ST_OK && h != NULL; h = next_current(h->next)) {
+    roll_lock(&hs->roll);
+    struct health *first = next_current(hs->roll.first);
+    for (struct health *h = first; st == ST_OK && h != NULL; h = next_current(h->entry.next)) {
         struct facts f = take(h, now_us);
         st = h == first ? ST_OK : buf_append(out, STR(",\n"));
         if (st == ST_OK) {
             st = write_object(out, &f);
         }
     }
+    roll_unlock(&hs->roll);
     return st == ST_OK ? buf_append(out, STR("]\n")) : st;
 }
 
@@ -223,16 +226,18 @@ static const struct {
 
 enum status healths_write_metrics(struct healths *hs, int64_t now_us, struct buf *out)
 {
-    struct health *first = next_current(atomic_load(&hs->first));
     enum status st = ST_OK;
+    roll_lock(&hs->roll);
+    struct health *first = next_current(hs->roll.first);
     for (size_t i = 0; first != NULL && st == ST_OK && i < sizeof families / sizeof families[0];
          i++) {
         st = buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", families[i].name, families[i].sentence,
                         families[i].name, families[i].type);
-        for (struct health *h = first; st == ST_OK && h != NULL; h = next_current(h->next)) {
+        for (struct health *h = first; st == ST_OK && h != NULL; h = next_current(h->entry.next)) {
             struct facts f = take(h, now_us);
             st = families[i].write(out, families[i].name, &f);
         }
     }
+    roll_unlock(&hs->roll);
     return st;
 }

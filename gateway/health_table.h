@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/container.h"
+#include "base/roll.h"
 #include "gateway/health.h"
 #include "policies/breaker.h"
 #include "policies/concurrency.h"
@@ -14,8 +16,8 @@ enum {
 };
 
 struct health {
-    struct health *next; /* written before others see it, as name and url_hash */
-    uint64_t url_hash;
+    struct roll_entry entry;
+    uint64_t url_hash;      /* written before others see it, as name */
     atomic_bool is_current; /* in the configuration in use; written by the loading thread */
     atomic_bool is_unplain; /* shut, or probed for; written under the lock, read without */
     pthread_mutex_t lock;   /* for all that follows */
@@ -44,5 +46,10 @@ struct health {
 };
 
 struct healths {
-    _Atomic(struct health *) first; /* grows at the front, never shrinks */
+    struct roll roll;
 };
+
+static inline struct health *health_of(struct roll_entry *e)
+{
+    return CONTAINER_OF(e, struct health, entry);
+}

@@ -2,6 +2,7 @@
 #include "gateway/metrics.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -75,18 +76,23 @@ struct metrics_shard {
     atomic_uint_fast64_t generation;
 };
 
-/* Names are written by the loading thread before the count that covers them, never changed after. */
+enum {
+    LABELS = METRICS_LANGUAGE + 1
+};
+
 struct names {
     char items[METRICS_SLOTS][NAME_BYTES];
-    atomic_size_t count;
+    size_t count;
+    atomic_size_t
+        holds[METRICS_SLOTS]; /* configurations that have the name; the last release happens
+                                           before the slot is given to another name */
 };
 
 struct metrics {
-    size_t shard_count;
-    struct metrics_shard *shards;
-    struct names categories;
-    struct names experts;
-    struct names languages;
+    size_t shard_count;           /* of workers */
+    struct metrics_shard *shards; /* and one more for what is gone: the loading thread's */
+    pthread_mutex_t lock; /* names, and who moves counts: pages see all of that or nothing */
+    struct names names[LABELS];
     atomic_uint_fast64_t reloads;
     atomic_uint_fast64_t failed_reloads;
     atomic_uint_fast64_t breaches;
@@ -95,7 +101,8 @@ struct metrics {
 static void names_init(struct names *names)
 {
     memcpy(names->items[METRICS_SLOT_OTHER], "_other", sizeof "_other");
-    atomic_init(&names->count, METRICS_SLOT_OTHER + 1);
+    memcpy(names->items[METRICS_SLOT_GONE], "_gone", sizeof "_gone");
+    names->count = METRICS_SLOT_GONE + 1;
 }
 
 struct metrics *metrics_create(size_t shards)
@@ -104,18 +111,19 @@ struct metrics *metrics_create(size_t shards)
     if (m == NULL) {
         return NULL;
     }
-    m->shards = mem_zalloc(shards, sizeof *m->shards);
+    m->shards = mem_zalloc(shards + 1, sizeof *m->shards);
     if (m->shards == NULL) {
         mem_free(m);
         return NULL;
     }
     m->shard_count = shards;
-    for (size_t i = 0; i < shards; i++) {
+    for (size_t i = 0; i <= shards; i++) {
         atomic_init(&m->shards[i].rows[METRICS_SLOT_OTHER], &m->shards[i].other);
     }
-    names_init(&m->categories);
-    names_init(&m->experts);
-    names_init(&m->languages);
+    for (size_t i = 0; i < LABELS; i++) {
+        names_init(&m->names[i]);
+    }
+    (void)pthread_mutex_init(&m->lock, NULL); /* cannot fail with default attributes */
     return m;
 }
 
@@ -124,12 +132,13 @@ void metrics_destroy(struct metrics *m)
     if (m == NULL) {
         return;
     }
-    for (size_t i = 0; i < m->shard_count; i++) {
+    for (size_t i = 0; i <= m->shard_count; i++) {
         atomic_store(&m->shards[i].rows[METRICS_SLOT_OTHER], NULL);
         for (size_t k = 0; k < METRICS_SLOTS; k++) {
             mem_free(atomic_load(&m->shards[i].rows[k]));
         }
     }
+    (void)pthread_mutex_destroy(&m->lock);
     mem_free(m->shards);
     mem_free(m);
 }
@@ -137,37 +146,6 @@ void metrics_destroy(struct metrics *m)
 struct metrics_shard *metrics_shard(struct metrics *m, size_t index)
 {
     return &m->shards[index];
-}
-
-static unsigned char slot_of(struct names *names, struct str name)
-{
-    size_t count = atomic_load(&names->count);
-    for (size_t i = METRICS_SLOT_OTHER; i < count; i++) {
-        if (str_eq(str_from(names->items[i]), name)) {
-            return (unsigned char)i;
-        }
-    }
-    if (count == METRICS_SLOTS || name.len >= NAME_BYTES) {
-        return METRICS_SLOT_OTHER;
-    }
-    memcpy(names->items[count], name.ptr, name.len);
-    atomic_store(&names->count, count + 1);
-    return (unsigned char)count;
-}
-
-unsigned char metrics_category_slot(struct metrics *m, struct str name)
-{
-    return slot_of(&m->categories, name);
-}
-
-unsigned char metrics_expert_slot(struct metrics *m, struct str name)
-{
-    return slot_of(&m->experts, name);
-}
-
-unsigned char metrics_language_slot(struct metrics *m, struct str code)
-{
-    return slot_of(&m->languages, code);
 }
 
 /* One writer, so that a plain add without a locked instruction is enough. */
@@ -189,6 +167,94 @@ static struct row *row_of(struct metrics_shard *s, unsigned char category)
     }
     return row;
 }
+
+/* ---------------------------------------------------------------- names */
+
+static void move(atomic_uint_fast64_t *from, atomic_uint_fast64_t *to)
+{
+    add(to, atomic_load_explicit(from, memory_order_relaxed));
+    atomic_store_explicit(from, 0, memory_order_relaxed);
+}
+
+static void move_cell(struct row *from, size_t expert, struct row *to, size_t to_expert)
+{
+    for (size_t i = 0; i < OUTCOMES; i++) {
+        move(&from->counts[expert][i], &to->counts[to_expert][i]);
+    }
+    for (size_t i = 0; i < CHARGES; i++) {
+        move(&from->charges[expert][i], &to->charges[to_expert][i]);
+    }
+}
+
+/* What was counted for a slot that nobody holds counts for _gone from now on. */
+static void retire(struct metrics *m, enum metrics_label what, unsigned char slot)
+{
+    struct metrics_shard *gone = &m->shards[m->shard_count];
+    for (size_t i = 0; i <= m->shard_count; i++) {
+        struct metrics_shard *s = &m->shards[i];
+        for (unsigned char k = 0; what != METRICS_LANGUAGE && k < METRICS_SLOTS; k++) {
+            unsigned char category = what == METRICS_CATEGORY ? slot : k;
+            struct row *row = atomic_load(&s->rows[category]);
+            if (row != NULL && what == METRICS_CATEGORY) {
+                move_cell(row, k, row_of(gone, METRICS_SLOT_GONE), k);
+            } else if (row != NULL) {
+                move_cell(row, slot, row_of(gone, category), METRICS_SLOT_GONE);
+            }
+        }
+        if (what == METRICS_LANGUAGE) {
+            move(&s->languages[slot], &gone->languages[METRICS_SLOT_GONE]);
+        }
+    }
+}
+
+/* A slot for a new name: a new one, else that of a name which nobody has. 0: there is none. */
+static size_t free_slot(struct metrics *m, enum metrics_label what)
+{
+    struct names *names = &m->names[what];
+    if (names->count < METRICS_SLOTS) {
+        return names->count++;
+    }
+    for (size_t i = METRICS_SLOT_GONE + 1; i < METRICS_SLOTS; i++) {
+        if (atomic_load(&names->holds[i]) == 0) {
+            retire(m, what, (unsigned char)i);
+            return i;
+        }
+    }
+    return 0;
+}
+
+static unsigned char slot_of(struct metrics *m, enum metrics_label what, struct str name)
+{
+    struct names *names = &m->names[what];
+    for (size_t i = METRICS_SLOT_OTHER; i < names->count; i++) {
+        if (str_eq(str_from(names->items[i]), name)) {
+            return (unsigned char)i;
+        }
+    }
+    size_t slot = name.len >= NAME_BYTES ? 0 : free_slot(m, what);
+    if (slot == 0) {
+        return METRICS_SLOT_OTHER;
+    }
+    memcpy(names->items[slot], name.ptr, name.len);
+    names->items[slot][name.len] = '\0';
+    return (unsigned char)slot;
+}
+
+unsigned char metrics_hold(struct metrics *m, enum metrics_label what, struct str name)
+{
+    (void)pthread_mutex_lock(&m->lock);
+    unsigned char slot = slot_of(m, what, name);
+    (void)atomic_fetch_add(&m->names[what].holds[slot], 1);
+    (void)pthread_mutex_unlock(&m->lock);
+    return slot;
+}
+
+void metrics_release(struct metrics *m, enum metrics_label what, unsigned char slot)
+{
+    (void)atomic_fetch_sub(&m->names[what].holds[slot], 1);
+}
+
+/* ---------------------------------------------------------------- counting */
 
 void metrics_count(struct metrics_shard *s, const struct metrics_event *event)
 {
@@ -294,7 +360,7 @@ enum status metrics_write_label(struct buf *out, const char *name, const char *v
 static uint64_t sum_of(const struct metrics *m, size_t category, size_t expert, size_t outcome)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < m->shard_count; i++) {
+    for (size_t i = 0; i <= m->shard_count; i++) {
         const struct row *row = atomic_load(&m->shards[i].rows[category]);
         sum += row == NULL ? 0 : get(&row->counts[expert][outcome]);
     }
@@ -304,7 +370,7 @@ static uint64_t sum_of(const struct metrics *m, size_t category, size_t expert, 
 static uint64_t charge_of(const struct metrics *m, size_t category, size_t expert, size_t charge)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < m->shard_count; i++) {
+    for (size_t i = 0; i <= m->shard_count; i++) {
         const struct row *row = atomic_load(&m->shards[i].rows[category]);
         sum += row == NULL ? 0 : get(&row->charges[expert][charge]);
     }
@@ -320,13 +386,13 @@ static enum status write_name(const struct metrics *m, struct buf *out, const ch
         st = buf_printf(out, "%s=\"%s\",", label[0], label[1]);
     }
     if (st == ST_OK) {
-        st = metrics_write_label(out, "category", m->categories.items[slots[0]]);
+        st = metrics_write_label(out, "category", m->names[METRICS_CATEGORY].items[slots[0]]);
     }
     if (st == ST_OK) {
         st = buf_append_char(out, ',');
     }
     if (st == ST_OK) {
-        st = metrics_write_label(out, "expert", m->experts.items[slots[1]]);
+        st = metrics_write_label(out, "expert", m->names[METRICS_EXPERT].items[slots[1]]);
     }
     return st == ST_OK ? buf_append(out, STR("} ")) : st;
 }
@@ -384,8 +450,8 @@ static enum status write_charge(const struct metrics *m, struct buf *out, size_t
 static enum status write_charges(const struct metrics *m, struct buf *out)
 {
     enum status st = ST_OK;
-    size_t categories = atomic_load(&m->categories.count);
-    size_t experts = atomic_load(&m->experts.count);
+    size_t categories = m->names[METRICS_CATEGORY].count;
+    size_t experts = m->names[METRICS_EXPERT].count;
     for (size_t i = 0; st == ST_OK && i < CHARGES; i++) {
         if (charge_texts[i].sentence != NULL) {
             st = buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n", charge_texts[i].name,
@@ -469,8 +535,8 @@ static enum status write_requests(const struct metrics *m, struct buf *out)
     enum status st = buf_append(
         out, STR("# HELP expertd_requests_total Requests that ended, by how they ended.\n"
                  "# TYPE expertd_requests_total counter\n"));
-    size_t categories = atomic_load(&m->categories.count);
-    size_t experts = atomic_load(&m->experts.count);
+    size_t categories = m->names[METRICS_CATEGORY].count;
+    size_t experts = m->names[METRICS_EXPERT].count;
     for (size_t c = 0; st == ST_OK && c < categories; c++) {
         for (size_t e = 0; st == ST_OK && e < experts; e++) {
             for (size_t o = 0; st == ST_OK && o < OUTCOMES; o++) {
@@ -487,16 +553,16 @@ static enum status write_languages(const struct metrics *m, struct buf *out)
     enum status st = buf_append(
         out, STR("# HELP expertd_requests_by_language_total Requests, by the prompt's language.\n"
                  "# TYPE expertd_requests_by_language_total counter\n"));
-    size_t count = atomic_load(&m->languages.count);
+    size_t count = m->names[METRICS_LANGUAGE].count;
     for (size_t i = METRICS_SLOT_OTHER; st == ST_OK && i < count; i++) {
         uint64_t sum = 0;
-        for (size_t k = 0; k < m->shard_count; k++) {
+        for (size_t k = 0; k <= m->shard_count; k++) {
             sum += get(&m->shards[k].languages[i]);
         }
         if (sum > 0) {
             st =
                 buf_printf(out, "expertd_requests_by_language_total{language=\"%s\"} %" PRIu64 "\n",
-                           m->languages.items[i], sum);
+                           m->names[METRICS_LANGUAGE].items[i], sum);
         }
     }
     return st;
@@ -612,7 +678,7 @@ static enum status write_totals(const struct metrics *m, struct buf *out)
         get(&m->breaches));
 }
 
-enum status metrics_write(const struct metrics *m, struct buf *out)
+static enum status write_page(const struct metrics *m, struct buf *out)
 {
     enum status st = write_requests(m, out);
     if (st == ST_OK) {
@@ -640,6 +706,14 @@ enum status metrics_write(const struct metrics *m, struct buf *out)
         st = write_histogram(m, out, i);
     }
     return st == ST_OK ? write_totals(m, out) : st;
+}
+
+enum status metrics_write(struct metrics *m, struct buf *out)
+{
+    (void)pthread_mutex_lock(&m->lock);
+    enum status st = write_page(m, out);
+    (void)pthread_mutex_unlock(&m->lock);
+    return st;
 }
 
 const char *metrics_cache_text(enum metrics_cache found)

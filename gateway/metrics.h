@@ -1,5 +1,7 @@
 /* Counters and histograms in Prometheus' text format. Label sets are closed: names of categories and
- * experts come from the configuration, outcomes from a table; what does not fit is `_other`.
+ * experts come from the configuration, outcomes from a table; what does not fit is `_other`. A name that
+ * no configuration has any more keeps its slot until another name needs one: then its counts join those
+ * of `_gone`, so that sums go on, and if it comes back it begins at 0.
  * Each worker writes its own shard (relaxed atomics, one writer); whoever scrapes adds them up. */
 #pragma once
 
@@ -68,10 +70,16 @@ enum metrics_histogram {
 };
 
 enum {
-    METRICS_SLOTS =
-        128, /* distinct categories, experts, and languages, in the life of the process */
+    METRICS_SLOTS = 128, /* distinct categories, experts, and languages at a time */
     METRICS_SLOT_NONE = 0,
     METRICS_SLOT_OTHER = 1,
+    METRICS_SLOT_GONE = 2,
+};
+
+enum metrics_label { /* what names are of */
+    METRICS_CATEGORY,
+    METRICS_EXPERT,
+    METRICS_LANGUAGE,
 };
 
 struct metrics;
@@ -81,10 +89,12 @@ struct metrics *metrics_create(size_t shards); /* NULL: no memory */
 void metrics_destroy(struct metrics *m);       /* NULL allowed */
 struct metrics_shard *metrics_shard(struct metrics *m, size_t index);
 
-/* The slot of a name, made on first use. By the thread that loads configurations. */
-unsigned char metrics_category_slot(struct metrics *m, struct str name);
-unsigned char metrics_expert_slot(struct metrics *m, struct str name);
-unsigned char metrics_language_slot(struct metrics *m, struct str code);
+/* The slot of a name, made on first use, held until it is let go as often. By the thread that loads
+ * configurations. */
+unsigned char metrics_hold(struct metrics *m, enum metrics_label what, struct str name);
+
+/* Nobody counts for it any more. Any thread. */
+void metrics_release(struct metrics *m, enum metrics_label what, unsigned char slot);
 
 struct metrics_event {
     enum metrics_outcome outcome;
@@ -123,7 +133,7 @@ void metrics_count_breach(struct metrics *m); /* a call that a guarantee forbids
 void metrics_count_reload(struct metrics *m, int failed);
 
 /* Appends the page. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
-MUST_CHECK enum status metrics_write(const struct metrics *m, struct buf *out);
+MUST_CHECK enum status metrics_write(struct metrics *m, struct buf *out);
 
 const char *metrics_cache_text(enum metrics_cache found);
 /* Appends name="value" with escapes. ST_NO_MEMORY, ST_TOO_BIG. */

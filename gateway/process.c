@@ -293,6 +293,13 @@ static enum status prepare(struct process *p, struct snapshot *s)
     return st == ST_OK ? snapshot_join(s, p->quotas, p->healths) : st;
 }
 
+/* It is in use from now on. */
+static void use(struct process *p, const struct snapshot *s)
+{
+    const struct key_array *experts = &s->conf.routes.experts;
+    healths_use(p->healths, experts->items, experts->count, s->health);
+}
+
 static enum status open_prompt_log(struct process *p)
 {
     struct str path = p->snapshot->conf.privacy.prompt_log.path;
@@ -494,7 +501,11 @@ static enum status start(struct process *p)
     if (st == ST_OK) {
         st = join_managed(p, p->snapshot);
     }
-    return st == ST_OK ? start_workers(p) : st;
+    if (st != ST_OK) {
+        return st;
+    }
+    use(p, p->snapshot);
+    return start_workers(p);
 }
 
 static bool is_same_state(const struct conf *old_conf, const struct conf *new_conf)
@@ -593,6 +604,14 @@ static enum status check_exposure(const struct process *p, const struct conf *fr
     return ST_OK;
 }
 
+/* Frees what is kept for names that configurations have not had for long. */
+static void sweep(struct process *p)
+{
+    quotas_sweep(p->quotas);
+    healths_sweep(p->healths);
+    budgets_sweep(p->budgets);
+}
+
 static void reload(struct process *p)
 {
     int64_t started_us = clock_now_us(clock_system());
@@ -612,6 +631,9 @@ static void reload(struct process *p)
     }
     if (st == ST_OK) {
         st = join_managed(p, fresh);
+    }
+    if (st == ST_OK) {
+        use(p, fresh);
     }
     for (size_t i = 0; st == ST_OK && i < p->started; i++) {
         worker_switch(p->workers[i], fresh);
@@ -644,6 +666,7 @@ static void reload(struct process *p)
     refresh_learner(p);
     snapshot_unref(p->snapshot);
     p->snapshot = fresh;
+    sweep(p);
     supervisor_tell(&p->supervisor, "STATUS=serving");
     log_write(LOG_INFO, "process", "reloaded, generation %" PRIu64 ", in %" PRId64 " us",
               fresh->generation, clock_now_us(clock_system()) - started_us);
@@ -665,12 +688,12 @@ static void stop(struct process *p)
     kernel_pool_destroy(p->kernels);
     access_log_close(p->access_log);
     access_log_close(p->prompt_log);
-    metrics_destroy(p->metrics);
     drift_destroy(p->drift);
     sessions_destroy(p->sessions);
     prefetch_destroy(p->prefetch);
-    budgets_destroy(p->budgets);
     snapshot_unref(p->snapshot);
+    budgets_destroy(p->budgets);
+    metrics_destroy(p->metrics);
     managed_set_destroy(p->managed);
     (void)kernel_pool_settle(KERNEL_END_MS); /* what does not end by then ends with the process */
     quotas_destroy(p->quotas);

@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/container.h"
 #include "base/mem.h"
+#include "base/roll.h"
 #include "policies/gcra.h"
 
 enum {
@@ -15,10 +17,10 @@ enum {
     CONCURRENCY_RETRY_MS = 1000, /* when one of its requests ends is not known; SDKs wait as long */
 };
 
-/* Written and read by all workers; the name and `next` by the loading thread before others see it. */
+/* Written and read by all workers; the name by the loading thread before others see it. */
 struct quota {
+    struct roll_entry entry;
     char name[NAME_BYTES];
-    struct quota *next;
     _Atomic int64_t requests_tat_ns;
     _Atomic int64_t tokens_tat_ns;
     _Atomic int64_t in_flight;
@@ -29,7 +31,7 @@ struct quota {
 };
 
 struct quotas {
-    _Atomic(struct quota *) first; /* grows at the front, never shrinks */
+    struct roll roll;
 };
 
 static const struct {
@@ -42,41 +44,61 @@ static const struct {
 #undef QUOTA_ROW
 };
 
+static struct quota *quota_of(struct roll_entry *e)
+{
+    return CONTAINER_OF(e, struct quota, entry);
+}
+
+static void drop(struct roll_entry *e)
+{
+    mem_free(quota_of(e));
+}
+
 struct quotas *quotas_create(void)
 {
-    return mem_zalloc(1, sizeof(struct quotas));
+    struct quotas *qs = mem_zalloc(1, sizeof *qs);
+    if (qs != NULL) {
+        roll_init(&qs->roll);
+    }
+    return qs;
 }
 
 void quotas_destroy(struct quotas *qs)
 {
-    if (qs == NULL) {
-        return;
+    if (qs != NULL) {
+        roll_fini(&qs->roll, drop);
+        mem_free(qs);
     }
-    struct quota *q = atomic_load(&qs->first);
-    while (q != NULL) {
-        struct quota *next = q->next;
-        mem_free(q);
-        q = next;
-    }
-    mem_free(qs);
 }
 
 struct quota *quotas_get(struct quotas *qs, struct str name)
 {
     struct str kept = str_slice(name, 0, NAME_BYTES - 1);
-    for (struct quota *q = atomic_load(&qs->first); q != NULL; q = q->next) {
-        if (str_eq(str_from(q->name), kept)) {
-            return q;
+    struct roll_entry *e = qs->roll.first;
+    while (e != NULL && !str_eq(str_from(quota_of(e)->name), kept)) {
+        e = e->next;
+    }
+    if (e == NULL) {
+        struct quota *q = mem_zalloc(1, sizeof *q);
+        if (q == NULL) {
+            return NULL;
         }
+        memcpy(q->name, kept.ptr, kept.len);
+        e = &q->entry;
+        roll_add(&qs->roll, e);
     }
-    struct quota *q = mem_zalloc(1, sizeof *q);
-    if (q == NULL) {
-        return NULL;
-    }
-    memcpy(q->name, kept.ptr, kept.len);
-    q->next = atomic_load(&qs->first);
-    atomic_store(&qs->first, q);
-    return q;
+    roll_hold(e);
+    return quota_of(e);
+}
+
+void quotas_put(struct quota *q)
+{
+    roll_release(&q->entry);
+}
+
+void quotas_sweep(struct quotas *qs)
+{
+    roll_sweep(&qs->roll, drop);
 }
 
 /* ---------------------------------------------------------------- limits */
@@ -241,16 +263,18 @@ static const struct {
      write_in_flight},
 };
 
-enum status quotas_write_metrics(const struct quotas *qs, struct buf *out)
+enum status quotas_write_metrics(struct quotas *qs, struct buf *out)
 {
-    const struct quota *first = atomic_load(&qs->first);
     enum status st = ST_OK;
+    roll_lock(&qs->roll);
+    const struct roll_entry *first = qs->roll.first;
     for (size_t f = 0; first != NULL && st == ST_OK && f < sizeof families / sizeof families[0];
          f++) {
         st = buf_append(out, str_from(families[f].head));
-        for (const struct quota *q = first; st == ST_OK && q != NULL; q = q->next) {
-            st = families[f].write(q, out);
+        for (struct roll_entry *e = qs->roll.first; st == ST_OK && e != NULL; e = e->next) {
+            st = families[f].write(quota_of(e), out);
         }
     }
+    roll_unlock(&qs->roll);
     return st;
 }

@@ -49,8 +49,13 @@ struct quota_verdict {
 struct quotas *quotas_create(void);     /* NULL: no memory */
 void quotas_destroy(struct quotas *qs); /* NULL allowed */
 
-/* The one of this name, made on first use. By the thread that loads configurations. NULL: no memory. */
+/* The one of this name, made on first use, held until quotas_put. By the thread that loads
+ * configurations. NULL: no memory. */
 struct quota *quotas_get(struct quotas *qs, struct str name);
+void quotas_put(struct quota *q); /* any thread */
+
+/* Frees those that nobody has held for long, see base/roll.h. By the thread that loads configurations. */
+void quotas_sweep(struct quotas *qs);
 
 /* Admits a request of about so many tokens, or refuses it and takes nothing. An admitted one must be
  * released once. Any thread. */
@@ -68,4 +73,4 @@ void quota_count(struct quota *q, enum metrics_outcome outcome, int64_t prompt_t
 const char *quota_limit_text(enum quota_limit limit); /* "tokens per minute" */
 
 /* Appends their part of the page of metrics. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
-MUST_CHECK enum status quotas_write_metrics(const struct quotas *qs, struct buf *out);
+MUST_CHECK enum status quotas_write_metrics(struct quotas *qs, struct buf *out);

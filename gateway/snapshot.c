@@ -28,8 +28,39 @@ static struct snapshot_box *box_of(struct snapshot *s)
     return CONTAINER_OF(s, struct snapshot_box, snapshot);
 }
 
+static void release_slots(const struct snapshot *s)
+{
+    const struct routes *routes = &s->conf.routes;
+    for (size_t i = 0; s->category_slots != NULL && i < routes->categories.count; i++) {
+        metrics_release(s->metrics, METRICS_CATEGORY, s->category_slots[i]);
+    }
+    for (size_t i = 0; s->expert_slots != NULL && i < routes->experts.count; i++) {
+        metrics_release(s->metrics, METRICS_EXPERT, s->expert_slots[i]);
+    }
+    for (size_t i = 0; s->language_slots != NULL && i < language_count(routes->languages); i++) {
+        metrics_release(s->metrics, METRICS_LANGUAGE, s->language_slots[i]);
+    }
+}
+
+/* What the process keeps by name may be given to others. */
+static void release_names(struct snapshot *s)
+{
+    const struct tenant *tenants = s->conf.tenants.list.items;
+    release_slots(s);
+    for (size_t i = 0; i < s->conf.tenants.list.count; i++) {
+        if (tenants[i].quota != NULL) {
+            quotas_put(tenants[i].quota);
+        }
+    }
+    if (s->health != NULL) {
+        healths_leave(s->health, s->conf.routes.experts.count);
+    }
+    budgets_unbind(&s->conf.budgets);
+}
+
 static void destroy(struct snapshot_box *box)
 {
+    release_names(&box->snapshot);
     conf_fini(&box->snapshot.conf);
     tenants_fini(&box->snapshot.conf.tenants);
     privacy_fini(&box->snapshot.conf.privacy);
@@ -238,26 +269,25 @@ enum status snapshot_count(struct snapshot *s, struct metrics *m)
     const struct routes *routes = &s->conf.routes;
     const struct category *categories = routes->categories.items;
     const struct expert *experts = routes->experts.items;
-    s->category_slots = arena_alloc(box_of(s)->arena, routes->categories.count + 1);
-    s->expert_slots = arena_alloc(box_of(s)->arena, routes->experts.count + 1);
-    if (s->category_slots == NULL || s->expert_slots == NULL) {
+    size_t languages = routes->languages == NULL ? 0 : language_count(routes->languages);
+    unsigned char *slots = arena_alloc(box_of(s)->arena, routes->categories.count +
+                                                             routes->experts.count + languages + 1);
+    if (slots == NULL) {
         return ST_NO_MEMORY;
     }
+    s->metrics = m;
+    s->category_slots = slots;
+    s->expert_slots = slots + routes->categories.count;
+    s->language_slots = languages == 0 ? NULL : s->expert_slots + routes->experts.count;
     for (size_t i = 0; i < routes->categories.count; i++) {
-        s->category_slots[i] = metrics_category_slot(m, categories[i].id.name);
+        s->category_slots[i] = metrics_hold(m, METRICS_CATEGORY, categories[i].id.name);
     }
     for (size_t i = 0; i < routes->experts.count; i++) {
-        s->expert_slots[i] = metrics_expert_slot(m, experts[i].id.name);
+        s->expert_slots[i] = metrics_hold(m, METRICS_EXPERT, experts[i].id.name);
     }
-    if (routes->languages == NULL) {
-        return ST_OK;
-    }
-    s->language_slots = arena_alloc(box_of(s)->arena, language_count(routes->languages));
-    if (s->language_slots == NULL) {
-        return ST_NO_MEMORY;
-    }
-    for (size_t i = 0; i < language_count(routes->languages); i++) {
-        s->language_slots[i] = metrics_language_slot(m, language_code(routes->languages, i));
+    for (size_t i = 0; i < languages; i++) {
+        s->language_slots[i] =
+            metrics_hold(m, METRICS_LANGUAGE, language_code(routes->languages, i));
     }
     return ST_OK;
 }

@@ -33,7 +33,8 @@ struct snapshot {
     struct snapshot_time took[SNAPSHOT_TEST + 1]; /* by enum snapshot_pass */
     uint64_t generation;                          /* counts loads in this process, from 1 */
     struct digest digest;          /* of the file as it is written, not of what ${} stand for */
-    unsigned char *category_slots; /* by category index: see metrics.h; set by snapshot_count */
+    struct metrics *metrics;       /* that has the slots; set by snapshot_count */
+    unsigned char *category_slots; /* by category index: see metrics.h; NULL: they have none */
     unsigned char *expert_slots;   /* by expert index */
     struct managed_set *managed;   /* the process's; NULL: no expert is a process */
     struct health **health;        /* by expert index; set by snapshot_join */
@@ -55,10 +56,12 @@ MUST_CHECK enum status snapshot_try(struct str text, struct str file,
 MUST_CHECK enum status snapshot_try_file(const char *path, const struct snapshot *running,
                                          FILE *out, struct snapshot **ret_snapshot);
 
-/* Gives its categories and experts their slots in the counters; before it is shared. ST_NO_MEMORY. */
+/* Gives its categories and experts their slots in the counters; before it is shared. The counters must
+ * outlive it. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_count(struct snapshot *s, struct metrics *m);
 
-/* Gives its tenants what they have used, its experts how they are; before it is shared. ST_NO_MEMORY. */
+/* Gives its tenants what they have used, its experts how they are; before it is shared. Both must outlive
+ * it. ST_NO_MEMORY. */
 MUST_CHECK enum status snapshot_join(struct snapshot *s, struct quotas *quotas,
                                      struct healths *healths);
 

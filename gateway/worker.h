@@ -46,7 +46,7 @@ struct worker {
     struct cache *cache;            /* the process's */
     struct retry_budget *retries;   /* the process's */
     struct retry_budget *hedges;    /* the process's; second calls, see hedge.h */
-    const struct quotas *quotas;    /* the process's */
+    struct quotas *quotas;          /* the process's */
     struct healths *healths;        /* the process's */
     struct probes *probes;          /* on the first worker; NULL: nobody is probed */
     struct access_log *access_log;  /* the process's */
@@ -87,7 +87,7 @@ struct worker_setup { /* lent for worker_start; descriptors are taken */
     struct cache *cache;
     struct retry_budget *retries;
     struct retry_budget *hedges;
-    const struct quotas *quotas;
+    struct quotas *quotas;
     struct healths *healths;
     struct access_log *access_log;
     struct access_log *prompt_log; /* NULL: prompts are not logged */

@@ -39,6 +39,7 @@ static struct setting set_up(const struct expert *e)
 {
     struct setting s = {healths_create(), NULL};
     assert_int_equal(healths_join(s.all, e, 1, &s.health), ST_OK);
+    healths_use(s.all, e, 1, &s.health);
     return s;
 }
 
@@ -121,12 +122,54 @@ static void a_reload_forgives_nothing(void **state)
     (void)attempt(s.health, S, CALL_CUT, 200, -1);
     (void)attempt(s.health, S, CALL_CUT, 200, -1);
     assert_int_equal(healths_join(s.all, e, 2, after), ST_OK);
+    healths_use(s.all, e, 2, after);
     assert_ptr_equal(after[0], s.health);
     assert_int_equal(attempt(after[0], S, CALL_OK, 200, -1), HEALTH_SHUT);
     assert_int_equal(attempt(after[1], S, CALL_OK, 200, -1), HEALTH_IN);
     e[0].url = STR("http://127.0.0.1:2/v1"); /* another one of that name */
     assert_int_equal(healths_join(s.all, e, 2, after), ST_OK);
     assert_ptr_not_equal(after[0], s.health);
+    healths_destroy(s.all);
+}
+
+/* A reload that fails has joined, and is not used. */
+static void who_only_joins_changes_nothing(void **state)
+{
+    struct expert e = expert_of("main");
+    struct expert easy = expert_of("main");
+    struct setting s = set_up(&e);
+    struct health *after = NULL;
+    (void)state;
+    easy.limits.breaker.failures = 100;
+    assert_int_equal(healths_join(s.all, &easy, 1, &after), ST_OK);
+    healths_leave(&after, 1);
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    assert_int_equal(attempt(s.health, S, CALL_OK, 200, -1), HEALTH_SHUT);
+    healths_destroy(s.all);
+}
+
+static void who_is_gone_for_long_is_forgotten(void **state)
+{
+    struct expert e = expert_of("main");
+    struct setting s = set_up(&e);
+    struct health *h = NULL;
+    char name[16];
+    (void)state;
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    (void)attempt(s.health, S, CALL_CUT, 200, -1);
+    healths_leave(&s.health, 1);
+    for (int i = 0; i < 100; i++) {
+        struct expert other = expert_of("x");
+        (void)snprintf(name, sizeof name, "other%d", i);
+        other.id.name = str_from(name);
+        assert_int_equal(healths_join(s.all, &other, 1, &h), ST_OK);
+        healths_leave(&h, 1);
+        healths_sweep(s.all);
+    }
+    assert_int_equal(healths_join(s.all, &e, 1, &h), ST_OK);
+    healths_use(s.all, &e, 1, &h);
+    assert_int_equal(attempt(h, S, CALL_OK, 200, -1), HEALTH_IN);
     healths_destroy(s.all);
 }
 
@@ -370,6 +413,8 @@ int main(void)
         cmocka_unit_test(what_counts_against_an_expert),
         cmocka_unit_test(retry_after_shuts_it_for_so_long),
         cmocka_unit_test(a_reload_forgives_nothing),
+        cmocka_unit_test(who_only_joins_changes_nothing),
+        cmocka_unit_test(who_is_gone_for_long_is_forgotten),
         cmocka_unit_test(probes_shut_it_and_bring_it_back),
         cmocka_unit_test(a_probe_closes_the_breaker_in_the_place_of_a_request),
         cmocka_unit_test(who_was_outrun_counts_as_slow_and_not_as_broken),

@@ -11,7 +11,7 @@ enum {
     PAGE_MAX = 1 << 22
 };
 
-static char *page_of(const struct metrics *m)
+static char *page_of(struct metrics *m)
 {
     struct buf out;
     char *text = NULL;
@@ -116,7 +116,7 @@ static void the_page_is_lawful_with_and_without_counts(void **state)
     (void)state;
     char *empty = page_of(m);
     check_page(empty);
-    unsigned char odd = metrics_category_slot(m, STR("a\"b\\c\nd"));
+    unsigned char odd = metrics_hold(m, METRICS_CATEGORY, STR("a\"b\\c\nd"));
     for (int outcome = METRICS_OK; outcome <= METRICS_INTERNAL; outcome++) {
         count(metrics_shard(m, 0), (enum metrics_outcome)outcome, odd, METRICS_SLOT_NONE);
     }
@@ -137,8 +137,8 @@ static void the_page_is_lawful_with_and_without_counts(void **state)
 static void shards_add_up(void **state)
 {
     struct metrics *m = metrics_create(3);
-    unsigned char law = metrics_category_slot(m, STR("law"));
-    unsigned char med = metrics_expert_slot(m, STR("med-70b"));
+    unsigned char law = metrics_hold(m, METRICS_CATEGORY, STR("law"));
+    unsigned char med = metrics_hold(m, METRICS_EXPERT, STR("med-70b"));
     (void)state;
 
     count(metrics_shard(m, 0), METRICS_OK, law, med);
@@ -199,10 +199,10 @@ static void a_name_keeps_its_slot(void **state)
     struct metrics *m = metrics_create(1);
     (void)state;
 
-    unsigned char law = metrics_category_slot(m, STR("law"));
+    unsigned char law = metrics_hold(m, METRICS_CATEGORY, STR("law"));
 
-    assert_int_equal(metrics_category_slot(m, STR("law")), law);
-    assert_true(metrics_category_slot(m, STR("la")) != law);
+    assert_int_equal(metrics_hold(m, METRICS_CATEGORY, STR("law")), law);
+    assert_true(metrics_hold(m, METRICS_CATEGORY, STR("la")) != law);
     assert_true(law > METRICS_SLOT_OTHER);
     metrics_destroy(m);
 }
@@ -214,11 +214,12 @@ static void names_beyond_the_slots_are_other(void **state)
     (void)state;
     for (int i = 0; i < METRICS_SLOTS + 10; i++) {
         (void)snprintf(name, sizeof name, "c%d", i);
-        unsigned char slot = metrics_category_slot(m, str_from(name));
-        assert_int_equal(slot == METRICS_SLOT_OTHER, i >= METRICS_SLOTS - 2);
+        unsigned char slot = metrics_hold(m, METRICS_CATEGORY, str_from(name));
+        assert_int_equal(slot == METRICS_SLOT_OTHER, i >= METRICS_SLOTS - METRICS_SLOT_GONE - 1);
     }
     memset(name, 'x', sizeof name);
-    assert_int_equal(metrics_expert_slot(m, (struct str){name, sizeof name}), METRICS_SLOT_OTHER);
+    assert_int_equal(metrics_hold(m, METRICS_EXPERT, (struct str){name, sizeof name}),
+                     METRICS_SLOT_OTHER);
 
     count(metrics_shard(m, 0), METRICS_OK, METRICS_SLOT_OTHER, METRICS_SLOT_OTHER);
 
@@ -229,19 +230,77 @@ static void names_beyond_the_slots_are_other(void **state)
     metrics_destroy(m);
 }
 
+/* Each of many names counts once and goes; the sum over all names keeps growing by one. */
+static void counts_of_names_that_are_gone_are_kept_as_gone(void **state)
+{
+    struct metrics *m = metrics_create(2);
+    unsigned char law = metrics_hold(m, METRICS_CATEGORY, STR("law"));
+    char name[32];
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(name, sizeof name, "e%d", i);
+        unsigned char slot = metrics_hold(m, METRICS_EXPERT, str_from(name));
+        assert_true(slot > METRICS_SLOT_GONE);
+        count(metrics_shard(m, (size_t)i % 2), METRICS_OK, law, slot);
+        metrics_release(m, METRICS_EXPERT, slot);
+    }
+    char *page = page_of(m);
+    assert_value(page, "expertd_requests_total{outcome=\"ok\",category=\"law\",expert=\"_gone\"}",
+                 300 - (METRICS_SLOTS - METRICS_SLOT_GONE - 1));
+    assert_value(page, "expertd_requests_total{outcome=\"ok\",category=\"law\",expert=\"e299\"}",
+                 1);
+    assert_null(strstr(page, "\"e0\""));
+    mem_free(page);
+
+    metrics_release(m, METRICS_CATEGORY, law);
+    for (int i = 0; i < METRICS_SLOTS; i++) {
+        (void)snprintf(name, sizeof name, "c%d", i);
+        metrics_release(m, METRICS_CATEGORY, metrics_hold(m, METRICS_CATEGORY, str_from(name)));
+    }
+    page = page_of(m);
+    assert_value(page, "expertd_requests_total{outcome=\"ok\",category=\"_gone\",expert=\"e299\"}",
+                 1);
+    assert_null(strstr(page, "\"law\""));
+    mem_free(page);
+    metrics_destroy(m);
+}
+
+static void a_name_that_is_held_keeps_its_counts(void **state)
+{
+    struct metrics *m = metrics_create(1);
+    unsigned char german = metrics_hold(m, METRICS_LANGUAGE, STR("de"));
+    unsigned char french = metrics_hold(m, METRICS_LANGUAGE, STR("fr"));
+    struct metrics_event events[] = {{.language_slot = german}, {.language_slot = french}};
+    char name[32];
+    (void)state;
+    metrics_count(metrics_shard(m, 0), &events[0]);
+    metrics_count(metrics_shard(m, 0), &events[1]);
+    metrics_release(m, METRICS_LANGUAGE, french);
+    for (int i = 0; i < METRICS_SLOTS; i++) {
+        (void)snprintf(name, sizeof name, "l%d", i);
+        metrics_release(m, METRICS_LANGUAGE, metrics_hold(m, METRICS_LANGUAGE, str_from(name)));
+    }
+    char *page = page_of(m);
+    assert_value(page, "expertd_requests_by_language_total{language=\"de\"}", 1);
+    assert_value(page, "expertd_requests_by_language_total{language=\"_gone\"}", 1);
+    assert_int_equal(metrics_hold(m, METRICS_LANGUAGE, STR("de")), german);
+    mem_free(page);
+    metrics_destroy(m);
+}
+
 static void a_name_of_other_makes_no_second_series(void **state)
 {
     struct metrics *m = metrics_create(1);
     (void)state;
-    assert_int_equal(metrics_category_slot(m, STR("_other")), METRICS_SLOT_OTHER);
+    assert_int_equal(metrics_hold(m, METRICS_CATEGORY, STR("_other")), METRICS_SLOT_OTHER);
     metrics_destroy(m);
 }
 
 static void short_of_memory_requests_count_as_other(void **state)
 {
     struct metrics *m = metrics_create(1);
-    unsigned char law = metrics_category_slot(m, STR("law"));
-    unsigned char med = metrics_expert_slot(m, STR("med"));
+    unsigned char law = metrics_hold(m, METRICS_CATEGORY, STR("law"));
+    unsigned char med = metrics_hold(m, METRICS_EXPERT, STR("med"));
     (void)state;
 
     mem_fail_at(1, 1);
@@ -271,10 +330,10 @@ static void languages_are_counted_by_name(void **state)
 {
     struct metrics *m = metrics_create(2);
     (void)state;
-    struct metrics_event german = {.language_slot = metrics_language_slot(m, STR("de"))};
-    struct metrics_event unknown = {.language_slot = metrics_language_slot(m, STR("und"))};
+    struct metrics_event german = {.language_slot = metrics_hold(m, METRICS_LANGUAGE, STR("de"))};
+    struct metrics_event unknown = {.language_slot = metrics_hold(m, METRICS_LANGUAGE, STR("und"))};
     struct metrics_event untold = {.language_slot = METRICS_SLOT_NONE};
-    (void)metrics_language_slot(m, STR("fr"));
+    (void)metrics_hold(m, METRICS_LANGUAGE, STR("fr"));
 
     metrics_count(metrics_shard(m, 0), &german);
     metrics_count(metrics_shard(m, 1), &german);
@@ -298,6 +357,8 @@ int main(void)
         cmocka_unit_test(histograms_are_cumulative_and_in_seconds),
         cmocka_unit_test(a_name_keeps_its_slot),
         cmocka_unit_test(names_beyond_the_slots_are_other),
+        cmocka_unit_test(counts_of_names_that_are_gone_are_kept_as_gone),
+        cmocka_unit_test(a_name_that_is_held_keeps_its_counts),
         cmocka_unit_test(a_name_of_other_makes_no_second_series),
         cmocka_unit_test(short_of_memory_requests_count_as_other),
         cmocka_unit_test(creating_without_memory_gives_null),

@@ -157,9 +157,9 @@ static void what_was_spent_before_them_counts(void **state)
     assert_int_equal(after->refused, 1);
     assert_int_equal(budgets_spent(old->conf.budgets.items, requests.now_s), 700000);
     arena_destroy(arena);
-    budgets_destroy(live);
     snapshot_unref(old);
     snapshot_unref(new);
+    budgets_destroy(live);
 }
 
 /* Windows before the one that is open begin empty. */
