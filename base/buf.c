@@ -129,6 +129,25 @@ enum status buf_append(struct buf *b, struct str s)
     return ST_OK;
 }
 
+enum status buf_append_all(struct buf *b, const struct str *parts, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += parts[i].len;
+    }
+    if (is_over(b, n)) {
+        return ST_TOO_BIG;
+    }
+    enum status st = make_room(b, n);
+    for (size_t i = 0; st == ST_OK && i < count; i++) {
+        if (parts[i].len > 0) {
+            memcpy(tail(b), parts[i].ptr, parts[i].len);
+            b->len += parts[i].len;
+        }
+    }
+    return st;
+}
+
 enum status buf_append_char(struct buf *b, char c)
 {
     return buf_append(b, (struct str){&c, 1});

@@ -32,6 +32,8 @@ void buf_truncate(struct buf *b, size_t n);
 
 /* Appends: ST_NO_MEMORY, ST_TOO_BIG. What is appended must not lie in the buffer itself. */
 MUST_CHECK enum status buf_append(struct buf *b, struct str s);
+/* All of them, one behind the other, or nothing: as buf_append. */
+MUST_CHECK enum status buf_append_all(struct buf *b, const struct str *parts, size_t count);
 MUST_CHECK enum status buf_append_char(struct buf *b, char c);
 MUST_CHECK enum status buf_printf(struct buf *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -3,11 +3,11 @@
 
 #include <math.h>
 
+#include "base/digits.h"
 #include "base/json_write.h"
 
 enum {
-    DIGITS_MAX = 24, /* of 64 bits, the sign and a point */
-    DECIMALS = 4,
+    DECIMALS = 4
 };
 
 static void append(struct json_fields *f, struct str s)
@@ -17,12 +17,15 @@ static void append(struct json_fields *f, struct str s)
     }
 }
 
-/* "name": with what belongs before it. */
-static void begin(struct json_fields *f, struct str name)
+/* "name": with what belongs before it, and the first part of the value: one trip to the buffer. `mark`
+ * stands before and behind that part. */
+static void write_member(struct json_fields *f, struct str name, struct str mark, struct str value)
 {
-    append(f, f->is_first ? STR("\"") : STR(",\""));
-    append(f, name);
-    append(f, STR("\":"));
+    const struct str parts[] = {
+        f->is_first ? STR("\"") : STR(",\""), name, STR("\":"), mark, value, mark};
+    if (f->st == ST_OK) {
+        f->st = buf_append_all(f->out, parts, sizeof parts / sizeof parts[0]);
+    }
     f->is_first = false;
 }
 
@@ -40,7 +43,7 @@ enum status json_fields_close(struct json_fields *f)
 
 void json_fields_text(struct json_fields *f, struct str name, struct str value)
 {
-    begin(f, name);
+    write_member(f, name, STR(""), STR(""));
     if (f->st == ST_OK) {
         f->st = json_write_text(f->out, value);
     }
@@ -48,68 +51,38 @@ void json_fields_text(struct json_fields *f, struct str name, struct str value)
 
 void json_fields_symbol(struct json_fields *f, struct str name, const char *value)
 {
-    begin(f, name);
-    append(f, STR("\""));
-    append(f, str_from(value));
-    append(f, STR("\""));
-}
-
-/* The decimal digits of `value`, right-aligned in `out`; at least `least` of them. */
-static struct str digits(uint64_t value, size_t least, char out[DIGITS_MAX])
-{
-    size_t at = DIGITS_MAX;
-    for (; value > 0 || DIGITS_MAX - at < least; value /= 10) {
-        out[--at] = (char)('0' + value % 10);
-    }
-    return (struct str){out + at, DIGITS_MAX - at};
-}
-
-static void append_sign(struct json_fields *f, bool is_negative)
-{
-    if (is_negative) {
-        append(f, STR("-"));
-    }
+    write_member(f, name, STR("\""), str_from(value));
 }
 
 void json_fields_int(struct json_fields *f, struct str name, int64_t value)
 {
-    char text[DIGITS_MAX];
-    begin(f, name);
-    append_sign(f, value < 0);
-    append(f, digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1, text));
+    char text[DIGITS_TEXT];
+    write_member(f, name, STR(""), digits_write(value, 0, text));
 }
 
 void json_fields_bool(struct json_fields *f, struct str name, bool value)
 {
-    begin(f, name);
-    append(f, value ? STR("true") : STR("false"));
+    write_member(f, name, STR(""), value ? STR("true") : STR("false"));
 }
 
 void json_fields_null(struct json_fields *f, struct str name)
 {
-    begin(f, name);
-    append(f, STR("null"));
+    write_member(f, name, STR(""), STR("null"));
 }
 
 void json_fields_share(struct json_fields *f, struct str name, double value)
 {
-    char text[DIGITS_MAX];
+    char text[DIGITS_TEXT];
     if (!(fabs(value) < 1e12)) {
         json_fields_null(f, name);
         return;
     }
-    struct str all = digits((uint64_t)llround(fabs(value) * 1e4), DECIMALS + 1, text);
-    begin(f, name);
-    append_sign(f, value < 0);
-    append(f, str_slice(all, 0, all.len - DECIMALS));
-    append(f, STR("."));
-    append(f, str_slice(all, all.len - DECIMALS, DECIMALS));
+    write_member(f, name, STR(""), digits_write(llround(value * 1e4), DECIMALS, text));
 }
 
 void json_fields_enter(struct json_fields *f, struct str name)
 {
-    begin(f, name);
-    append(f, STR("{"));
+    write_member(f, name, STR(""), STR("{"));
     f->is_first = true;
 }
 

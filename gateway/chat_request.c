@@ -445,7 +445,7 @@ static uint64_t key_of(struct json_value v)
     struct str raw = v.raw;
     uint64_t head = str_hash(str_slice(raw, 0, KEY_BYTES));
     uint64_t tail =
-        str_hash(str_slice(raw, raw.len > KEY_BYTES ? raw.len - KEY_BYTES : 0, KEY_BYTES));
+        raw.len <= KEY_BYTES ? head : str_hash(str_slice(raw, raw.len - KEY_BYTES, KEY_BYTES));
     return head * 31 + tail * 7 + raw.len;
 }
 

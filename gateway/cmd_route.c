@@ -83,14 +83,15 @@ static void print_heads(const struct routes *routes, const struct decision *d)
 }
 
 static void print_text(const struct routes *routes, struct decide_scratch *scratch,
-                       const struct decision *d)
+                       const struct prompt *prompt, const struct decision *d)
 {
+    struct guard guard = decide_guard(routes, prompt, d);
     (void)printf("category    %.*s\nconfidence  %.4f\ndecided by  %s%s%.*s\n",
                  STR_ARG(d->category_name), (double)d->confidence, decide_source_text(d->source),
                  d->rule == NULL ? "" : " ", d->rule == NULL ? 0 : (int)d->rule->name.len,
                  d->rule == NULL ? "" : d->rule->name.ptr);
-    (void)printf("kind        %s%s%s\n", guards_kind_text(d->guard.kind),
-                 d->guard.kind == GUARD_PROSE ? "" : ": ", d->guard.reason);
+    (void)printf("kind        %s%s%s\n", guards_kind_text(guard.kind),
+                 guard.kind == GUARD_PROSE ? "" : ": ", guard.reason);
     if (d->language.code.len > 0) {
         (void)printf("language    %.*s %.4f\n", STR_ARG(d->language.code),
                      (double)d->language.confidence);
@@ -206,7 +207,7 @@ static int explain(const struct snapshot *s, const struct route_options *options
     } else if (options->is_json) {
         failed = print_json(&s->conf.routes, &scratch, &prompt, &decision);
     } else {
-        print_text(&s->conf.routes, &scratch, &decision);
+        print_text(&s->conf.routes, &scratch, &prompt, &decision);
         if (has_edits(&decision)) {
             print_edits(&s->conf.routes, &scratch, &prompt, &decision);
         }

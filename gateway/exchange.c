@@ -25,10 +25,11 @@
 #include "gateway/exchange.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/digits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/attempt.h"
@@ -250,15 +251,15 @@ static void add_budget(struct exchange *x, struct http_reply *reply)
 static void add_decision(struct exchange *x, struct http_reply *reply)
 {
     const struct decision *d = &x->decision;
-    char *text = arena_alloc(x->arena, 96);
+    char(*text)[DIGITS_TEXT] = arena_alloc(x->arena, 4 * sizeof *text);
     if (text == NULL) {
         return; /* headers are missing, the answer is whole */
     }
     if (d->category_name.len > 0) {
         exchange_add_header(reply, "x-expertd-category", arena_copy_z(x->arena, d->category_name));
     }
-    (void)snprintf(text, 16, "%.4f", (double)d->confidence);
-    exchange_add_header(reply, "x-expertd-confidence", text);
+    int64_t confidence_e4 = llround((double)d->confidence * 1e4);
+    exchange_add_header(reply, "x-expertd-confidence", digits_write(confidence_e4, 4, text[0]).ptr);
     exchange_add_header(reply, "x-expertd-policy", decide_source_text(d->source));
     if (d->session != DECIDE_SESSION_NONE) {
         exchange_add_header(reply, "x-expertd-session", decide_session_text(d->session));
@@ -267,8 +268,8 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
         return;
     }
     exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
-    (void)snprintf(text + 16, 16, "%zu", x->attempts);
-    exchange_add_header(reply, "x-expertd-attempts", text + 16);
+    exchange_add_header(reply, "x-expertd-attempts",
+                        digits_write((int64_t)x->attempts, 0, text[1]).ptr);
     exchange_add_header(reply, "x-expertd-attempt-log", failover_text(x));
     exchange_add_header(reply, "x-expertd-hedged", hedge_text(x));
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
@@ -276,15 +277,15 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     exchange_add_header(reply, "x-expertd-demos", editing_demos(&x->edited, x->arena));
     bool is_answered = x->attempts > 0 || lookup_has_answer(x);
     if (!x->is_stream && is_answered && !x->is_cost_unknown) {
-        (void)snprintf(text + 32, 32, "%.9f", (double)x->cost_nano_usd / 1e9);
-        exchange_add_header(reply, "x-expertd-cost-usd", text + 32);
+        exchange_add_header(reply, "x-expertd-cost-usd",
+                            digits_write(x->cost_nano_usd, 9, text[2]).ptr);
     }
     if (x->chat.prompt.pressure > 0.0) {
         struct str degraded = arena_printf(x->arena, "budget; lambda=%.6g", d->cost_weight);
         exchange_add_header(reply, "x-expertd-degraded", degraded.ptr);
     }
-    (void)snprintf(text + 64, 32, "%" PRId64, x->dispatched_us - x->received_us);
-    exchange_add_header(reply, "x-expertd-overhead-us", text + 64);
+    exchange_add_header(reply, "x-expertd-overhead-us",
+                        digits_write(x->dispatched_us - x->received_us, 0, text[3]).ptr);
     add_budget(x, reply);
 }
 
@@ -341,6 +342,18 @@ static uint64_t next_id(struct worker *w)
     return z ^ (z >> 31);
 }
 
+/* "req_" and 16 hex digits. */
+static void write_id(struct exchange *x, uint64_t number)
+{
+    static const char prefix[] = "req_";
+    memcpy(x->id, prefix, sizeof prefix);
+    char *digits = x->id + sizeof prefix - 1;
+    for (size_t i = 0; i < 16; i++, number <<= 4) {
+        digits[i] = "0123456789abcdef"[number >> 60];
+    }
+    digits[16] = '\0';
+}
+
 static struct exchange *create(struct worker *w, struct http_request *r, bool is_admin)
 {
     struct exchange *x = mem_zalloc(1, sizeof *x);
@@ -359,7 +372,7 @@ static struct exchange *create(struct worker *w, struct http_request *r, bool is
     x->priority = EXPERT_NORMAL;
     x->retry_after_s = -1;
     x->started_us = clock_now_us(loop_clock(w->loop));
-    (void)snprintf(x->id, sizeof x->id, "req_%016" PRIx64, next_id(w));
+    write_id(x, next_id(w));
     buf_init(&x->page, PAGE_MAX_BYTES);
     w->exchanges++;
     return x;

@@ -288,14 +288,16 @@ static enum status write_candidates(struct buf *out, const struct decision *d)
     return st == ST_OK ? buf_append_char(out, ']') : st;
 }
 
-static enum status write_kind(struct buf *out, const struct decision *d)
+static enum status write_kind(struct buf *out, const struct routes *routes,
+                              const struct prompt *prompt, const struct decision *d)
 {
-    enum status st = text_member(out, "kind", str_from(guards_kind_text(d->guard.kind)), false);
-    if (st == ST_OK && d->guard.kind != GUARD_PROSE) {
-        st = real_member(out, "kind_score", rounded(d->guard.score), false);
+    struct guard guard = decide_guard(routes, prompt, d);
+    enum status st = text_member(out, "kind", str_from(guards_kind_text(guard.kind)), false);
+    if (st == ST_OK && guard.kind != GUARD_PROSE) {
+        st = real_member(out, "kind_score", rounded(guard.score), false);
     }
-    if (st == ST_OK && d->guard.kind != GUARD_PROSE) {
-        st = text_member(out, "kind_reason", str_from(d->guard.reason), false);
+    if (st == ST_OK && guard.kind != GUARD_PROSE) {
+        st = text_member(out, "kind_reason", str_from(guard.reason), false);
     }
     if (st == ST_OK && d->language.code.len > 0) {
         st = text_member(out, "language", d->language.code, false);
@@ -359,7 +361,7 @@ static enum status write_head(struct buf *out, const struct routes *routes,
         st = text_member(out, "rule", d->rule->name, false);
     }
     if (st == ST_OK) {
-        st = write_kind(out, d);
+        st = write_kind(out, routes, prompt, d);
     }
     if (st == ST_OK && d->is_classified) {
         st = text_member(out, "label", classifier_label(routes->classifier, d->scores.best), false);

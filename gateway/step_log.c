@@ -5,6 +5,10 @@
 #include "gateway/hedge.h"
 #include "gateway/worker.h"
 
+enum {
+    LINE_BYTES = 640 /* of most lines */
+};
+
 static const char *usage_source(const struct exchange *x)
 {
     return x->usage.is_reported ? "reported" : x->is_usage_estimated ? "estimated" : "none";
@@ -57,6 +61,7 @@ static enum status write_line(struct buf *line, const struct exchange *x)
 {
     char when[CLOCK_TEXT_SIZE];
     clock_wall_text(when);
+    (void)buf_reserve(line, LINE_BYTES); /* only saves growing; the close says what fails */
     struct json_fields f = json_fields_open(line);
     json_fields_symbol(&f, STR("time"), when);
     json_fields_symbol(&f, STR("request_id"), x->id);

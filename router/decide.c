@@ -75,10 +75,30 @@ static void ask_heads(const struct routes *routes, const struct prompt *prompt, 
 static void look_again(const struct signals *s, struct decision *d)
 {
     d->guard = (struct guard){(enum guard_kind)s->guard, s->guard_score, ""};
+    d->is_judged = true;
     d->language = (struct language_guess){str_from(s->language), 0, s->language_p, s->english_p};
 }
 
-/* The kind of the last turn; its language, or that of the opening turn where it has none ("ok?"). */
+struct guard decide_guard(const struct routes *routes, const struct prompt *prompt,
+                          const struct decision *d)
+{
+    struct guard guard = {GUARD_PROSE, 0.0F, ""};
+    if (d->is_judged) {
+        return d->guard;
+    }
+    if (!prompt_is_embedding(prompt)) {
+        guards_judge(routes->languages, prompt_last_text(prompt), &guard);
+    }
+    return guard;
+}
+
+static void judge_text(const struct routes *routes, const struct prompt *prompt, struct decision *d)
+{
+    d->guard = decide_guard(routes, prompt, d);
+    d->is_judged = true;
+}
+
+/* The language of the last turn, or that of the opening turn where it has none ("ok?"). */
 static void look(const struct routes *routes, const struct prompt *prompt, struct decision *d)
 {
     struct str text = prompt_last_text(prompt);
@@ -86,14 +106,8 @@ static void look(const struct routes *routes, const struct prompt *prompt, struc
         look_again(prompt->signals, d);
         return;
     }
-    if (prompt_is_embedding(prompt)) {
-        d->guard = (struct guard){GUARD_PROSE, 0.0F, ""};
-        d->language = (struct language_guess){STR(""), 0, 0.0F, 0.0F};
-        return;
-    }
-    guards_judge(routes->languages, text, &d->guard);
     d->language = (struct language_guess){STR(""), 0, 0.0F, 0.0F};
-    if (routes->languages == NULL) {
+    if (routes->languages == NULL || prompt_is_embedding(prompt)) {
         return;
     }
     language_detect(routes->languages, text, &d->language);
@@ -131,8 +145,9 @@ static void fall_back(const struct routes *routes, struct decision *d, float con
 }
 
 /* What is no text at all is not asked about, unless a conversation explains it. */
-static bool is_text(const struct prompt *prompt, const struct decision *d)
+static bool is_text(const struct routes *routes, const struct prompt *prompt, struct decision *d)
 {
+    judge_text(routes, prompt, d);
     return prompt->talk.count > 1 || (d->guard.kind != GUARD_NOISE && d->guard.kind != GUARD_EMPTY);
 }
 
@@ -239,7 +254,7 @@ static const struct rule *find_rule(const struct routes *routes, struct decide_s
         if (!fires(&rules[i], s, facts, d->gaps)) {
             continue;
         }
-        if (rules[i].when.heads.count > 0 && is_text(facts->prompt, d)) {
+        if (rules[i].when.heads.count > 0 && is_text(routes, facts->prompt, d)) {
             score(routes, s, facts->prompt, d);
         }
         if (rule_heads_hold(&rules[i], d->is_classified ? d->heads : NULL)) {
@@ -319,7 +334,7 @@ static bool ask_examples(const struct routes *routes, struct decide_scratch *s,
 static void classify(const struct routes *routes, struct decide_scratch *s,
                      const struct prompt *prompt, struct decision *d)
 {
-    if (!is_text(prompt, d)) {
+    if (!is_text(routes, prompt, d)) {
         d->source = DECIDE_GUARD;
         set_category(d, routes->general, d->guard.score);
         return;
@@ -743,6 +758,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     d->category = NULL;
     d->category_name = STR("");
     d->named = STR("");
+    d->is_judged = false;
     d->is_classified = false;
     d->certainty = 0.0F;
     d->set = 0;
@@ -792,6 +808,9 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
     };
     d->cost_weight = request.cost_weight;
     hold(routes, prompt, d, &request);
+    if (guarantees_ask_category(routes)) {
+        judge_text(routes, prompt, d);
+    }
     kinds_find(routes, s, prompt, d);
     return plan_experts(routes, facts, &request, d, arena);
 }

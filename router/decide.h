@@ -60,7 +60,8 @@ struct decision {
     const struct category *category; /* NULL for named experts and aliases */
     struct str category_name;        /* "" when there is none */
     struct str named;                /* without a category: the alias or expert */
-    struct guard guard;              /* what kind of text the last turn is */
+    struct guard guard;              /* private: decide_guard */
+    bool is_judged;                  /* guard is filled */
     struct language_guess language;  /* of it, or of the opening turn; code "" without tables */
     bool is_classified;              /* scores are filled */
     struct classifier_result scores;
@@ -100,6 +101,11 @@ void decide_scratch_fini(struct decide_scratch *s);
 MUST_CHECK enum status decide(const struct routes *routes, struct decide_scratch *s,
                               const struct rule_facts *facts, struct arena *arena,
                               struct decision *ret_decision);
+
+/* What kind of text the last turn is. Looked at now where the decision did without it, as for a model
+ * that the client named. */
+struct guard decide_guard(const struct routes *routes, const struct prompt *prompt,
+                          const struct decision *d);
 
 /* Of a decision by examples: why (custom_explain), and the line of the example most alike. */
 size_t decide_explain_examples(const struct routes *routes, struct decide_scratch *s,

@@ -140,9 +140,10 @@ void signals_take(const struct routes *routes, const struct prompt *prompt,
     s->known = prompt->session.expert.len == 0 ? 0 : signals_name(prompt->session.expert);
     s->needs = prompt->needs;
     s->turns = (uint32_t)prompt->talk.count;
-    s->guard = d->guard.kind;
+    struct guard guard = decide_guard(routes, prompt, d);
+    s->guard = guard.kind;
     s->seed = is_drawn ? (uint32_t)prompt_seed(prompt) : 0;
-    s->guard_score = d->guard.score;
+    s->guard_score = guard.score;
     s->language_p = d->language.confidence;
     s->english_p = d->language.english;
     s->text_bytes = prompt->text_bytes;

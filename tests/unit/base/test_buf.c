@@ -275,6 +275,28 @@ static void failed_append_moves_nothing(void **state)
     buf_fini(&b);
 }
 
+static void parts_are_appended_all_or_not_at_all(void **state)
+{
+    const struct str parts[] = {STR("ab"), STR(""), {NULL, 0}, STR("cde")};
+    struct buf b;
+    (void)state;
+    buf_init(&b, 8);
+
+    assert_int_equal(buf_append_all(&b, parts, 4), ST_OK);
+    assert_int_equal(buf_append_all(&b, parts, 4), ST_TOO_BIG);
+    mem_fail_at(1, 1);
+    struct buf empty;
+    buf_init(&empty, 8);
+    enum status st = buf_append_all(&empty, parts, 4);
+    mem_fail_at(0, 0);
+
+    assert_int_equal(st, ST_NO_MEMORY);
+    assert_true(str_eq(buf_str(&b), STR("abcde")));
+    assert_int_equal(empty.len, 0);
+    buf_fini(&b);
+    buf_fini(&empty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +312,7 @@ int main(void)
         cmocka_unit_test(take_hands_out_a_terminated_block),
         cmocka_unit_test(take_of_a_full_buffer_is_terminated),
         cmocka_unit_test(take_of_nothing_is_the_empty_text),
+        cmocka_unit_test(parts_are_appended_all_or_not_at_all),
         cmocka_unit_test_teardown(each_failing_allocation_leaves_the_buffer_whole, stop_failing),
         cmocka_unit_test_teardown(failed_append_moves_nothing, stop_failing),
     };

@@ -540,6 +540,23 @@ static void experts_of_other_languages_are_dropped(void **state)
     stop(&f);
 }
 
+static void the_kind_of_a_text_is_found_when_it_is_asked_for(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start_guarded(&f, "0.3");
+
+    assert_int_equal(ask(&f, "english", "%%%"), ST_OK);
+    bool is_judged = f.decision.is_judged; /* who names an expert needs no judgement */
+    struct guard guard = decide_guard(&f.sample.routes, &f.prompt, &f.decision);
+
+    assert_false(is_judged);
+    assert_int_equal(guard.kind, GUARD_EMPTY);
+    assert_int_equal(ask(&f, "auto", "%%%"), ST_OK);
+    assert_true(f.decision.is_judged);
+    stop(&f);
+}
+
 static void a_turn_without_words_has_the_language_of_the_opening(void **state)
 {
     struct fixture f;
@@ -751,6 +768,7 @@ int main(void)
         cmocka_unit_test(guards_and_languages_decide_where_the_classifier_is_not_sure),
         cmocka_unit_test(a_classifier_that_is_sure_decides_against_guards),
         cmocka_unit_test(experts_of_other_languages_are_dropped),
+        cmocka_unit_test(the_kind_of_a_text_is_found_when_it_is_asked_for),
         cmocka_unit_test(a_turn_without_words_has_the_language_of_the_opening),
         TEST(names_decide_in_their_order),
         TEST(unknown_models_are_not_found),
