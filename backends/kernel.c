@@ -2,6 +2,7 @@
 #include "backends/kernel.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -88,6 +89,46 @@ enum ek_status kernel_generate(struct kernel *kernel, const struct kernel_reques
     ret_error->message[sizeof ret_error->message - 1] = '\0';
     ret_error->code[sizeof ret_error->code - 1] = '\0';
     return status;
+}
+
+static bool are_finite(const struct ek_vectors *v)
+{
+    bool are = true;
+    for (size_t i = 0; i < v->width; i++) {
+        are = are && isfinite(v->values[i]) != 0;
+    }
+    return are;
+}
+
+enum ek_status kernel_embed(struct kernel *kernel, struct kernel_vectors *vectors, struct str text,
+                            struct ek_error *ret_error)
+{
+    struct ek_vectors *v = &vectors->ek;
+    const struct ek_text one = kernel_text(text);
+    *ret_error = (struct ek_error){.size = sizeof *ret_error, .retry_after_s = -1};
+    v->width = 0;
+    v->tokens = -1;
+    if (kernel->abi->embed == NULL || (kernel_capabilities(kernel) & EK_CAP_EMBED) == 0) {
+        return kernel_fail(ret_error, EK_UNSUPPORTED, "the expert does not embed");
+    }
+    enum ek_status status =
+        kernel->abi->embed(instance_of(kernel, vectors->thread), &one, 1, v, ret_error);
+    ret_error->message[sizeof ret_error->message - 1] = '\0';
+    ret_error->code[sizeof ret_error->code - 1] = '\0';
+    ret_error->option[sizeof ret_error->option - 1] = '\0';
+    if (status == EK_TOO_LONG && v->width > v->capacity) {
+        return kernel_fail(ret_error, EK_FAILED, "the expert's vectors have %zu numbers, over %zu",
+                           v->width, v->capacity);
+    }
+    if (status != EK_OK) {
+        return status;
+    }
+    if (v->width == 0 || v->width > v->capacity || !are_finite(v)) {
+        return kernel_fail(ret_error, EK_FAILED, "the expert made no vector of numbers");
+    }
+    return v->dimensions == 0 || v->dimensions == v->width
+               ? EK_OK
+               : kernel_refuse_dimensions(ret_error, v->width);
 }
 
 int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text)

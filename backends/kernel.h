@@ -74,6 +74,22 @@ MUST_CHECK enum ek_status kernel_generate(struct kernel *kernel,
                                           const struct ek_sink *sink, struct ek_result *ret_result,
                                           struct ek_error *ret_error);
 
+enum {
+    KERNEL_WIDTH_MAX = 12288, /* numbers of a vector: a frame of kernel_frame.h holds so many */
+};
+
+/* What kernel_abi.h shows of vectors to make, and what only the host knows. */
+struct kernel_vectors {
+    struct ek_vectors ek;
+    size_t thread; /* of the pool, on which the caller is */
+    int cancel_fd; /* as in struct kernel_request */
+};
+
+/* Makes the vector of one text, on the calling thread: vectors->ek comes with values, capacity and what is
+ * asked for. On EK_OK all numbers are finite and the width is the one asked for, else *ret_error is filled. */
+MUST_CHECK enum ek_status kernel_embed(struct kernel *kernel, struct kernel_vectors *vectors,
+                                       struct str text, struct ek_error *ret_error);
+
 /* Tokens of a text as the kernel counts them, or roughly where it does not. */
 int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text);
 
@@ -104,6 +120,9 @@ MUST_CHECK enum ek_status kernel_say(const struct ek_sink *sink, struct str text
 /* Fills *ret_error; returns `status`. */
 enum ek_status kernel_fail(struct ek_error *ret_error, enum ek_status status, const char *format,
                            ...) __attribute__((format(printf, 3, 4)));
+
+/* EK_UNSUPPORTED: vectors have this width and no other. */
+enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width);
 
 /* Scratch memory for create. NULL with *ret_error. */
 struct arena *kernel_arena(struct ek_error *ret_error);

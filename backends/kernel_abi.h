@@ -1,4 +1,4 @@
-/* Expert kernels: the interface between expertd and code that answers prompts, version 1.0.
+/* Expert kernels: the interface between expertd and code that answers prompts, version 1.1.
  *
  * A kernel is a shared object (or a built-in) that exports one function, EK_ENTRY_SYMBOL. expertd
  * speaks the chat API for it: HTTP, JSON, streaming, deadlines, usage, errors. The kernel turns messages
@@ -38,7 +38,7 @@ typedef _Atomic uint32_t ek_flag;
 #endif
 
 #define EK_ABI_MAJOR 1u
-#define EK_ABI_MINOR 0u
+#define EK_ABI_MINOR 1u
 
 /* The function that a kernel exports: const struct ek_kernel *ek_kernel_entry(const struct ek_host *) */
 #define EK_ENTRY_SYMBOL "ek_kernel_entry"
@@ -125,7 +125,8 @@ struct ek_error { /* the host gives it with `size` filled and all else empty */
     int64_t retry_after_s; /* -1: none */
     char message[256];     /* all three are terminated */
     char code[64];         /* for programs, as in "context_length_exceeded"; "": none */
-    char option[64];       /* create: the option that is wrong, as in "path" or "faults[2]" */
+    char option[64];       /* create: the option that is wrong, as in "path" or "faults[2]";
+                              embed: the parameter of the request, as in "dimensions" */
 };
 
 struct ek_request {
@@ -170,6 +171,14 @@ struct ek_vectors { /* embed: text i fills values[i * width ...] */
     float *values;
     size_t capacity; /* floats that fit */
     size_t width;    /* set by the kernel, also when it says EK_TOO_LONG: they do not fit */
+    /* since 1.1 */
+    size_t dimensions; /* the width that is asked for; 0: the kernel's own. EK_UNSUPPORTED where it
+                              has no such vectors; the host passes no other width on */
+    int64_t tokens;    /* of the texts, set by the kernel; given as -1: the host counts */
+    uint64_t deadline_ns;  /* as in ek_request, like cancel */
+    const ek_flag *cancel; /* not 0: stop and say EK_CANCELLED */
+    void *ctx;
+    int (*pause)(void *ctx, int64_t ms); /* as in ek_sink */
 };
 
 struct ek_instance; /* the kernel's own */
@@ -191,6 +200,7 @@ struct
     enum ek_status (*generate)(struct ek_instance *instance, const struct ek_request *request,
                                const struct ek_sink *sink, struct ek_result *ret_result,
                                struct ek_error *ret_error);
+    /* Vectors of texts; numbers that are finite. The host asks for one text at a time. */
     enum ek_status (*embed)(struct ek_instance *instance, const struct ek_text *texts, size_t count,
                             struct ek_vectors *ret_vectors, struct ek_error *ret_error);
     /* Tokens of a text: for usage, where generate reports none. */
@@ -203,6 +213,12 @@ struct
 
 /* What EK_ENTRY_SYMBOL names. NULL: the kernel does not want this host. */
 typedef const struct ek_kernel *(*ek_entry_fn)(const struct ek_host *host);
+
+/* Hosts of version 1.0 say neither when to stop nor what width they want. */
+static inline int ek_vectors_is_whole(const struct ek_vectors *vectors)
+{
+    return vectors->size >= sizeof *vectors;
+}
 
 static inline int ek_is_cancelled(const struct ek_request *request)
 {

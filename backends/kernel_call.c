@@ -23,6 +23,7 @@
 
 #include "backends/kernel.h"
 #include "backends/kernel_chat.h"
+#include "backends/kernel_embed.h"
 #include "backends/kernel_job.h"
 #include "backends/kernel_pool.h"
 #include "backends/kernel_reply.h"
@@ -49,6 +50,7 @@ struct work {
     struct str body;           /* own copy, in the same block as reply.model */
     uint64_t deadline_ns;      /* for the kernel; 0: none */
     int cancel_fd;             /* for kernels that wait for descriptors; -1: none */
+    bool is_embedding;         /* the body asks for vectors */
     _Atomic unsigned users;
     ek_flag cancel;       /* is_cancelled, for the kernel: written under the lock, read without */
     pthread_mutex_t lock; /* guards what follows */
@@ -317,7 +319,8 @@ static void refuse(struct answer *a, enum ek_status status, const struct ek_erro
     const char *message = error->message[0] != '\0' ? error->message : failures[row].message;
     const char *code = error->code[0] != '\0' ? error->code : failures[row].code;
     buf_reset(&a->events);
-    if (kernel_reply_error(&a->events, http_status, str_from(message), str_from(code)) != ST_OK) {
+    if (kernel_reply_error(&a->events, http_status, str_from(message), str_from(code),
+                           str_from(error->option)) != ST_OK) {
         put_end(work, 0, STR(""), CALL_NO_MEMORY);
         return;
     }
@@ -441,6 +444,32 @@ static void answer(struct answer *a)
     kernel_chat_fini(&chat);
 }
 
+/* The other kind of request: vectors, in one document. */
+static void embed(struct answer *a)
+{
+    struct work *work = a->work;
+    struct ek_error error;
+    const struct kernel_embed asked = {
+        .kernel = work->kernel,
+        .body = work->body,
+        .model = work->reply.model,
+        .thread = a->thread,
+        .cancel = &work->cancel,
+        .deadline_ns = work->deadline_ns,
+        .cancel_fd = work->cancel_fd,
+        .pause = on_pause,
+        .ctx = a,
+    };
+    enum ek_status status = kernel_embed_answer(&asked, &a->events, &error);
+    if (status == EK_OK) {
+        put_end(work, 200, buf_str(&a->events), CALL_OK);
+    } else if (status == EK_CANCELLED) {
+        put_end(work, 0, STR(""), CALL_CUT);
+    } else {
+        refuse(a, status, &error);
+    }
+}
+
 static void run_work(struct kernel_job *job, size_t thread)
 {
     struct work *work = CONTAINER_OF(job, struct work, job);
@@ -450,7 +479,11 @@ static void run_work(struct kernel_job *job, size_t thread)
         struct answer a = {.work = work, .thread = thread};
         buf_init(&a.text, ANSWER_MAX_BYTES);
         buf_init(&a.events, REPLY_MAX_BYTES);
-        answer(&a);
+        if (work->is_embedding) {
+            embed(&a);
+        } else {
+            answer(&a);
+        }
         buf_fini(&a.events);
         buf_fini(&a.text);
     }
@@ -640,9 +673,11 @@ static void copy_text(char **at, struct str text, struct str *ret_copy)
     *at += text.len;
 }
 
-static struct work *create_work(struct kernel_pool *pool, struct loop *loop, struct str body,
+static struct work *create_work(struct kernel_pool *pool, struct loop *loop,
+                                const struct call_request *request,
                                 const struct kernel_call_options *options)
 {
+    struct str body = request->body;
     struct work *work = mem_alloc(sizeof *work + body.len + options->model.len);
     if (work == NULL) {
         return NULL;
@@ -655,6 +690,7 @@ static struct work *create_work(struct kernel_pool *pool, struct loop *loop, str
     work->job.run = run_work;
     work->posted.run = on_posted;
     work->loop = loop;
+    work->is_embedding = request->is_embedding;
     work->kernel = options->kernel;
     kernel_ref(work->kernel);
     work->users = 2; /* the call and the job */
@@ -693,7 +729,7 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
     if (kc == NULL) {
         return ST_NO_MEMORY;
     }
-    kc->work = create_work(pool, loop, request->body, options);
+    kc->work = create_work(pool, loop, request, options);
     if (kc->work == NULL) {
         mem_free(kc);
         return ST_NO_MEMORY;

@@ -16,6 +16,7 @@
 #include "backends/cage.h"
 #include "backends/kernel.h"
 #include "backends/kernel_frame.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -31,6 +32,7 @@ enum {
 /* What the interface calls by its first member comes from kernel_open.c and kernel_call.c alone. */
 _Static_assert(offsetof(struct kernel_child_config, ek) == 0, "config is cast to its first member");
 _Static_assert(offsetof(struct kernel_request, ek) == 0, "request is cast to its first member");
+_Static_assert(offsetof(struct kernel_vectors, ek) == 0, "vectors are cast to their first member");
 
 struct ek_instance {
     const struct kernel_child_config *config; /* outlives the instance */
@@ -437,7 +439,9 @@ static void stop_call(struct ek_instance *c)
     enum status st = kernel_frame_write(&c->out, KERNEL_FRAME_CANCEL, c->call, STR(""));
     while (st == ST_OK && frame.type != KERNEL_FRAME_DONE) {
         st = next_frame(c, until, -1, &frame);
-        if (st == ST_OK && frame.type != KERNEL_FRAME_PIECE && frame.type != KERNEL_FRAME_DONE) {
+        bool is_answer = frame.type == KERNEL_FRAME_PIECE || frame.type == KERNEL_FRAME_VECTOR ||
+                         frame.type == KERNEL_FRAME_DONE;
+        if (st == ST_OK && !is_answer) {
             st = ST_INVALID;
         }
     }
@@ -498,6 +502,65 @@ static enum ek_status generate(struct ek_instance *c, const struct ek_request *e
     return done.status;
 }
 
+/* Takes the numbers, if any come, and the end of the call. */
+static enum status take_vector(struct ek_instance *c, struct kernel_vectors *vectors,
+                               struct kernel_done *ret_done)
+{
+    struct ek_vectors *v = &vectors->ek;
+    for (;;) {
+        struct kernel_frame frame;
+        enum status st = next_frame(c, INT64_MAX, vectors->cancel_fd, &frame);
+        if (st != ST_OK) {
+            return st;
+        }
+        bool is_ours = frame.call == c->call;
+        if (is_ours && frame.type == KERNEL_FRAME_DONE) {
+            st = kernel_frame_read_done(frame.payload, ret_done);
+            bool is_empty = st == ST_OK && ret_done->status == EK_OK && v->width == 0;
+            return is_empty ? ST_INVALID : st;
+        }
+        if (!is_ours || frame.type != KERNEL_FRAME_VECTOR || v->width > 0) {
+            return ST_INVALID;
+        }
+        st = kernel_frame_read_vector(frame.payload, v->values, v->capacity, &v->width);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+}
+
+static enum ek_status embed(struct ek_instance *c, const struct ek_text *texts, size_t count,
+                            struct ek_vectors *ret_vectors, struct ek_error *ret_error)
+{
+    struct kernel_vectors *vectors = (struct kernel_vectors *)ret_vectors;
+    const struct kernel_asked asked = {kernel_str(texts[0]), ret_vectors->dimensions,
+                                       ret_vectors->deadline_ns};
+    struct kernel_done done;
+    ASSERT(count == 1);
+    enum ek_status status = stand_up(c, ret_error);
+    if (status != EK_OK) {
+        return status;
+    }
+    c->call++;
+    if (kernel_frame_write_asked(&c->out, c->call, &asked) != ST_OK) {
+        bury(c, "there was no memory for a text"); /* half a frame may be in `out` */
+        return kernel_fail(ret_error, EK_NO_MEMORY, "kernel-host: no memory for the text");
+    }
+    enum status st = take_vector(c, vectors, &done);
+    if (st == ST_NOT_FOUND) {
+        stop_call(c);
+        return EK_CANCELLED;
+    }
+    if (st != ST_OK) {
+        give_up(c, st, "was too slow");
+        return is_away(c, ret_error);
+    }
+    c->failures = 0;
+    ret_vectors->tokens = done.result.prompt_tokens;
+    *ret_error = done.error;
+    return done.status;
+}
+
 const struct ek_kernel kernel_child_abi = {
     .size = sizeof kernel_child_abi,
     .abi_major = EK_ABI_MAJOR,
@@ -506,5 +569,6 @@ const struct ek_kernel kernel_child_abi = {
     .create = create,
     .destroy = destroy,
     .generate = generate,
+    .embed = embed,
     .self_test = self_test,
 };

@@ -103,8 +103,11 @@ enum status kernel_file_accept(const struct ek_kernel *kernel, struct ek_kernel 
     if (info == NULL || info->size < (uint32_t)INFO_MIN_BYTES) {
         return refuse(why, "the kernel does not say what it is");
     }
-    if ((info->capabilities & EK_CAP_GENERATE) == 0) {
-        return refuse(why, "the kernel does not generate text");
+    if ((info->capabilities & (EK_CAP_GENERATE | EK_CAP_EMBED)) == 0) {
+        return refuse(why, "the kernel neither generates text nor embeds");
+    }
+    if ((info->capabilities & EK_CAP_EMBED) != 0 && abi.embed == NULL) {
+        return refuse(why, "the kernel says that it embeds, and lacks embed");
     }
     *ret_abi = abi;
     return ST_OK;

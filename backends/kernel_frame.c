@@ -16,7 +16,8 @@ enum status kernel_frame_read(struct str bytes, size_t max, struct kernel_frame 
     }
     const unsigned char *head = (const unsigned char *)bytes.ptr;
     size_t len = little_u32(head);
-    if (len > max || head[4] < KERNEL_FRAME_HELLO || head[4] > KERNEL_FRAME_DONE || head[5] != 0) {
+    if (len > max || head[4] < KERNEL_FRAME_HELLO || head[4] > KERNEL_FRAME_VECTOR ||
+        head[5] != 0) {
         return ST_INVALID;
     }
     if (bytes.len - KERNEL_FRAME_HEAD_BYTES < len) {
@@ -289,6 +290,38 @@ enum status kernel_frame_read_request(struct str payload, struct arena *arena,
     return finish(&r);
 }
 
+enum status kernel_frame_write_asked(struct buf *out, uint16_t call,
+                                     const struct kernel_asked *asked)
+{
+    size_t mark = 0;
+    struct writer w = {out, kernel_frame_begin(out, KERNEL_FRAME_EMBED, call, &mark)};
+    put_u64(&w, asked->dimensions);
+    put_u64(&w, asked->deadline_ns);
+    put_text(&w, asked->text);
+    return end(&w, mark);
+}
+
+enum status kernel_frame_read_asked(struct str payload, struct kernel_asked *ret_asked)
+{
+    struct reader r = {payload, false};
+    ret_asked->dimensions = take_u64(&r);
+    ret_asked->deadline_ns = take_u64(&r);
+    ret_asked->text = take_text(&r);
+    return finish(&r);
+}
+
+enum status kernel_frame_read_vector(struct str payload, float *ret_values, size_t max,
+                                     size_t *ret_width)
+{
+    size_t width = payload.len / sizeof *ret_values;
+    if (width == 0 || width > max || payload.len % sizeof *ret_values != 0) {
+        return ST_INVALID;
+    }
+    memcpy(ret_values, payload.ptr, payload.len);
+    *ret_width = width;
+    return ST_OK;
+}
+
 enum status kernel_frame_write_done(struct buf *out, uint16_t call, const struct kernel_done *done)
 {
     size_t mark = 0;
@@ -301,6 +334,7 @@ enum status kernel_frame_write_done(struct buf *out, uint16_t call, const struct
     put_u64(&w, (uint64_t)done->error.retry_after_s);
     put_text(&w, str_from(done->error.message));
     put_text(&w, str_from(done->error.code));
+    put_text(&w, str_from(done->error.option));
     return end(&w, mark);
 }
 
@@ -318,5 +352,6 @@ enum status kernel_frame_read_done(struct str payload, struct kernel_done *ret_d
     ret_done->error.retry_after_s = (int64_t)take_u64(&r);
     take_chars(&r, ret_done->error.message, sizeof ret_done->error.message);
     take_chars(&r, ret_done->error.code, sizeof ret_done->error.code);
+    take_chars(&r, ret_done->error.option, sizeof ret_done->error.option);
     return finish(&r);
 }

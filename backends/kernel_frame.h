@@ -9,9 +9,11 @@
  *     HELLO   version, file, options, folder,      READY   version, capabilities, name, version
  *             memory, threads                      REFUSED message            (then it ends)
  *     REQUEST see kernel_frame_request             PIECE   the bytes of a piece, nothing else
+ *     EMBED   text, dimensions, deadline           VECTOR  its numbers, as the machine has them
  *     CANCEL                                       DONE    status, result, error
  *
- * `call` ties PIECE, DONE and CANCEL to their REQUEST; it is 0 in the others. */
+ * `call` ties PIECE, VECTOR, DONE and CANCEL to their REQUEST or EMBED; it is 0 in the others. A
+ * VECTOR comes before its DONE, and only where that says EK_OK. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +27,7 @@
 #include "base/str.h"
 
 enum {
-    KERNEL_FRAME_VERSION = 1,
+    KERNEL_FRAME_VERSION = 2,
     KERNEL_FRAME_HEAD_BYTES = 8,
     KERNEL_FRAME_TO_HOST_MAX = 64 * 1024 * 1024, /* a request: twice the largest body, and heads */
     KERNEL_FRAME_TO_GATEWAY_MAX = 64 * 1024,     /* the host cuts longer pieces */
@@ -41,6 +43,8 @@ enum kernel_frame_type {
     KERNEL_FRAME_REFUSED,
     KERNEL_FRAME_PIECE,
     KERNEL_FRAME_DONE,
+    KERNEL_FRAME_EMBED,
+    KERNEL_FRAME_VECTOR,
 };
 
 struct kernel_frame {
@@ -89,9 +93,23 @@ MUST_CHECK enum status kernel_frame_write_request(struct buf *out, uint16_t call
 MUST_CHECK enum status kernel_frame_read_request(struct str payload, struct arena *arena,
                                                  struct ek_request *ret_request);
 
-/* CANCEL (empty), REFUSED and PIECE (bytes). */
+/* CANCEL (empty), REFUSED, PIECE and VECTOR (bytes). */
 MUST_CHECK enum status kernel_frame_write(struct buf *out, enum kernel_frame_type type,
                                           uint16_t call, struct str payload);
+
+struct kernel_asked { /* of a vector */
+    struct str text;
+    uint64_t dimensions; /* 0: the kernel's own */
+    uint64_t deadline_ns;
+};
+
+MUST_CHECK enum status kernel_frame_write_asked(struct buf *out, uint16_t call,
+                                                const struct kernel_asked *asked);
+MUST_CHECK enum status kernel_frame_read_asked(struct str payload, struct kernel_asked *ret_asked);
+
+/* Copies the numbers out. ST_INVALID: there are none, or more than `max`. */
+MUST_CHECK enum status kernel_frame_read_vector(struct str payload, float *ret_values, size_t max,
+                                                size_t *ret_width);
 
 struct kernel_done {
     enum ek_status status;

@@ -3,8 +3,9 @@
  *   main thread                               reading thread
  *   -----------                               --------------
  *   HELLO, jail, load, create, self-test
- *   READY or REFUSED                          REQUEST -> mailbox
+ *   READY or REFUSED                          REQUEST, EMBED -> mailbox
  *   mailbox -> generate -> PIECE ..., DONE    CANCEL  -> the flag
+ *           -> embed -> VECTOR, DONE
  *                                             end of the stream -> the process ends */
 #include "backends/kernel_host.h"
 
@@ -21,6 +22,7 @@
 #include "backends/kernel_frame.h"
 #include "backends/kernel_jail.h"
 #include "base/arena.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 
 enum {
@@ -38,14 +40,16 @@ struct host {
     struct buf in;  /* reading side only */
     struct buf out; /* main thread only */
     struct arena *arena;
+    float *values; /* KERNEL_WIDTH_MAX; NULL until the first text */
     struct ek_kernel abi;
     struct ek_instance *instance;
     uint16_t answering; /* main thread: the call whose pieces are sent */
     ek_flag cancel;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    struct buf mailbox; /* payload of the next request */
-    uint16_t call;      /* the latest request */
+    struct buf mailbox;          /* payload of the next request */
+    enum kernel_frame_type type; /* what it is */
+    uint16_t call;               /* the latest request */
     bool has_request;
 };
 
@@ -101,6 +105,7 @@ static void take_request(struct host *h, const struct kernel_frame *frame)
         _exit(EXIT_PROTOCOL);
     }
     h->has_request = true;
+    h->type = frame->type;
     h->call = frame->call;
     h->cancel = 0;
     (void)pthread_cond_broadcast(&h->changed);
@@ -123,7 +128,7 @@ static void *read_frames(void *arg)
     for (;;) {
         size_t len = 0;
         struct kernel_frame frame = next_frame(h, &len);
-        if (frame.type == KERNEL_FRAME_REQUEST) {
+        if (frame.type == KERNEL_FRAME_REQUEST || frame.type == KERNEL_FRAME_EMBED) {
             take_request(h, &frame);
         } else if (frame.type == KERNEL_FRAME_CANCEL) {
             take_cancel(h, &frame);
@@ -209,16 +214,29 @@ static void count_prompt(struct host *h, const struct ek_request *request, struc
     result->prompt_tokens = (int64_t)(sum & INT64_MAX);
 }
 
-static void answer(struct host *h, struct str payload)
+static void say_done(struct host *h, struct kernel_done *done)
+{
+    done->error.message[sizeof done->error.message - 1] = '\0';
+    done->error.code[sizeof done->error.code - 1] = '\0';
+    done->error.option[sizeof done->error.option - 1] = '\0';
+    send_out(h, kernel_frame_write_done(&h->out, h->answering, done));
+}
+
+static struct kernel_done nothing_done(void)
+{
+    return (struct kernel_done){
+        .status = EK_NO_MEMORY,
+        .result = {.size = sizeof(struct ek_result), .prompt_tokens = -1, .completion_tokens = -1},
+        .error = {.size = sizeof(struct ek_error), .retry_after_s = -1},
+    };
+}
+
+static void generate(struct host *h, struct str payload)
 {
     struct ek_request request;
     const struct ek_sink sink = {
         .size = sizeof sink, .ctx = h, .piece = on_piece, .pause = on_pause};
-    struct kernel_done done = {
-        .status = EK_NO_MEMORY,
-        .result = {.size = sizeof done.result, .prompt_tokens = -1, .completion_tokens = -1},
-        .error = {.size = sizeof done.error, .retry_after_s = -1},
-    };
+    struct kernel_done done = nothing_done();
     enum status st = kernel_frame_read_request(payload, h->arena, &request);
     if (st == ST_INVALID) {
         _exit(EXIT_PROTOCOL);
@@ -228,10 +246,50 @@ static void answer(struct host *h, struct str payload)
         done.status = h->abi.generate(h->instance, &request, &sink, &done.result, &done.error);
         count_prompt(h, &request, &done.result);
     }
-    done.error.message[sizeof done.error.message - 1] = '\0';
-    done.error.code[sizeof done.error.code - 1] = '\0';
-    send_out(h, kernel_frame_write_done(&h->out, h->answering, &done));
+    say_done(h, &done);
     arena_reset(h->arena);
+}
+
+static int64_t count_text(struct host *h, struct str text)
+{
+    uint64_t tokens = 0;
+    bool is_counted =
+        h->abi.count != NULL && h->abi.count(h->instance, kernel_text(text), &tokens) == EK_OK;
+    return is_counted ? (int64_t)(tokens & INT64_MAX) : -1;
+}
+
+static void embed(struct host *h, struct str payload)
+{
+    struct kernel_asked asked;
+    struct kernel_done done = nothing_done();
+    if (kernel_frame_read_asked(payload, &asked) != ST_OK) {
+        _exit(EXIT_PROTOCOL);
+    }
+    struct ek_vectors v = {.size = sizeof v,
+                           .capacity = KERNEL_WIDTH_MAX,
+                           .dimensions = (size_t)asked.dimensions,
+                           .tokens = -1,
+                           .deadline_ns = asked.deadline_ns,
+                           .cancel = &h->cancel,
+                           .ctx = h,
+                           .pause = on_pause};
+    const struct ek_text text = kernel_text(asked.text);
+    h->values = h->values == NULL ? mem_alloc(KERNEL_WIDTH_MAX * sizeof *h->values) : h->values;
+    v.values = h->values;
+    if (h->abi.embed == NULL) {
+        done.status = EK_UNSUPPORTED;
+    } else if (h->values != NULL) {
+        done.status = h->abi.embed(h->instance, &text, 1, &v, &done.error);
+    }
+    if (done.status == EK_OK && (v.width == 0 || v.width > KERNEL_WIDTH_MAX)) {
+        done.status = kernel_fail(&done.error, EK_FAILED, "the expert made no vector of numbers");
+    }
+    if (done.status == EK_OK) {
+        struct str numbers = {(const char *)v.values, v.width * sizeof *v.values};
+        send_out(h, kernel_frame_write(&h->out, KERNEL_FRAME_VECTOR, h->answering, numbers));
+        done.result.prompt_tokens = v.tokens >= 0 ? v.tokens : count_text(h, asked.text);
+    }
+    say_done(h, &done);
 }
 
 static _Noreturn void serve(struct host *h)
@@ -248,8 +306,13 @@ static _Noreturn void serve(struct host *h)
         h->mailbox = empty;
         h->has_request = false;
         h->answering = h->call;
+        bool is_text = h->type == KERNEL_FRAME_EMBED;
         (void)pthread_mutex_unlock(&h->lock);
-        answer(h, buf_str(&payload));
+        if (is_text) {
+            embed(h, buf_str(&payload));
+        } else {
+            generate(h, buf_str(&payload));
+        }
         buf_reset(&payload);
     }
 }

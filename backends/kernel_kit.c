@@ -42,6 +42,13 @@ enum ek_status kernel_fail(struct ek_error *ret_error, enum ek_status status, co
     return status;
 }
 
+enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width)
+{
+    (void)snprintf(ret_error->option, sizeof ret_error->option, "dimensions");
+    return kernel_fail(ret_error, EK_UNSUPPORTED,
+                       "This model's embeddings have %zu dimensions and no other number.", width);
+}
+
 struct arena *kernel_arena(struct ek_error *ret_error)
 {
     struct arena *arena = arena_create(ARENA_BLOCK_BYTES, OPTIONS_MAX_BYTES * 8UL);

@@ -126,18 +126,29 @@ static const char *error_type(int http_status)
     return http_status < 500 ? "invalid_request_error" : "server_error";
 }
 
+static enum status write_optional(struct buf *out, struct str text)
+{
+    return text.len > 0 ? json_write_text(out, text) : buf_append(out, STR("null"));
+}
+
 enum status kernel_reply_error(struct buf *out, int http_status, struct str message,
-                               struct str code)
+                               struct str code, struct str param)
 {
     enum status st = buf_append(out, STR("{\"error\":{\"message\":"));
     if (st == ST_OK) {
         st = json_write_text(out, message);
     }
     if (st == ST_OK) {
-        st = buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":", error_type(http_status));
+        st = buf_printf(out, ",\"type\":\"%s\",\"param\":", error_type(http_status));
     }
     if (st == ST_OK) {
-        st = code.len > 0 ? json_write_text(out, code) : buf_append(out, STR("null"));
+        st = write_optional(out, param);
+    }
+    if (st == ST_OK) {
+        st = buf_append(out, STR(",\"code\":"));
+    }
+    if (st == ST_OK) {
+        st = write_optional(out, code);
     }
     return st == ST_OK ? buf_append(out, STR("}}")) : st;
 }

@@ -36,6 +36,6 @@ MUST_CHECK enum status kernel_reply_piece(struct buf *out, const struct kernel_r
 MUST_CHECK enum status kernel_reply_end(struct buf *out, const struct kernel_reply *reply,
                                         const char *finish, struct kernel_usage usage);
 
-/* An error document in OpenAI's form. An empty code is null. */
+/* An error document in OpenAI's form. An empty code or param is null. */
 MUST_CHECK enum status kernel_reply_error(struct buf *out, int http_status, struct str message,
-                                          struct str code);
+                                          struct str code, struct str param);

@@ -7,6 +7,8 @@
 #include "backends/kernels/kernels.h"
 #include "backends/kernels/tinylm/dialogue.h"
 #include "backends/kernels/tinylm/lm_answer.h"
+#include "backends/kernels/tinylm/lm_embed.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -27,6 +29,8 @@ struct ek_instance {
     struct str default_system; /* in the file */
     struct sampling sampling;  /* where a request says nothing */
     int64_t max_tokens;
+    enum lm_pooling pooling; /* of embeddings */
+    bool shortens;           /* them, where fewer dimensions are asked for */
     size_t context;
     size_t seat_count;
     struct seat seats[PARALLEL_MAX];
@@ -43,7 +47,11 @@ struct tinylm_options {
     double top_p;
     int64_t top_k;
     int64_t seed;
+    int pooling; /* enum lm_pooling */
+    bool shortens;
 };
+
+static const char *const poolings[] = {"mean", "last", NULL};
 
 #define FIELD(member) offsetof(struct tinylm_options, member)
 
@@ -137,6 +145,24 @@ static const struct key tinylm_rows[] = {
         .sentence =
             "where a request names none: what chance starts from; the same request with the "
             "same seed gets the same answer",
+    },
+    {
+        .name = "pooling",
+        .type = KEY_CHOICE,
+        .offset = FIELD(pooling),
+        .choices = poolings,
+        .fallback = "mean",
+        .sentence =
+            "of embeddings: the mean of what the model has made of all tokens, or of the last one",
+    },
+    {
+        .name = "shortens",
+        .type = KEY_BOOL,
+        .offset = FIELD(shortens),
+        .fallback = "false",
+        .sentence =
+            "whether a request for embeddings may ask for fewer dimensions: it gets the first "
+            "ones, of length 1 again; for models that were trained for that",
     },
 };
 
@@ -241,6 +267,8 @@ static enum ek_status fill(struct ek_instance *t, const struct ek_config *config
     t->max_tokens = options->max_tokens;
     t->sampling = (struct sampling){options->temperature, options->top_p, options->top_k,
                                     (uint64_t)options->seed};
+    t->pooling = (enum lm_pooling)options->pooling;
+    t->shortens = options->shortens;
     uint64_t needed = t->lm->file_bytes + bytes_of(t->lm, t->context, options->parallel);
     if (config->memory_bytes > 0 && needed > config->memory_bytes) {
         return kernel_fail(ret_error, EK_BAD_CONFIG,
@@ -448,13 +476,13 @@ static struct sampling sampling_of(const struct ek_instance *t, const struct ek_
     return sampling;
 }
 
-static enum ek_status status_of(enum status st, const struct asking *a, struct ek_error *ret_error)
+static enum ek_status status_of(enum status st, bool is_late, struct ek_error *ret_error)
 {
     switch (st) {
     case ST_OK:
         return EK_OK;
     case ST_CLOSED:
-        return a->is_late ? EK_LATE : EK_CANCELLED;
+        return is_late ? EK_LATE : EK_CANCELLED;
     case ST_INVALID:
         return kernel_fail(ret_error, EK_FAILED, "the model computes no numbers");
     case ST_NO_MEMORY:
@@ -475,7 +503,7 @@ static enum ek_status answer(struct ek_instance *t, const struct tokens *prompt,
     struct seat *seat = stops == NULL ? NULL : take_seat(t, prompt, a);
     if (seat == NULL) {
         mem_free(stops);
-        return status_of(stops == NULL ? ST_NO_MEMORY : ST_CLOSED, a, ret_error);
+        return status_of(stops == NULL ? ST_NO_MEMORY : ST_CLOSED, a->is_late, ret_error);
     }
     for (size_t i = 0; i < request->stop_count; i++) {
         stops[i] = kernel_str(request->stop[i]);
@@ -496,7 +524,7 @@ static enum ek_status answer(struct ek_instance *t, const struct tokens *prompt,
     ret_result->prompt_tokens = (int64_t)result.prompt_tokens;
     ret_result->completion_tokens = (int64_t)result.completion_tokens;
     ret_result->finish = result.is_cut ? EK_FINISH_LENGTH : EK_FINISH_STOP;
-    return status_of(st, a, ret_error);
+    return status_of(st, a->is_late, ret_error);
 }
 
 static enum ek_status generate(struct ek_instance *t, const struct ek_request *request,
@@ -513,6 +541,129 @@ static enum ek_status generate(struct ek_instance *t, const struct ek_request *r
     return status;
 }
 
+/* ---- embedding ---- */
+
+struct embedding { /* one text */
+    const struct ek_vectors *asked;
+    bool is_late;
+};
+
+static bool still_embeds(void *ctx)
+{
+    struct embedding *e = ctx;
+    const struct ek_vectors *v = e->asked;
+    if (!ek_vectors_is_whole(v)) {
+        return true;
+    }
+    e->is_late =
+        v->deadline_ns > 0 && (uint64_t)clock_now_us(clock_system()) * 1000 >= v->deadline_ns;
+    return !e->is_late && (v->cancel == NULL || *v->cancel == 0);
+}
+
+/* Any free seat but, if there is a choice, not the one that holds most of a conversation. */
+static struct seat *try_empty_seat(struct ek_instance *t)
+{
+    struct seat *best = NULL;
+    (void)pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->seat_count; i++) {
+        struct seat *seat = &t->seats[i];
+        if (seat->is_taken) {
+            continue;
+        }
+        bool is_emptier =
+            best == NULL || lm_session_length(seat->session) < lm_session_length(best->session);
+        best = is_emptier ? seat : best;
+    }
+    if (best != NULL) {
+        best->is_taken = true;
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    return best;
+}
+
+static struct seat *await_seat(struct ek_instance *t, struct embedding *e)
+{
+    const struct ek_vectors *v = e->asked;
+    bool can_wait = ek_vectors_is_whole(v) != 0 && v->pause != NULL;
+    struct seat *seat = try_empty_seat(t);
+    while (seat == NULL && can_wait && still_embeds(e) && v->pause(v->ctx, TURN_WAIT_MS) == 0) {
+        seat = try_empty_seat(t);
+    }
+    return seat;
+}
+
+/* How many numbers: EK_UNSUPPORTED, EK_TOO_LONG with the width. */
+static enum ek_status choose_width(const struct ek_instance *t, struct ek_vectors *v,
+                                   struct ek_error *ret_error)
+{
+    size_t own = t->lm->shape.width;
+    size_t asked = ek_vectors_is_whole(v) && v->dimensions > 0 ? v->dimensions : own;
+    if (asked > own || (asked < own && !t->shortens)) {
+        return kernel_refuse_dimensions(ret_error, own);
+    }
+    v->width = asked;
+    return asked > v->capacity ? EK_TOO_LONG : EK_OK;
+}
+
+static enum ek_status refuse_text(const struct ek_instance *t, size_t tokens,
+                                  struct ek_error *ret_error)
+{
+    (void)snprintf(ret_error->code, sizeof ret_error->code, "context_length_exceeded");
+    (void)snprintf(ret_error->option, sizeof ret_error->option, "input");
+    return kernel_fail(ret_error, EK_TOO_LONG,
+                       "This model's maximum context length is %zu tokens. However, a text of your "
+                       "input has at least %zu.",
+                       t->context, tokens);
+}
+
+static enum ek_status embed_tokens(struct ek_instance *t, const struct tokens *tokens,
+                                   struct ek_vectors *v, struct ek_error *ret_error)
+{
+    struct embedding e = {v, false};
+    struct seat *seat = await_seat(t, &e);
+    enum status st = ST_CLOSED;
+    if (seat != NULL) {
+        const struct lm_embed_request request = {tokens->ids, tokens->count, t->pooling,
+                                                 v->width,    still_embeds,  &e};
+        st = lm_embed(seat->session, &request, v->values);
+        leave_seat(t, seat);
+    }
+    return status_of(st, e.is_late, ret_error);
+}
+
+static enum ek_status embed(struct ek_instance *t, const struct ek_text *texts, size_t count,
+                            struct ek_vectors *ret_vectors, struct ek_error *ret_error)
+{
+    struct tokens tokens = {NULL, 0, 0};
+    struct ek_vectors *v = ret_vectors;
+    struct str text = kernel_str(texts[0]);
+    ASSERT(count == 1); /* as the host promises */
+    enum ek_status status = choose_width(t, v, ret_error);
+    size_t least = text.len / vocab_longest(t->lm->vocab);
+    if (status == EK_OK && least > t->context) {
+        status = refuse_text(t, least, ret_error);
+    }
+    if (status == EK_OK) {
+        enum status st = lm_embed_encode(t->lm, text, &tokens);
+        status = st == ST_OK        ? EK_OK
+                 : st == ST_INVALID ? kernel_fail(ret_error, EK_BAD_REQUEST,
+                                                  "the model's vocabulary cannot write the text")
+                                    : EK_NO_MEMORY;
+    }
+    if (status == EK_OK && (tokens.count == 0 || tokens.count > t->context)) {
+        status = tokens.count > 0 ? refuse_text(t, tokens.count, ret_error)
+                                  : kernel_fail(ret_error, EK_BAD_REQUEST, "a text has no tokens");
+    }
+    if (status == EK_OK) {
+        status = embed_tokens(t, &tokens, v, ret_error);
+    }
+    if (ek_vectors_is_whole(v)) {
+        v->tokens = (int64_t)tokens.count;
+    }
+    tokens_fini(&tokens);
+    return status;
+}
+
 static enum ek_status count(struct ek_instance *t, struct ek_text text, uint64_t *ret_tokens)
 {
     struct tokens tokens = {NULL, 0, 0};
@@ -526,7 +677,8 @@ static const struct ek_info *info(void)
 {
     static const struct ek_info facts = {
         .size = sizeof facts,
-        .capabilities = EK_CAP_GENERATE | EK_CAP_COUNT | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
+        .capabilities =
+            EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
         .name = STR_INIT("tinylm"),
         .version = STR_INIT("1"),
         .license = STR_INIT("Apache-2.0"),
@@ -543,6 +695,7 @@ static const struct ek_kernel abi = {
     .create = create,
     .destroy = destroy,
     .generate = generate,
+    .embed = embed,
     .count = count,
     .cost = cost,
 };

@@ -1,16 +1,21 @@
-"""Embeddings: what experts answer wrongly, what it costs, who leaves. What is said in one line is in
-scenarios/embeddings_*.flow."""
+"""Embeddings: what experts answer wrongly, what it costs, who leaves, what kernels do in the process and in
+a child. What is said in one line is in scenarios/embeddings_*.flow."""
+import base64
 import json
 import os
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 from expert import Expert, send_reply, send_stream
-from gateway import BINARY, Gateway
+from gateway import BINARY, ROOT, Gateway
 from wire import PATIENCE_S, Conn, Failure, exchange, request_bytes
 
+TRIAL = os.path.join(os.path.dirname(BINARY), "tests", "kernels", "trial.so")
+EMBEDS = os.path.join(os.path.dirname(BINARY), "tests", "kernels", "trial_embeds.so")
 PRICE = "price: {input: 0.6, output: 2.4}"
 
 
@@ -151,3 +156,118 @@ def test_receipts_of_embeddings_can_be_replayed():
         finally:
             gateway.stop()
 
+
+def _numbers(reply):
+    assert reply.status == 200, reply.body()
+    return [item["embedding"] for item in json.loads(reply.body())["data"]]
+
+
+def _error(reply):
+    error = json.loads(reply.body())["error"]
+    return reply.status, error["param"]
+
+
+def _kernels():
+    """The trial kernel in a child and in the process."""
+    return Gateway("experts:\n"
+                   f"  child: {{kernel: {{file: {TRIAL}}}, deadlines: {{first_token_ms: 60000}}}}\n"
+                   f"  inside: {{kernel: {{file: {TRIAL}, isolation: inprocess}}}}\n"
+                   f"  hasty: {{kernel: {{file: {TRIAL}}}, deadlines: {{first_token_ms: 300}}}}\n"
+                   f"  only: {{kernel: {{file: {EMBEDS}}}}}\n"
+                   "  mute: {kernel: {calc: {}}}\n"
+                   "policies: {attempts: 1, breaker: {failures: 0}}\n")
+
+
+def test_kernels_embed_in_the_process_and_in_a_child():
+    gateway = _kernels()
+    try:
+        for model in ("child", "inside", "only"):
+            reply = _ask(gateway.port, model, ["abc", "\u00e9"])
+            assert _numbers(reply) == [[3, 97], [2, 0xC3]], reply.body()
+            document = json.loads(reply.body())
+            assert document["object"] == "list" and document["model"] == model, document
+            assert [item["index"] for item in document["data"]] == [0, 1], document
+            assert document["usage"]["prompt_tokens"] == 5, document  # as it counts: bytes
+            reply = _ask(gateway.port, model, "counted")
+            assert json.loads(reply.body())["usage"]["total_tokens"] == 77, reply.body()
+            packed = _numbers(_ask(gateway.port, model, "abc", encoding_format="base64"))[0]
+            assert struct.unpack("<2f", base64.b64decode(packed)) == (3, 97), packed
+            assert _numbers(_ask(gateway.port, model, "abc", dimensions=1)) == [[3]]
+            for body, want in (({"texts": "abc", "dimensions": 3}, (400, "dimensions")),
+                               ({"texts": [1, 2]}, (400, "input")),
+                               ({"texts": "too long"}, (400, "input")),
+                               ({"texts": "nan"}, (500, None)),
+                               ({"texts": "empty"}, (500, None))):
+                assert _error(_ask(gateway.port, model, **body)) == want, (model, body)
+            assert _numbers(_ask(gateway.port, model, "abc")) == [[3, 97]], model
+        assert _ask(gateway.port, "mute", "abc").status == 400
+        models = json.loads(exchange(gateway.port, "GET", "/v1/models").body())["data"]
+        assert {m["id"] for m in models if m.get("embeds")} == {"child", "inside", "hasty", "only"}
+    finally:
+        gateway.stop()
+
+
+def test_kernel_that_breaks_down_while_it_embeds_comes_back():
+    gateway = _kernels()
+    try:
+        for order in ("crash", "garbage"):
+            assert _ask(gateway.port, "child", ["abc", order]).status in (502, 503)
+            deadline = time.monotonic() + PATIENCE_S
+            while _ask(gateway.port, "child", "abc").status != 200:
+                if time.monotonic() > deadline:
+                    raise Failure(f"it is not back after {order}")
+                time.sleep(0.01)
+        assert _ask(gateway.port, "hasty", "hang").status == 504
+        gateway.wait_output("kernel-host: did not stop when told to")
+        assert _ask(gateway.port, "hasty", "wait").status in (503, 504)
+    finally:
+        gateway.stop()
+
+
+def test_client_that_leaves_stops_a_kernel_that_embeds():
+    gateway = _kernels()
+    try:
+        for model in ("child", "inside"):
+            conn = Conn.open(gateway.port)
+            conn.send(request_bytes("POST", "/v1/embeddings", [], json.dumps(
+                {"model": model, "input": ["wait", "abc"]}).encode()))
+            conn.close()
+            assert _numbers(_ask(gateway.port, model, "abc")) == [[3, 97]]  # its one thread is free
+        assert "did not stop" not in gateway.output()
+    finally:
+        gateway.stop()
+
+
+def test_language_model_in_the_process_embeds_beside_its_answers():
+    model = os.path.join(ROOT, "tests", "unit", "backends", "data", "tinylm", "stories260K.gguf")
+    gateway = Gateway("experts:\n"
+                      f"  story: {{kernel: {{tinylm: {{model: {model}, temperature: 0}}}}}}\n"
+                      f"  part: {{kernel: {{tinylm: {{model: {model}, shortens: true, pooling: last}}}}}}\n")
+    try:
+        texts = ["The cat sat on the mat.", "A cat is on a mat.", "Tom had a big red truck."]
+        vectors = _numbers(_ask(gateway.port, "story", texts))
+        assert [len(v) for v in vectors] == [64, 64, 64]
+        assert all(abs(sum(x * x for x in v) - 1) < 1e-4 for v in vectors)
+        packed = _numbers(_ask(gateway.port, "story", texts, encoding_format="base64"))
+        same = [struct.unpack("<64f", base64.b64decode(p)) for p in packed]
+        assert all(abs(a - b) < 1e-6 for v, w in zip(vectors, same) for a, b in zip(v, w))
+        assert _error(_ask(gateway.port, "story", "a", dimensions=8)) == (400, "dimensions")
+        assert len(_numbers(_ask(gateway.port, "part", "a", dimensions=8))[0]) == 8
+        assert _error(_ask(gateway.port, "story", "cat " * 3000)) == (400, "input")
+        results = []
+
+        def embed():
+            results.append(_numbers(_ask(gateway.port, "story", texts)) == vectors)
+
+        threads = [threading.Thread(target=embed) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        chat = exchange(gateway.port, "POST", "/v1/chat/completions", [], json.dumps(
+            {"model": "story", "max_tokens": 10,
+             "messages": [{"role": "user", "content": "Once upon a time"}]}).encode())
+        for thread in threads:
+            thread.join()
+        assert results == [True] * 4 and chat.status == 200, (results, chat.body())
+        assert ", there was a" in chat.body().decode(), chat.body()
+    finally:
+        gateway.stop()

@@ -271,7 +271,7 @@ def test_check_says_what_is_wrong_with_a_kernel():
     cases = (
         ("{file: build/k.so}", "must be an absolute path"),
         (f"{{file: {BUILD}/tests/kernels/trial_next_major.so}}",
-         "speaks version 2.0 of the interface, this host 1.0"),
+         "speaks version 2.1 of the interface, this host 1.1"),
         (f"{{file: {TRIAL}, options: {{say: refuse}}}}", "it was told to refuse"),
     )
     for block, why in cases:

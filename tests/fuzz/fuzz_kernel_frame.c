@@ -35,6 +35,27 @@ static void read_request(struct str payload)
     arena_destroy(arena);
 }
 
+static void read_asked(struct str payload)
+{
+    struct kernel_asked asked;
+    float values[16];
+    size_t width = 0;
+    if (kernel_frame_read_asked(payload, &asked) == ST_OK) {
+        struct buf again;
+        size_t len = 0;
+        struct kernel_frame frame;
+        check_inside(payload, (struct ek_text){asked.text.ptr, asked.text.len});
+        buf_init(&again, 1 << 24);
+        ASSERT(kernel_frame_write_asked(&again, 7, &asked) == ST_OK);
+        ASSERT(kernel_frame_read(buf_str(&again), 1 << 24, &frame, &len) == ST_OK);
+        ASSERT(frame.type == KERNEL_FRAME_EMBED && str_eq(frame.payload, payload));
+        buf_fini(&again);
+    }
+    if (kernel_frame_read_vector(payload, values, 16, &width) == ST_OK) {
+        ASSERT(width >= 1 && width <= 16 && width * sizeof values[0] == payload.len);
+    }
+}
+
 static void read_payload(const struct kernel_frame *frame)
 {
     struct kernel_hello hello;
@@ -51,6 +72,7 @@ static void read_payload(const struct kernel_frame *frame)
         ASSERT(str_from(done.error.message).len < sizeof done.error.message);
     }
     read_request(frame->payload);
+    read_asked(frame->payload);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,6 +2,7 @@
  * Built several times, with TRIAL_… defined, for kernels that are wrong from the start. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,9 @@
 #endif
 #ifndef TRIAL_MINOR
 #    define TRIAL_MINOR EK_ABI_MINOR
+#endif
+#ifndef TRIAL_CAPABILITIES
+#    define TRIAL_CAPABILITIES (EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT)
 #endif
 
 enum {
@@ -260,6 +264,37 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
                                                                                  : EK_CANCELLED;
 }
 
+/* A text as its length and its first byte, or as its length alone. */
+static enum ek_status embed(struct ek_instance *instance, const struct ek_text *texts, size_t count,
+                            struct ek_vectors *ret_vectors, struct ek_error *ret_error)
+{
+    struct ek_text text = texts[0];
+    struct ek_vectors *v = ret_vectors;
+    (void)instance;
+    if (has(text, "crash")) {
+        crash();
+    } else if (has(text, "garbage")) {
+        write_garbage();
+    } else if (has(text, "hang")) {
+        hang();
+    } else if (has(text, "wait")) {
+        while (atomic_load(v->cancel) == 0) {
+            nap();
+        }
+        return EK_CANCELLED;
+    } else if (has(text, "too long")) {
+        (void)snprintf(ret_error->option, sizeof ret_error->option, "input");
+        return fail(ret_error, EK_TOO_LONG, "longer than 8 tokens");
+    } else if (has(text, "empty")) {
+        return EK_OK;
+    }
+    v->width = v->dimensions == 1 ? 1 : 2;
+    v->values[0] = has(text, "nan") ? NAN : (float)text.len;
+    v->values[1] = (float)(unsigned char)text.ptr[0];
+    v->tokens = has(text, "counted") ? 77 : -1;
+    return count == 1 ? EK_OK : EK_FAILED;
+}
+
 static enum ek_status count(struct ek_instance *instance, struct ek_text text, uint64_t *ret_tokens)
 {
     (void)instance;
@@ -271,7 +306,7 @@ static const struct ek_info *info(void)
 {
     static const struct ek_info facts = {
         .size = sizeof facts,
-        .capabilities = EK_CAP_GENERATE | EK_CAP_COUNT,
+        .capabilities = TRIAL_CAPABILITIES,
         .name = {"trial", 5},
         .version = {"1", 1},
         .license = {"Apache-2.0", 10},
@@ -298,6 +333,7 @@ static const struct {
             .create = create,
             .destroy = destroy,
             .generate = generate,
+            .embed = embed,
             .count = count,
             .self_test = self_test,
         },

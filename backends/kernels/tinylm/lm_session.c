@@ -491,3 +491,16 @@ enum status lm_session_score(struct lm_session *s, const int32_t *tokens, const 
     }
     return ST_OK;
 }
+
+enum status lm_session_states(struct lm_session *s, const int32_t *tokens, size_t count,
+                              const float **ret_states, size_t *ret_stride)
+{
+    enum status st = read_layers(s, tokens, count);
+    if (st != ST_OK) {
+        return st;
+    }
+    prepare(s, s->lm->output_norm, count);
+    *ret_states = s->narrow.values;
+    *ret_stride = s->narrow.width;
+    return ST_OK;
+}

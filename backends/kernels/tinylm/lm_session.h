@@ -41,6 +41,12 @@ float *lm_session_logits(struct lm_session *s); /* the caller may change them */
 MUST_CHECK enum status lm_session_score(struct lm_session *s, const int32_t *tokens,
                                         const int32_t *next, size_t count, float *ret_logs);
 
+/* Reads 1 to LM_BATCH further tokens and gives what the model has made of each of them before the output
+ * layer, normalised: row t begins at states[t * stride], valid until the next call. The logits are as they were.
+ * Statuses as lm_session_read. */
+MUST_CHECK enum status lm_session_states(struct lm_session *s, const int32_t *tokens, size_t count,
+                                         const float **ret_states, size_t *ret_stride);
+
 /* What a session of this shape takes, all of it and of that keys and values. */
 size_t lm_session_bytes(const struct lm_shape *shape, size_t context);
 size_t lm_session_kv_bytes(const struct lm_shape *shape, size_t context);

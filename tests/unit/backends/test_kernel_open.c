@@ -170,7 +170,7 @@ static void a_child_can_do_what_its_kernel_says(void **state)
     open_stage(&s, "trial", "");
 
     assert_int_equal(s.st, ST_OK);
-    assert_int_equal(kernel_capabilities(s.kernel), EK_CAP_GENERATE | EK_CAP_COUNT);
+    assert_int_equal(kernel_capabilities(s.kernel), EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT);
 
     close_stage(&s);
 }
@@ -245,9 +245,9 @@ static void wrong_kernels_are_refused_with_a_reason(void **state)
         const char *name;
         const char *why;
     } cases[] = {
-        {"trial_next_major", "speaks version 2.0 of the interface, this host 1.0"},
+        {"trial_next_major", "speaks version 2.1 of the interface, this host 1.1"},
         {"trial_no_entry", "is no kernel: it has no function ek_kernel_entry"},
-        {"trial_wants_no_host", "does not work with version 1.0 of the interface"},
+        {"trial_wants_no_host", "does not work with version 1.1 of the interface"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

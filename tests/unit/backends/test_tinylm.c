@@ -229,6 +229,137 @@ static void estimate_says_what_create_then_takes(void **state)
     abi->destroy(instance);
 }
 
+/* ---- embeddings ---- */
+
+enum {
+    WIDTH = 64, /* of the model */
+};
+
+struct vector {
+    float values[WIDTH];
+    struct kernel_vectors asked;
+    struct ek_error error;
+    enum ek_status status;
+};
+
+static void embed(struct kernel_case *c, const char *text, const struct ek_vectors *more,
+                  struct vector *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->asked.ek = *more;
+    ret->asked.ek.size = sizeof ret->asked.ek;
+    ret->asked.ek.values = ret->values;
+    ret->asked.ek.capacity = WIDTH;
+    ret->asked.cancel_fd = -1;
+    ret->status = kernel_embed(c->kernel, &ret->asked, str_from(text), &ret->error);
+}
+
+static double inner(const float *a, const float *b, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += (double)a[i] * (double)b[i];
+    }
+    return sum;
+}
+
+static void texts_become_vectors_of_length_one(void **state)
+{
+    struct kernel_case c;
+    struct vector a;
+    struct vector b;
+    struct vector again;
+    (void)state;
+    kernel_case_open(&c, &tinylm_kernel, GREEDY, "");
+
+    embed(&c, "Once upon a time there was a little girl", &(struct ek_vectors){0}, &a);
+    embed(&c, "The big dog ran to the park and played", &(struct ek_vectors){0}, &b);
+    embed(&c, "Once upon a time there was a little girl", &(struct ek_vectors){0}, &again);
+
+    assert_int_equal(a.status, EK_OK);
+    assert_int_equal(a.asked.ek.width, WIDTH);
+    assert_in_range(a.asked.ek.tokens, 10, 20);
+    assert_float_equal((float)inner(a.values, a.values, WIDTH), 1, 1e-5F);
+    assert_memory_equal(a.values, again.values, sizeof a.values);
+    assert_true(inner(a.values, b.values, WIDTH) < 0.99);
+    kernel_case_close(&c);
+}
+
+static void embedding_leaves_answers_as_they_were(void **state)
+{
+    struct kernel_case c;
+    struct vector a;
+    (void)state;
+    kernel_case_open(&c, &tinylm_kernel, GREEDY, "");
+    ask(&c, "Once upon a time", &(struct asked){.max_tokens = 30, .temperature = -1});
+    struct str before = said(&c);
+
+    embed(&c, "Once upon a time there was a little girl", &(struct ek_vectors){0}, &a);
+    ask(&c, "Once upon a time", &(struct asked){.max_tokens = 30, .temperature = -1});
+
+    test_assert_str(said(&c), before);
+    kernel_case_close(&c);
+}
+
+static void other_widths_need_a_model_that_is_said_to_have_them(void **state)
+{
+    struct kernel_case c;
+    struct vector whole;
+    struct vector part;
+    (void)state;
+    kernel_case_open(&c, &tinylm_kernel, GREEDY, "");
+    embed(&c, "a ball", &(struct ek_vectors){.dimensions = WIDTH}, &whole);
+    assert_int_equal(whole.status, EK_OK);
+    embed(&c, "a ball", &(struct ek_vectors){.dimensions = 16}, &part);
+    assert_int_equal(part.status, EK_UNSUPPORTED);
+    assert_string_equal(part.error.option, "dimensions");
+    kernel_case_close(&c);
+
+    kernel_case_open(&c, &tinylm_kernel, "{model: " LM_CASE_MODEL ", shortens: true}", "");
+    embed(&c, "a ball", &(struct ek_vectors){.dimensions = 16}, &part);
+    assert_int_equal(part.status, EK_OK);
+    assert_int_equal(part.asked.ek.width, 16);
+    assert_float_equal((float)inner(part.values, part.values, 16), 1, 1e-5F);
+    float scale = part.values[0] / whole.values[0];
+    for (size_t i = 0; i < 16; i++) {
+        assert_float_equal(part.values[i], whole.values[i] * scale, 1e-5F);
+    }
+    embed(&c, "a ball", &(struct ek_vectors){.dimensions = WIDTH + 1}, &part);
+    assert_int_equal(part.status, EK_UNSUPPORTED);
+    kernel_case_close(&c);
+}
+
+static void texts_beyond_the_context_are_refused_by_their_tokens(void **state)
+{
+    struct kernel_case c;
+    struct vector v;
+    (void)state;
+    kernel_case_open(&c, &tinylm_kernel, "{model: " LM_CASE_MODEL ", context: 8}", "");
+
+    embed(&c, "Once upon a time there was a little girl", &(struct ek_vectors){0}, &v);
+    assert_int_equal(v.status, EK_TOO_LONG);
+    assert_string_equal(v.error.code, "context_length_exceeded");
+    assert_string_equal(v.error.option, "input");
+    embed(&c, "Once upon a time", &(struct ek_vectors){0}, &v);
+    assert_int_equal(v.status, EK_OK);
+    kernel_case_close(&c);
+}
+
+static void cancelled_and_late_embeddings_end(void **state)
+{
+    struct kernel_case c;
+    struct vector v;
+    ek_flag cancel = 1;
+    (void)state;
+    kernel_case_open(&c, &tinylm_kernel, GREEDY, "");
+
+    embed(&c, "a ball", &(struct ek_vectors){.cancel = &cancel}, &v);
+    assert_int_equal(v.status, EK_CANCELLED);
+    embed(&c, "a ball", &(struct ek_vectors){.deadline_ns = 1}, &v);
+    assert_int_equal(v.status, EK_LATE);
+    kernel_case_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +372,11 @@ int main(void)
         cmocka_unit_test(cancelled_and_late_answers_end),
         cmocka_unit_test(mistakes_are_shown_where_they_stand),
         cmocka_unit_test(estimate_says_what_create_then_takes),
+        cmocka_unit_test(texts_become_vectors_of_length_one),
+        cmocka_unit_test(embedding_leaves_answers_as_they_were),
+        cmocka_unit_test(other_widths_need_a_model_that_is_said_to_have_them),
+        cmocka_unit_test(texts_beyond_the_context_are_refused_by_their_tokens),
+        cmocka_unit_test(cancelled_and_late_embeddings_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
