@@ -37,6 +37,7 @@ struct transport {
     struct loop *loop;
     struct http1 *http1; /* for plain http:// experts near by */
     CURLM *multi;
+    struct remote_call *added; /* calls in the multi handle */
     struct loop_timer timer;
     bool wants_kick; /* libcurl asked for a time-out of 0 */
     size_t calls;
@@ -71,11 +72,16 @@ static void reap(struct transport *t)
     }
 }
 
+static void start_anew(struct transport *t);
+
 static void act(struct transport *t, curl_socket_t fd, int mask)
 {
     int running;
-    (void)curl_multi_socket_action(t->multi, fd, mask, &running); /* fails only for a bad handle */
+    CURLMcode code = curl_multi_socket_action(t->multi, fd, mask, &running);
     reap(t);
+    if (code == CURLM_OUT_OF_MEMORY) {
+        start_anew(t);
+    }
 }
 
 static void stop_watching(struct upstream_socket *s)
@@ -208,6 +214,43 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *user)
     return loop_timer_set(t->loop, &t->timer, due) == ST_OK ? 0 : -1;
 }
 
+/* NULL: no memory. */
+static CURLM *create_multi(struct transport *t)
+{
+    CURLM *multi = curl_multi_init();
+    if (multi != NULL) {
+        (void)curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+        (void)curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, t);
+        (void)curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+        (void)curl_multi_setopt(multi, CURLMOPT_TIMERDATA, t);
+        (void)curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+        /* Counts connections in use, too: with fewer, each finished request would reconnect. */
+        (void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)t->max_calls + 256);
+    }
+    return multi;
+}
+
+/* Short of memory, libcurl 7.88 keeps a broken note of one of its sockets, does not say of which, and
+ * divides by zero when it comes upon that number again. All its calls end, and its multi handle goes;
+ * where there is no memory for another one, transport_add tries again. */
+static void start_anew(struct transport *t)
+{
+    while (t->added != NULL) {
+        remote_call_finished(t->added, CURLE_OUT_OF_MEMORY);
+    }
+    (void)curl_multi_cleanup(t->multi);
+    loop_timer_cancel(t->loop, &t->timer);
+    t->wants_kick = false;
+    for (size_t i = 0; i < t->socket_count; i++) { /* all are closed: epoll has forgotten them */
+        if (t->sockets[i] != NULL) {
+            t->sockets[i]->events = 0;
+            t->sockets[i]->is_ours = false;
+            t->sockets[i]->is_parked = false;
+        }
+    }
+    t->multi = create_multi(t);
+}
+
 struct transport *transport_create(struct loop *loop, size_t max_calls)
 {
     struct transport *t = mem_zalloc(1, sizeof *t);
@@ -217,7 +260,7 @@ struct transport *transport_create(struct loop *loop, size_t max_calls)
     t->loop = loop;
     t->max_calls = max_calls;
     t->timer.on_due = on_timer;
-    t->multi = curl_multi_init();
+    t->multi = create_multi(t);
     t->http1 = http1_create(loop);
     if (t->multi == NULL || t->http1 == NULL) {
         (void)curl_multi_cleanup(t->multi); /* takes NULL */
@@ -225,13 +268,6 @@ struct transport *transport_create(struct loop *loop, size_t max_calls)
         mem_free(t);
         return NULL;
     }
-    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-    /* Counts connections in use, too: with fewer, each finished request would reconnect. */
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)max_calls + 256);
     return t;
 }
 
@@ -521,12 +557,32 @@ void transport_give_back(struct transport *t, struct remote_call *rc)
 
 enum status transport_add(struct transport *t, struct remote_call *rc)
 {
-    return curl_multi_add_handle(t->multi, rc->easy) == CURLM_OK ? ST_OK : ST_NO_MEMORY;
+    if (t->multi == NULL) {
+        t->multi = create_multi(t);
+    }
+    if (t->multi == NULL || curl_multi_add_handle(t->multi, rc->easy) != CURLM_OK) {
+        return ST_NO_MEMORY;
+    }
+    rc->previous_added = NULL;
+    rc->next_added = t->added;
+    if (t->added != NULL) {
+        t->added->previous_added = rc;
+    }
+    t->added = rc;
+    return ST_OK;
 }
 
 void transport_remove(struct transport *t, struct remote_call *rc)
 {
     (void)curl_multi_remove_handle(t->multi, rc->easy); /* fails only for a bad handle */
+    if (rc->previous_added != NULL) {
+        rc->previous_added->next_added = rc->next_added;
+    } else {
+        t->added = rc->next_added;
+    }
+    if (rc->next_added != NULL) {
+        rc->next_added->previous_added = rc->previous_added;
+    }
 }
 
 void transport_turn(struct transport *t)

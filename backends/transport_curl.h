@@ -31,6 +31,8 @@ struct remote_call {
     struct remote_pool *pool;
     CURL *easy;
     struct remote_call *next_idle;
+    struct remote_call *next_added; /* of those in the multi handle */
+    struct remote_call *previous_added;
     CURLU *url;                 /* of a GET; NULL: the pool's, with POST */
     struct curl_slist *headers; /* the pool's and the request's; NULL: the pool's alone */
     struct call_watch watch;

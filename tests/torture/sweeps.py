@@ -89,16 +89,16 @@ def _sweep_kind(target, kind, name, error, is_long):
     return wrong
 
 
-def sweep(classes, is_long):
+def sweep(classes, is_long, kinds=KINDS):
     needs_library()
     wrong = []
-    target = Target()
+    target = Target(kinds=kinds)
     try:
         for name, error in classes:
-            for kind in KINDS:
+            for kind in kinds:
                 wrong += _sweep_kind(target, kind, name, error, is_long)
                 if not target.gateway.is_alive():
-                    target = Target()
+                    target = Target(kinds=kinds)
         more = target.count_descriptors() - target.descriptors
         if more > SPARE_DESCRIPTORS:
             wrong.append(f"{more} descriptors more than before")

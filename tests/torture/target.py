@@ -7,6 +7,7 @@ import re
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 
 from certs import Authority
@@ -33,6 +34,15 @@ KINDS = {
     "classified": ("auto", False),
 }
 
+# Two calls at work: the first expert is silent, the second is asked beside it and answers.
+HEDGED = {
+    "hedged": ("both", False),
+    "hedged, stream": ("both", True),
+    "hedged, libcurl": ("both-far", False),
+    "hedged, libcurl, stream": ("both-far", True),
+}
+ALL = {**KINDS, **HEDGED}
+
 CONFIG = """
 server:
   listen: 127.0.0.1:0
@@ -50,10 +60,15 @@ experts:
   far: {{url: "http://expert.localhost:{near}/v1", price: {{input: 1, output: 2}}, deadlines: {deadlines}}}
   safe: {{url: "https://localhost:{safe}/v1", tls: {{ca: {folder}/ca.pem}}, price: {{input: 1, output: 2}}, deadlines: {deadlines}}}
   embedded: {{kernel: {{constant: {{text: "it is so, and nothing else"}}}}, price: {{input: 0, output: 0}}}}
+  late: {{url: "http://127.0.0.1:{late}/v1", price: {{input: 1, output: 2}}, deadlines: {deadlines}}}
+  late-far: {{url: "http://expert.localhost:{late}/v1", price: {{input: 1, output: 2}}, deadlines: {deadlines}}}
+aliases: {{both: [late, near], both-far: [late-far, far]}}
 router: {{model: {root}/conf/models/domains.edm}}
 categories: {{general: {{experts: [{{expert: near, score: 0.5}}]}}}}
-policies: {{attempts: 1, deadline_ms: 4000, breaker: {{failures: 0, cool_down: false}}}}
+policies: {{{policies}, deadline_ms: 4000, breaker: {{failures: 0, cool_down: false}}}}
 """
+POLICIES = "attempts: 1"
+HEDGES = "attempts: 2, retries: 0, hedge: {after_ms: 10, max: 1}"
 DEADLINES = "{connect_ms: 1500, first_token_ms: 1500, idle_ms: 1500, total_ms: 3000}"
 
 
@@ -68,7 +83,8 @@ def _answer(keeps):
 class Target:
     """Ends with `close`, which is a check itself: it must end in order, with a ledger that is whole."""
 
-    def __init__(self, server="", state=""):
+    def __init__(self, server="", state="", kinds=KINDS):
+        self.kinds = kinds
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-torture-")
         authority = Authority(self.folder.name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -77,20 +93,37 @@ class Target:
         self.near = Expert(_answer(True))
         self.fresh = Expert(_answer(False))
         self.safe = Expert(_answer(True), tls=context)
+        self.waiting = 0  # calls of `late` that were not ended
+        self.lock = threading.Lock()
+        self.late = Expert(self._say_nothing)
         self.config = CONFIG.format(
             folder=self.folder.name, server=server, state=state, root=ROOT, deadlines=DEADLINES,
             digest=hashlib.sha256(KEY.encode()).hexdigest(), near=self.near.port,
-            fresh=self.fresh.port, safe=self.safe.port)
+            fresh=self.fresh.port, safe=self.safe.port, late=self.late.port,
+            policies=HEDGES if kinds.keys() <= HEDGED.keys() else POLICIES)
         self.gateway = Gateway(self.config, env=self.failing.env)
-        for kind in KINDS:  # warm: pools, caches, first uses
+        for kind in kinds:  # warm: pools, caches, first uses
             self.must_soon(kind)
         self.descriptors = self.count_descriptors()
 
+    def _say_nothing(self, conn, head, body):
+        with self.lock:
+            self.waiting += 1
+        conn.wait_gone()
+        with self.lock:
+            self.waiting -= 1
+        return False
+
     def close(self):
         try:
+            deadline = time.monotonic() + PATIENCE_S
+            while self.gateway.is_alive() and self.waiting > 0 and time.monotonic() < deadline:
+                time.sleep(0.002)  # threads of the expert notice the end of theirs
+            if self.waiting > 0:
+                raise Failure(f"{self.waiting} calls that were outrun are still open")
             self.gateway.stop()
         finally:
-            for expert in (self.near, self.fresh, self.safe):
+            for expert in (self.near, self.fresh, self.safe, self.late):
                 expert.close()
             self.folder.cleanup()
 
@@ -100,7 +133,7 @@ class Target:
     def ask(self, kind):
         """One request on a connection of its own: "ok", "error 503", "cut", "gone". Failure for what may
         never be: no end in time, or what looks like an answer and is none."""
-        model, is_stream = KINDS[kind]
+        model, is_stream = ALL[kind]
         body = {"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
         if is_stream:
             body["stream"] = True
@@ -134,7 +167,7 @@ class Target:
         raise Failure(f"{kind}: 200, to its end, and no answer: {body[-300:]!r}")
 
     def _is_whole(self, kind, body):
-        model, is_stream = KINDS[kind]
+        model, is_stream = ALL[kind]
         if model != "embedded":
             return body == (b"".join(WHOLE) if is_stream else GOOD)
         said = body.replace(b"\n", b"")
