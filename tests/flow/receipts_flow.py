@@ -3,13 +3,16 @@ configuration is tried on what came lately."""
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
+import time
 
 from expert import Expert, completion, send_reply
 from gateway import BINARY, ROOT, Gateway
-from wire import exchange
+from wire import PATIENCE_S, exchange
 
 MEDICAL = "What is the right dose of amoxicillin for a child with an ear infection?"
 ALICE = "Bearer sk-secret-alice"
@@ -126,6 +129,105 @@ def _same_again(p, reply):
     done = p.run("route", "--replay", reply.head.get("x-request-id"))
     assert done.returncode == 0 and "the decision is the same\n" in done.stdout, done.stdout
     return done.stdout
+
+
+class Gate:
+    """Of the experts `med` fails, answers, or lets its callers wait."""
+
+    def __init__(self):
+        self.mood = "fails"
+        self.is_asked = threading.Event()
+        self.may_answer = threading.Event()
+
+    def handle(self, conn, head, body):
+        if json.loads(body)["model"] != "med" or self.mood == "answers":
+            return _handle(conn, head, body)
+        if self.mood == "fails":
+            return send_reply(conn, b"{}", status=500)
+        self.is_asked.set()
+        self.may_answer.wait(PATIENCE_S)
+        return _handle(conn, head, body)
+
+
+def _all_again(p):
+    """The decision of each receipt comes out again."""
+    rows = p.rows()
+    for row in rows:
+        done = p.run("route", "--replay", row["request_id"])
+        assert done.returncode == 0 and "the decision is the same\n" in done.stdout, done.stdout
+        assert "not known" not in done.stdout, done.stdout
+    return [json.loads(row["decision"]) for row in rows]
+
+
+def _dropped(decision):
+    return [c["expert"] for c in decision["candidates"] if c.get("policy") == "health"]
+
+
+def test_a_probe_and_who_came_while_it_was_out_are_decided_again():
+    policies = "policies: {retries: 0, breaker: {failures: 1, open_ms: 20, open_max_ms: 20}}\n"
+    with Place(more=policies) as p:
+        gate = Gate()
+        p.expert.handle = gate.handle
+        assert p.ask(MEDICAL).head.get("x-expertd-attempt-log") == "med 500; small 200"
+        gate.mood = "waits"
+        deadline = time.monotonic() + PATIENCE_S
+        probes = []
+        while not gate.is_asked.is_set():  # until the breaker lets a probe through
+            assert time.monotonic() < deadline, "no probe"
+            asking = threading.Thread(target=lambda: probes.append(p.ask(MEDICAL)))
+            asking.start()
+            while asking.is_alive() and not gate.is_asked.wait(0.01):
+                pass
+        beside = p.ask(MEDICAL)
+        gate.may_answer.set()
+        asking.join()
+        assert probes[-1].head.get("x-expertd-expert") == "med"
+        assert beside.head.get("x-expertd-expert") == "small"
+        decisions = dict(zip([row["request_id"] for row in p.rows()], _all_again(p)))
+        assert _dropped(decisions[probes[-1].head.get("x-request-id")]) == []
+        assert _dropped(decisions[beside.head.get("x-request-id")]) == ["med"]
+        assert _preview(p, p.conf)[1]["guesses"] == 0
+
+
+def test_an_expert_that_fails_its_health_checks_is_left_out_again():
+    health = ", health: {path: /health, interval_ms: 10}"
+    with Place(more="policies: {retries: 0, breaker: {failures: 0}}\n") as p:
+        p.gateway.stop()
+        with socket.socket() as sock:  # nobody listens there
+            sock.bind(("127.0.0.1", 0))
+            p.conf = p.conf.replace(f"med: {{url: {p.expert.url}, price: {{input: 10, output: 10}}",
+                                    f"med: {{url: 'http://127.0.0.1:{sock.getsockname()[1]}/v1', "
+                                    "price: {input: 10, output: 10}" + health)
+            p.gateway = Gateway(p.conf)
+            deadline = time.monotonic() + PATIENCE_S
+            while p.ask(MEDICAL).head.get("x-expertd-attempts") != "1":
+                assert time.monotonic() < deadline, "its health checks go well"
+        decisions = _all_again(p)
+        assert _dropped(decisions[-1]) == ["med"], decisions[-1]
+
+
+def test_priorities_change_turns_and_no_decision():
+    with Place(more="policies: {latency_weight: 0.5}\n") as p:
+        p.gateway.stop()
+        p.conf = (p.conf.replace("name: alice,", "name: alice, priority: normal, "
+                                 "allow_headers: [priority],")
+                  .replace("med: {", "med: {concurrency: 1, queue: 1, queue_ms: 20, "))
+        p.gateway = Gateway(p.conf)
+        gate = Gate()
+        gate.mood = "waits"
+        p.expert.handle = gate.handle
+        first = threading.Thread(target=lambda: p.ask(MEDICAL))
+        first.start()
+        assert gate.is_asked.wait(PATIENCE_S)
+        for priority in ("low", "normal", "high"):  # wait for a place, in vain
+            reply = p.ask(MEDICAL, headers=[("x-expertd-priority", priority)])
+            assert reply.status == 200, reply.status
+        gate.may_answer.set()
+        first.join()
+        decisions = _all_again(p)
+        busy = [d for d in decisions if d["plan"]]
+        assert len(busy) == 4 and all(d["category"] == "medical" for d in busy), busy
+        assert len({tuple(d["plan"]) for d in decisions[:3]}) == 1, decisions
 
 
 def test_many_candidates_and_bans_are_held_again():
