@@ -132,6 +132,15 @@ struct arena *kernel_arena(struct ek_error *ret_error);
 MUST_CHECK enum ek_status kernel_decode(const struct ek_config *config, const struct keys *keys,
                                         struct arena *arena, void *ret, struct ek_error *ret_error);
 
+/* The create of a built-in: decodes its options by its key table, and lets `build` make the instance of
+ * them. What they borrow and the arena are there only meanwhile. On success *ret_instance is the caller's.
+ * The statuses of kernel_decode and of build. */
+MUST_CHECK enum ek_status
+kernel_make(const struct ek_config *config, const struct keys *keys,
+            enum ek_status (*build)(const void *options, struct arena *arena,
+                                    struct ek_instance **ret_instance, struct ek_error *ret_error),
+            struct ek_instance **ret_instance, struct ek_error *ret_error);
+
 /* ---- counting ---- */
 
 /* A rough count of tokens in English-like text: the larger of words * 4 / 3 and bytes / 4, rounded up.

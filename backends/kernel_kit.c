@@ -97,6 +97,27 @@ enum ek_status kernel_decode(const struct ek_config *config, const struct keys *
     return st == ST_OK ? EK_OK : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the options");
 }
 
+enum ek_status kernel_make(const struct ek_config *config, const struct keys *keys,
+                           enum ek_status (*build)(const void *options, struct arena *arena,
+                                                   struct ek_instance **ret_instance,
+                                                   struct ek_error *ret_error),
+                           struct ek_instance **ret_instance, struct ek_error *ret_error)
+{
+    struct arena *arena = kernel_arena(ret_error);
+    if (arena == NULL) {
+        return EK_NO_MEMORY;
+    }
+    void *options = arena_alloc(arena, keys->size);
+    enum ek_status status = options == NULL
+                                ? kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the options")
+                                : kernel_decode(config, keys, arena, options, ret_error);
+    if (status == EK_OK) {
+        status = build(options, arena, ret_instance, ret_error);
+    }
+    arena_destroy(arena);
+    return status;
+}
+
 /* ---- counting ---- */
 
 static bool is_blank(char c)

@@ -38,29 +38,27 @@ static void destroy(struct ek_instance *instance)
     mem_free(instance);
 }
 
+static enum ek_status build(const void *decoded, struct arena *arena,
+                            struct ek_instance **ret_instance, struct ek_error *ret_error)
+{
+    const struct constant_options *options = decoded;
+    struct ek_instance *constant = mem_alloc(sizeof *constant + options->text.len);
+    (void)arena;
+    if (constant == NULL) {
+        return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the text");
+    }
+    constant->len = options->text.len;
+    if (options->text.len > 0) {
+        memcpy(constant->text, options->text.ptr, options->text.len);
+    }
+    *ret_instance = constant;
+    return EK_OK;
+}
+
 static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
                              struct ek_error *ret_error)
 {
-    struct constant_options options;
-    struct arena *arena = kernel_arena(ret_error);
-    if (arena == NULL) {
-        return EK_NO_MEMORY;
-    }
-    enum ek_status status = kernel_decode(config, &constant_keys, arena, &options, ret_error);
-    if (status == EK_OK) {
-        struct ek_instance *constant = mem_alloc(sizeof *constant + options.text.len);
-        if (constant == NULL) {
-            status = kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the text");
-        } else {
-            constant->len = options.text.len;
-            if (options.text.len > 0) {
-                memcpy(constant->text, options.text.ptr, options.text.len);
-            }
-            *ret_instance = constant;
-        }
-    }
-    arena_destroy(arena);
-    return status;
+    return kernel_make(config, &constant_keys, build, ret_instance, ret_error);
 }
 
 static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,

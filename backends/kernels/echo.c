@@ -93,9 +93,11 @@ static enum ek_status load_text(struct ek_instance *echo, struct str text,
     return EK_OK;
 }
 
-static enum ek_status build(const struct echo_options *options, struct ek_instance **ret_instance,
-                            struct ek_error *ret_error)
+static enum ek_status build(const void *decoded, struct arena *arena,
+                            struct ek_instance **ret_instance, struct ek_error *ret_error)
 {
+    const struct echo_options *options = decoded;
+    (void)arena;
     struct ek_instance *echo = mem_zalloc(1, sizeof *echo);
     if (echo == NULL) {
         return kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the kernel");
@@ -115,15 +117,7 @@ static enum ek_status build(const struct echo_options *options, struct ek_instan
 static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
                              struct ek_error *ret_error)
 {
-    struct echo_options options;
-    struct arena *arena = kernel_arena(ret_error);
-    if (arena == NULL) {
-        return EK_NO_MEMORY;
-    }
-    enum ek_status status = kernel_decode(config, &echo_keys, arena, &options, ret_error);
-    status = status == EK_OK ? build(&options, ret_instance, ret_error) : status;
-    arena_destroy(arena);
-    return status;
+    return kernel_make(config, &echo_keys, build, ret_instance, ret_error);
 }
 
 /* The first `words` words of text with the blanks around them. */

@@ -87,9 +87,11 @@ static enum ek_status read_script(struct ek_instance *f, const struct key_texts 
                             : kernel_fail(ret_error, EK_BAD_CONFIG, "the script must not be empty");
 }
 
-static enum ek_status build(const struct fault_options *options, struct ek_instance **ret_instance,
-                            struct ek_error *ret_error)
+static enum ek_status build(const void *decoded, struct arena *arena,
+                            struct ek_instance **ret_instance, struct ek_error *ret_error)
 {
+    const struct fault_options *options = decoded;
+    (void)arena;
     size_t bytes = options->script.count * sizeof(struct fault);
     struct ek_instance *f = mem_zalloc(1, sizeof *f + bytes);
     if (f == NULL) {
@@ -110,15 +112,7 @@ static enum ek_status build(const struct fault_options *options, struct ek_insta
 static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
                              struct ek_error *ret_error)
 {
-    struct fault_options options;
-    struct arena *arena = kernel_arena(ret_error);
-    if (arena == NULL) {
-        return EK_NO_MEMORY;
-    }
-    enum ek_status status = kernel_decode(config, &fault_keys, arena, &options, ret_error);
-    status = status == EK_OK ? build(&options, ret_instance, ret_error) : status;
-    arena_destroy(arena);
-    return status;
+    return kernel_make(config, &fault_keys, build, ret_instance, ret_error);
 }
 
 static bool must_stop(const struct ek_sink *sink, int64_t pause_ms)

@@ -124,9 +124,10 @@ static enum ek_status complain(const struct diags *diags, struct ek_error *ret_e
                              d->pos.line, d->pos.column, STR_ARG(d->message), more);
 }
 
-static enum ek_status open_corpus(const struct lookup_options *options, struct arena *arena,
-                                  struct ek_instance **ret_instance, struct ek_error *ret_error)
+static enum ek_status build(const void *decoded, struct arena *arena,
+                            struct ek_instance **ret_instance, struct ek_error *ret_error)
 {
+    const struct lookup_options *options = decoded;
     struct ek_instance *lookup = mem_zalloc(1, sizeof *lookup);
     struct diags *diags = arena_alloc(arena, sizeof *diags);
     enum status st = ST_NO_MEMORY;
@@ -150,15 +151,7 @@ static enum ek_status open_corpus(const struct lookup_options *options, struct a
 static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
                              struct ek_error *ret_error)
 {
-    struct lookup_options options;
-    struct arena *arena = kernel_arena(ret_error);
-    if (arena == NULL) {
-        return EK_NO_MEMORY;
-    }
-    enum ek_status status = kernel_decode(config, &lookup_keys, arena, &options, ret_error);
-    status = status == EK_OK ? open_corpus(&options, arena, ret_instance, ret_error) : status;
-    arena_destroy(arena);
-    return status;
+    return kernel_make(config, &lookup_keys, build, ret_instance, ret_error);
 }
 
 /* The user message before the one at `last`, or the empty string. */

@@ -89,26 +89,25 @@ static struct ek_instance *copy(const struct refuse_options *o)
     return refuse;
 }
 
+static enum ek_status build(const void *decoded, struct arena *arena,
+                            struct ek_instance **ret_instance, struct ek_error *ret_error)
+{
+    const struct refuse_options *options = decoded;
+    const char *why = judge(options);
+    (void)arena;
+    if (why != NULL) {
+        return kernel_fail(ret_error, EK_BAD_CONFIG, "%s", why);
+    }
+    *ret_instance = copy(options);
+    return *ret_instance != NULL
+               ? EK_OK
+               : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the message");
+}
+
 static enum ek_status create(const struct ek_config *config, struct ek_instance **ret_instance,
                              struct ek_error *ret_error)
 {
-    struct refuse_options options;
-    struct arena *arena = kernel_arena(ret_error);
-    if (arena == NULL) {
-        return EK_NO_MEMORY;
-    }
-    enum ek_status status = kernel_decode(config, &refuse_keys, arena, &options, ret_error);
-    const char *why = status == EK_OK ? judge(&options) : NULL;
-    if (why != NULL) {
-        status = kernel_fail(ret_error, EK_BAD_CONFIG, "%s", why);
-    } else if (status == EK_OK) {
-        *ret_instance = copy(&options);
-        status = *ret_instance != NULL
-                     ? EK_OK
-                     : kernel_fail(ret_error, EK_NO_MEMORY, "no memory for the message");
-    }
-    arena_destroy(arena);
-    return status;
+    return kernel_make(config, &refuse_keys, build, ret_instance, ret_error);
 }
 
 static enum ek_status generate(struct ek_instance *instance, const struct ek_request *request,

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "backends/kernel_sampling.h"
 #include "backends/kernels/kernels.h"
 #include "backends/kernels/tinylm/dialogue.h"
 #include "backends/kernels/tinylm/lm_answer.h"
@@ -96,56 +97,7 @@ static const struct key tinylm_rows[] = {
             "how messages are written for the model: chatml, llama3, llama2, zephyr, alpaca, "
             "plain, or auto: as the file says",
     },
-    {
-        .name = "max_tokens",
-        .type = KEY_INT,
-        .offset = FIELD(max_tokens),
-        .min = 1,
-        .max = LM_CONTEXT_MAX,
-        .unit = "tokens",
-        .fallback = "512",
-        .sentence = "where a request names no limit: the most tokens of its answer",
-    },
-    {
-        .name = "temperature",
-        .type = KEY_REAL,
-        .offset = FIELD(temperature),
-        .min = 0,
-        .max = 2,
-        .fallback = "0.7",
-        .sentence = "where a request names none; 0: always the most probable token",
-    },
-    {
-        .name = "top_p",
-        .type = KEY_REAL,
-        .offset = FIELD(top_p),
-        .min = 0,
-        .max = 1,
-        .fallback = "0.95",
-        .sentence =
-            "where a request names none: the share of probability that tokens are chosen from",
-    },
-    {
-        .name = "top_k",
-        .type = KEY_INT,
-        .offset = FIELD(top_k),
-        .min = 0,
-        .max = VOCAB_TOKENS_MAX,
-        .unit = "tokens",
-        .fallback = "40",
-        .sentence = "how many of the most probable tokens are chosen from; 0: all",
-    },
-    {
-        .name = "seed",
-        .type = KEY_INT,
-        .offset = FIELD(seed),
-        .min = 0,
-        .max = -1,
-        .fallback = "0",
-        .sentence =
-            "where a request names none: what chance starts from; the same request with the "
-            "same seed gets the same answer",
-    },
+    KERNEL_SAMPLING_ROWS(struct tinylm_options, LM_CONTEXT_MAX, VOCAB_TOKENS_MAX),
     {
         .name = "pooling",
         .type = KEY_CHOICE,

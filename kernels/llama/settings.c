@@ -2,6 +2,7 @@
 #include "kernels/llama/settings.h"
 
 #include "backends/kernel.h"
+#include "backends/kernel_sampling.h"
 
 enum {
     CONTEXT_MAX = 1 << 20,
@@ -30,44 +31,7 @@ static const struct key rows[] = {
      .offset = FIELD(template),
      .fallback = "auto",
      .sentence = "one of libllama's chat templates by name, plain, or auto: as the file says"},
-    {.name = "max_tokens",
-     .type = KEY_INT,
-     .offset = FIELD(max_tokens),
-     .min = 1,
-     .max = CONTEXT_MAX,
-     .unit = "tokens",
-     .fallback = "512",
-     .sentence = "where a request names no limit: the most tokens of its answer"},
-    {.name = "temperature",
-     .type = KEY_REAL,
-     .offset = FIELD(temperature),
-     .min = 0,
-     .max = 2,
-     .fallback = "0.7",
-     .sentence = "where a request names none; 0: always the most probable token"},
-    {.name = "top_p",
-     .type = KEY_REAL,
-     .offset = FIELD(top_p),
-     .min = 0,
-     .max = 1,
-     .fallback = "0.95",
-     .sentence =
-         "where a request names none: the share of probability that tokens are chosen from"},
-    {.name = "top_k",
-     .type = KEY_INT,
-     .offset = FIELD(top_k),
-     .min = 0,
-     .max = TOP_K_MAX,
-     .unit = "tokens",
-     .fallback = "40",
-     .sentence = "how many of the most probable tokens are chosen from; 0: all"},
-    {.name = "seed",
-     .type = KEY_INT,
-     .offset = FIELD(seed),
-     .min = 0,
-     .max = -1,
-     .fallback = "0",
-     .sentence = "where a request names none: what chance starts from"},
+    KERNEL_SAMPLING_ROWS(struct settings, CONTEXT_MAX, TOP_K_MAX),
 };
 
 static const struct keys table = {
