@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "base/db.h"
+
 struct snapshot;
 
 int cmd_serve(int argc, char **argv);
@@ -25,3 +27,8 @@ int cmd_route_replay(const struct snapshot *s, const char *request_id);
 
 /* expertd check --explain: who answers what. */
 void cmd_check_explain(const struct snapshot *s);
+
+/* The state file that a configuration names, or that stands at `path`. NULL: it cannot be used, which is
+ * said on standard error in the name of the command. The caller closes it. */
+struct db *cmd_open_state(const char *command, const struct snapshot *s, enum db_mode mode);
+struct db *cmd_open_file(const char *command, const char *path, enum db_mode mode);

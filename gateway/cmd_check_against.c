@@ -1,20 +1,17 @@
 /* expertd check --against: what a changed configuration would have done with the requests of which the
  * one in use keeps receipts. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/cmd.h"
 #include "gateway/preview.h"
 #include "gateway/receipts.h"
-#include "gateway/state.h"
 
 enum {
     ARENA_BLOCK_BYTES = 64 * 1024,
     ARENA_MAX_BYTES = 64 * 1024 * 1024,
     TEXT_MAX_BYTES = 4 * 1024 * 1024,
-    PATH_BYTES = 4096,
 };
 
 struct sample { /* of what came lately */
@@ -40,24 +37,11 @@ static enum status take(void *ctx, const struct receipt_row *row)
 
 static enum status read_receipts(const struct snapshot *old, struct sample *ret)
 {
-    char path[PATH_BYTES];
-    char why[DB_WHY_BYTES];
-    struct db *db = NULL;
-    struct str configured = old->conf.state.path;
-    if (configured.len == 0 || configured.len >= sizeof path) {
-        (void)fputs("expertd check: the configuration to compare with has no state block: there "
-                    "are no receipts to try this one on\n",
-                    stderr);
-        return ST_INVALID;
+    struct db *db = cmd_open_state("check", old, DB_READ);
+    if (db == NULL) {
+        return ST_IO;
     }
-    memcpy(path, configured.ptr, configured.len);
-    path[configured.len] = '\0';
-    enum status st = state_open_file(path, DB_READ, &db, why);
-    if (st != ST_OK) {
-        (void)fprintf(stderr, "expertd check: cannot use the state file \"%s\": %s\n", path, why);
-        return st;
-    }
-    st = receipts_last(db, PREVIEW_REQUESTS_MAX, take, ret);
+    enum status st = receipts_last(db, PREVIEW_REQUESTS_MAX, take, ret);
     if (st != ST_OK) {
         (void)fprintf(stderr, "expertd check: %s: %s\n", status_text(st), db_why(db));
     }

@@ -11,11 +11,9 @@
 #include "gateway/feedback.h"
 #include "gateway/learner.h"
 #include "gateway/snapshot.h"
-#include "gateway/state.h"
 #include "router/features.h"
 
 enum {
-    PATH_BYTES = 4096,
     WHEN_BYTES = 32,
     LINE_MAX_BYTES = 1024 * 1024,
 };
@@ -186,20 +184,8 @@ enum {
 
 static int run(size_t action, const struct snapshot *s)
 {
-    char path[PATH_BYTES];
-    char why[DB_WHY_BYTES];
-    struct db *db = NULL;
-    struct str configured = s->conf.state.path;
-    if (configured.len == 0 || configured.len >= sizeof path) {
-        (void)fputs("expertd feedback: the configuration has no state block: nothing is stored\n",
-                    stderr);
-        return 1;
-    }
-    memcpy(path, configured.ptr, configured.len);
-    path[configured.len] = '\0';
-    if (state_open_file(path, actions[action].mode, &db, why) != ST_OK) {
-        (void)fprintf(stderr, "expertd feedback: cannot use the state file \"%s\": %s\n", path,
-                      why);
+    struct db *db = cmd_open_state("feedback", s, actions[action].mode);
+    if (db == NULL) {
         return 1;
     }
     enum status st = actions[action].run(db);

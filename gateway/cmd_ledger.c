@@ -12,10 +12,8 @@
 #include "gateway/ledger.h"
 #include "gateway/receipts.h"
 #include "gateway/snapshot.h"
-#include "gateway/state.h"
 
 enum {
-    PATH_BYTES = 4096,
     LINE_MAX_BYTES = 64 * 1024,
     NANO = 1000000000,
     ANCHORS_MAX = 8,
@@ -369,20 +367,9 @@ static enum status print_all(const struct request *r, struct db *db)
 
 static int run(const struct request *r, const struct snapshot *s)
 {
-    char path[PATH_BYTES];
-    char why[DB_WHY_BYTES];
-    struct db *db = NULL;
     bool is_whole = true;
-    struct str configured = s->conf.state.path;
-    if (configured.len == 0 || configured.len >= sizeof path) {
-        (void)fputs("expertd ledger: the configuration has no state block: nothing is stored\n",
-                    stderr);
-        return 1;
-    }
-    memcpy(path, configured.ptr, configured.len);
-    path[configured.len] = '\0';
-    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
-        (void)fprintf(stderr, "expertd ledger: cannot use the state file \"%s\": %s\n", path, why);
+    struct db *db = cmd_open_state("ledger", s, DB_READ);
+    if (db == NULL) {
         return 1;
     }
     enum status st = r->verifies ? verify(r, db, &is_whole) : print_all(r, db);

@@ -3,14 +3,12 @@
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "gateway/cmd.h"
 #include "gateway/observed.h"
 #include "gateway/snapshot.h"
-#include "gateway/state.h"
 #include "router/optimize.h"
 #include "router/placement_write.h"
 
@@ -20,7 +18,6 @@ enum {
     TEXT_MAX = 64 * 1024 * 1024,
     EXIT_USAGE = 2,
     REQUESTS = 1000, /* that a price is said for */
-    PATH_BYTES = 4096,
     MS_PER_S = 1000,
 };
 
@@ -176,27 +173,6 @@ static void read_configuration(struct job *job)
 
 /* ---------------------------------------------------------------- ledger */
 
-static struct db *open_ledger(const struct job *job)
-{
-    char path[PATH_BYTES];
-    char why[DB_WHY_BYTES];
-    struct db *db = NULL;
-    struct str configured = job->snapshot->conf.state.path;
-    if (configured.len == 0 || configured.len >= sizeof path) {
-        (void)fputs("expertd optimize: the configuration has no state block: there is no ledger\n",
-                    stderr);
-        return NULL;
-    }
-    memcpy(path, configured.ptr, configured.len);
-    path[configured.len] = '\0';
-    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
-        (void)fprintf(stderr, "expertd optimize: cannot use the state file \"%s\": %s\n", path,
-                      why);
-        return NULL;
-    }
-    return db;
-}
-
 static enum status print_observed(const struct job *job, const struct observed *seen)
 {
     struct buf text;
@@ -212,7 +188,7 @@ static enum status print_observed(const struct job *job, const struct observed *
 static enum status read_ledger(struct job *job)
 {
     static struct observed seen; /* too large for the stack */
-    struct db *db = open_ledger(job);
+    struct db *db = cmd_open_state("optimize", job->snapshot, DB_READ);
     if (db == NULL) {
         return ST_IO;
     }

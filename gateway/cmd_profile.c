@@ -7,7 +7,6 @@
 #include "gateway/cmd.h"
 #include "gateway/profile.h"
 #include "gateway/snapshot.h"
-#include "gateway/state.h"
 
 enum {
     ARENA_BLOCK_BYTES = 65536,
@@ -67,20 +66,10 @@ static enum status print(const struct request *r, struct profile *p)
 
 static int run(const struct request *r, const struct snapshot *s)
 {
-    char why[DB_WHY_BYTES];
-    struct db *db = NULL;
     struct profile p;
-    const char *path = r->ledger;
-    if (path == NULL && s->conf.state.path.len > 0) {
-        path = s->conf.state.path.ptr; /* a KEY_PATH: terminated */
-    }
-    if (path == NULL) {
-        (void)fputs("expertd profile: the configuration has no state block: there is no ledger\n",
-                    stderr);
-        return 1;
-    }
-    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
-        (void)fprintf(stderr, "expertd profile: cannot use the state file \"%s\": %s\n", path, why);
+    struct db *db = r->ledger != NULL ? cmd_open_file("profile", r->ledger, DB_READ)
+                                      : cmd_open_state("profile", s, DB_READ);
+    if (db == NULL) {
         return 1;
     }
     struct arena *arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);

@@ -1,7 +1,6 @@
 /* expertd route --replay: derives a decision again from its receipt, and compares. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "gateway/cmd.h"
@@ -9,13 +8,11 @@
 #include "gateway/receipts.h"
 #include "gateway/replay.h"
 #include "gateway/snapshot.h"
-#include "gateway/state.h"
 
 enum {
     ARENA_BLOCK_BYTES = 16 * 1024,
     ARENA_MAX_BYTES = 16 * 1024 * 1024,
     TEXT_MAX_BYTES = 1024 * 1024,
-    PATH_BYTES = 4096,
 };
 
 struct receipt_copy { /* what a receipt said, copied out of the query */
@@ -197,20 +194,9 @@ static int replay_from(struct db *db, struct receipt_copy *r, const char *reques
 
 int cmd_route_replay(const struct snapshot *s, const char *request_id)
 {
-    char path[PATH_BYTES];
-    char why[DB_WHY_BYTES];
     struct receipt_copy r = {.snapshot = s};
-    struct db *db = NULL;
-    struct str configured = s->conf.state.path;
-    if (configured.len == 0 || configured.len >= sizeof path) {
-        (void)fputs("expertd route: the configuration has no state block: there are no receipts\n",
-                    stderr);
-        return 1;
-    }
-    memcpy(path, configured.ptr, configured.len);
-    path[configured.len] = '\0';
-    if (state_open_file(path, DB_READ, &db, why) != ST_OK) {
-        (void)fprintf(stderr, "expertd route: cannot use the state file \"%s\": %s\n", path, why);
+    struct db *db = cmd_open_state("route", s, DB_READ);
+    if (db == NULL) {
         return 1;
     }
     r.arena = arena_create(ARENA_BLOCK_BYTES, ARENA_MAX_BYTES);
