@@ -55,7 +55,7 @@ struct call { /* read-only to callers; embedded first in the private structs of 
     int http_status;         /* from CALL_STREAMING on */
     bool is_event_stream;    /* Content-Type is text/event-stream */
     struct str content_type; /* lives as long as the call */
-    int64_t retry_after_s;   /* -1: none */
+    int64_t retry_after_s;   /* up to CALL_RETRY_AFTER_MAX_S; negative: none */
     const char *why;         /* more on a failure, for the log; NULL: `outcome` says it all */
     struct buf in;           /* bytes received and not yet consumed; bounded */
     int64_t started_us;

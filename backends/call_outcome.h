@@ -24,5 +24,9 @@ enum reply_error {
     REPLY_ERROR_QUOTA,   /* the money is used up: no wait helps */
 };
 
+enum {
+    CALL_RETRY_AFTER_MAX_S = 86400 /* who says more says nothing */
+};
+
 /* Lower-case words for logs and headers: "ok", "connect_failed", ... */
 const char *call_outcome_text(enum call_outcome outcome);

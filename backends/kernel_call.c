@@ -325,7 +325,8 @@ static void refuse(struct answer *a, enum ek_status status, const struct ek_erro
         return;
     }
     (void)pthread_mutex_lock(&work->lock);
-    work->retry_after_s = error->retry_after_s;
+    work->retry_after_s =
+        error->retry_after_s <= CALL_RETRY_AFTER_MAX_S ? error->retry_after_s : -1;
     (void)pthread_mutex_unlock(&work->lock);
     put_end(work, http_status, buf_str(&a->events), CALL_OK);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/call_outcome.h"
+
 void reply_head_init(struct reply_head *head)
 {
     *head = (struct reply_head){.retry_after_s = -1, .content_length = -1};
@@ -32,7 +34,7 @@ static void read_content_type(struct reply_head *head, struct str value)
 static void read_retry_after(struct reply_head *head, struct str value)
 {
     int64_t seconds = -1;
-    if (str_to_int(value, &seconds) == ST_OK && seconds >= 0 && seconds <= 86400) {
+    if (str_to_int(value, &seconds) == ST_OK && seconds >= 0 && seconds <= CALL_RETRY_AFTER_MAX_S) {
         head->retry_after_s = seconds;
     }
 }

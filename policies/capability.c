@@ -1,8 +1,6 @@
 /* Drops experts that declare what they can do and lack something the prompt needs, or that declare
  * their languages and lack the prompt's, or that embed in another space than the expert asked for. An expert
  * that declares nothing can do everything but embed. */
-#include <stdio.h>
-
 #include "policies/policy.h"
 
 static const struct {

@@ -1,6 +1,5 @@
-/* Drops experts that a guarantee of the configuration forbids for this prompt. The first of all: what
- * it drops nothing brings back, whatever the ranking says. Which guarantees hold is found by
- * router/guarantees.c. */
+/* Drops experts that a guarantee of the configuration forbids for this prompt. What it drops nothing
+ * brings back, whatever the ranking says. Which guarantees hold is found by router/guarantees.c. */
 #include "policies/policy.h"
 
 static void apply(const struct policy_request *request, struct policy_candidate *candidates,

@@ -3,7 +3,7 @@
  * its own is open. Drops nobody and brings nobody back. */
 #include "policies/policy.h"
 
-static const double over_all = 1.0; /* any margin: nobody comes before */
+static const double OVER_ALL = 1.0; /* any margin: nobody comes before */
 
 static double best_rank(const struct policy_candidate *candidates, size_t count)
 {
@@ -19,7 +19,7 @@ static void apply(const struct policy_request *request, struct policy_candidate 
 {
     for (size_t i = 0; i < count; i++) {
         if (candidates[i].is_known && request->is_tool_open) {
-            candidates[i].rank = best_rank(candidates, count) + over_all;
+            candidates[i].rank = best_rank(candidates, count) + OVER_ALL;
         } else if (candidates[i].is_known) {
             candidates[i].rank += request->switch_cost;
         }

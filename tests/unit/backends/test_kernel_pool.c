@@ -26,7 +26,8 @@ enum behaviour {
     PAUSE_LONG,    /* the text, then a pause of an hour */
     BREAK_OFF,     /* the text, then EK_FINISH_CUT */
     REFUSE,        /* 429 with Retry-After 7 */
-    REFUSE_LATE,   /* the text, then 500 */
+    REFUSE_FOR_EVER,
+    REFUSE_LATE, /* the text, then 500 */
 };
 
 struct actor {
@@ -142,6 +143,9 @@ static enum ek_status actor_generate(struct ek_instance *instance, const struct 
         ret_error->http_status = 429;
         ret_error->retry_after_s = 7;
         return kernel_fail(ret_error, EK_BUSY, "slow \"down\"");
+    case REFUSE_FOR_EVER:
+        ret_error->retry_after_s = INT64_MAX;
+        return kernel_fail(ret_error, EK_BUSY, "never");
     case REFUSE_LATE:
         (void)say(a, sink, text);
         return kernel_fail(ret_error, EK_FAILED, "broke");
@@ -376,6 +380,18 @@ static void empty_answer_is_still_a_whole_stream(void **state)
 
     assert_contains(buf_str(&s.call->in), STR("\"role\":\"assistant\""));
     assert_contains(buf_str(&s.call->in), STR("data: [DONE]\n\n"));
+    close_stage(&s);
+}
+
+static void a_wait_that_no_server_could_name_is_none(void **state)
+{
+    struct stage s;
+    (void)state;
+    open_stage(&s, REFUSE_FOR_EVER, NULL);
+
+    run_to_end(&s, STR(ASK("x")));
+
+    assert_int_equal(s.call->retry_after_s, -1);
     close_stage(&s);
 }
 
@@ -758,6 +774,7 @@ int main(void)
         cmocka_unit_test(stream_gives_usage_only_where_it_is_asked_for),
         cmocka_unit_test(empty_answer_is_still_a_whole_stream),
         cmocka_unit_test(failure_is_an_error_document_with_its_status),
+        cmocka_unit_test(a_wait_that_no_server_could_name_is_none),
         cmocka_unit_test(body_that_is_no_chat_request_is_refused_with_400),
         cmocka_unit_test(text_parts_are_joined_and_escapes_decoded),
         cmocka_unit_test(max_tokens_cuts_the_answer_and_says_length),
