@@ -8,6 +8,12 @@ struct str call_path(bool is_embedding)
     return is_embedding ? STR("/embeddings") : STR("/chat/completions");
 }
 
+bool call_is_full(const struct call *call, size_t len)
+{
+    size_t most = call->is_held ? (size_t)CALL_IN_HELD_BYTES : (size_t)CALL_IN_PAUSE_BYTES;
+    return len > most;
+}
+
 void call_consume(struct call *call, size_t n)
 {
     buf_consume(&call->in, n);

@@ -62,6 +62,8 @@ struct call { /* read-only to callers; embedded first in the private structs of 
     int64_t first_byte_us; /* of the body; 0 before */
     bool has_content;      /* set by the owner of an event stream at the first content: until then
                               the first token is waited for, whatever else comes */
+    bool is_held;          /* set by the owner of an event stream whose own reader is slow: little
+                              more is taken from upstream until it is not */
     struct call_request request;
 };
 
@@ -77,7 +79,11 @@ struct str call_path(bool is_embedding);
 enum {
     /* Bytes that may wait in `in` before a streaming upstream is paused. */
     CALL_IN_PAUSE_BYTES = 256 * 1024,
+    CALL_IN_HELD_BYTES = 16 * 1024, /* the same, while nobody takes them */
 };
+
+/* Whether a streaming upstream pauses when so many bytes wait. */
+bool call_is_full(const struct call *call, size_t len);
 
 /* Drops n bytes from the front of call->in and lets a paused upstream go on. */
 void call_consume(struct call *call, size_t n);

@@ -87,8 +87,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     struct remote_call *rc = user;
     struct call *call = &rc->call;
     struct str bytes = {data, size * count};
-    if (call->is_event_stream && call->in.len > 0 &&
-        call->in.len + bytes.len > CALL_IN_PAUSE_BYTES) {
+    if (call->is_event_stream && call->in.len > 0 && call_is_full(call, call->in.len + bytes.len)) {
         rc->watch.is_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
@@ -185,7 +184,8 @@ void remote_call_finished(struct remote_call *rc, CURLcode code)
 static void consumed(struct call *call)
 {
     struct remote_call *rc = remote_of(call);
-    if (rc->watch.is_paused && call->in.len <= CALL_IN_PAUSE_BYTES / 2 && rc->is_added) {
+    bool has_room = !call->is_held && call->in.len <= CALL_IN_PAUSE_BYTES / 2;
+    if (rc->watch.is_paused && has_room && rc->is_added) {
         rc->watch.is_paused = false;
         rc->watch.last_byte_ms = loop_now_ms(rc->watch.loop);
         (void)curl_easy_pause(rc->easy, CURLPAUSE_CONT); /* a failure comes as the transfer's end */

@@ -25,7 +25,8 @@
 enum {
     IDLE_PER_EXPERT = 256,
     ADDRESSES_MAX = 2,
-    READ_BYTES = 64 * 1024, /* one buffer per worker */
+    READ_BYTES = 64 * 1024,        /* one buffer per worker */
+    STREAM_READ_BYTES = 16 * 1024, /* of events at once: bounds what waits for a slow client */
     LENGTH_TEXT_BYTES = 48,
     PARTS = 4, /* of a request */
     HEAD_TEXT_MAX = 32 * 1024,
@@ -573,7 +574,7 @@ static void digest(struct http1_call *hc, struct str bytes)
     if (!call->is_event_stream) {
         return; /* plain answers are wanted whole */
     }
-    if (call->in.len > CALL_IN_PAUSE_BYTES) {
+    if (call_is_full(call, call->in.len)) {
         hc->watch.is_paused = true;
         set_events(hc->connection, 0);
     }
@@ -582,7 +583,8 @@ static void digest(struct http1_call *hc, struct str bytes)
 
 static void receive(struct http1_call *hc)
 {
-    ssize_t n = recv(hc->connection->io.fd, hc->client->buffer, READ_BYTES, MSG_DONTWAIT);
+    size_t most = hc->call.is_event_stream ? STREAM_READ_BYTES : READ_BYTES;
+    ssize_t n = recv(hc->connection->io.fd, hc->client->buffer, most, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
@@ -618,7 +620,8 @@ static void on_events(struct loop_io *io, uint32_t events)
 static void consumed(struct call *call)
 {
     struct http1_call *hc = http1_of(call);
-    if (hc->watch.is_paused && call->in.len <= CALL_IN_PAUSE_BYTES / 2 && hc->connection != NULL) {
+    bool has_room = !call->is_held && call->in.len <= CALL_IN_PAUSE_BYTES / 2;
+    if (hc->watch.is_paused && has_room && hc->connection != NULL) {
         hc->watch.is_paused = false;
         hc->watch.last_byte_ms = loop_now_ms(hc->client->loop);
         set_events(hc->connection, EPOLLIN | EPOLLRDHUP);

@@ -148,9 +148,15 @@ static void on_late(struct loop_timer *timer)
 static void consumed(struct call *call)
 {
     struct managed_call *mc = managed_of(call);
-    if (mc->inner != NULL && call->in.len == 0 && mc->inner->in.len > 0) {
+    if (mc->inner == NULL) {
+        return;
+    }
+    mc->inner->is_held = call->is_held;
+    if (call->in.len == 0 && mc->inner->in.len > 0) {
         hand_on(mc);
         call->request.wake(call->request.owner);
+    } else {
+        call_consume(mc->inner, 0); /* goes on, if it was held */
     }
 }
 

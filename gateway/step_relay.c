@@ -211,7 +211,8 @@ static enum step_result relay_stream(struct exchange *x)
         x->has_relay = true;
         x->is_stream = true;
     }
-    if (!x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES) {
+    call->is_held = !x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES;
+    if (call->is_held) {
         return STEP_WAIT; /* on_writable wakes; the server's idle deadline at the latest */
     }
     enum status st = relay_run(&x->relay, buf_str(&call->in), step_answer_write, x, &consumed);
@@ -224,6 +225,7 @@ static enum step_result relay_stream(struct exchange *x)
         return judge_stream(x, CALL_BAD_REPLY);
     }
     call->has_content = x->relay.is_committed;
+    call->is_held = !x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES;
     call_consume(call, consumed);
     if (call->state == CALL_DONE) {
         relay_end(&x->relay);

@@ -27,6 +27,11 @@ def _chat(gateway, model="main", text="hi", stream=False):
     return exchange(gateway.port, "POST", "/v1/chat/completions", [], _body(model, text, stream))
 
 
+def _rss_kb(gateway):
+    with open(f"/proc/{gateway.process.pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
 def test_fifty_reloads_under_load_fail_no_request_and_cut_no_stream():
     """Between them files that cannot be used, which change nothing."""
     def config(turn):
@@ -284,10 +289,6 @@ def test_broken_streams_leave_no_descriptor():
 
 def test_memory_comes_back_to_earth():
     """2,000 requests of 100 kB leave no more than a few megabytes behind."""
-    def rss_kb():
-        with open(f"/proc/{gateway.process.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
-
     def client():
         conn = Conn.open(gateway.port)
         request = request_bytes("POST", "/v1/chat/completions", [], _body("main", "x" * 100000))
@@ -300,14 +301,69 @@ def test_memory_comes_back_to_earth():
         gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
         try:
             _chat(gateway)
-            before = rss_kb()
+            before = _rss_kb(gateway)
             threads = [threading.Thread(target=client) for _ in range(8)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            grown = rss_kb() - before
+            grown = _rss_kb(gateway) - before
             assert grown < 12000 or IS_SANITIZED, f"it grew by {grown} kB"
             assert expert.requests == 2001, expert.requests
         finally:
+            gateway.stop()
+
+
+def test_a_slow_reader_holds_a_bounded_amount_and_gets_all_of_its_stream():
+    """It was 590 kB each when an expert could send ahead 256 KiB for each of them."""
+    count, events, most_kb = 16, 300, 350
+    event = token_event("x" * 16000)
+    sent = [0] * count
+    lock = threading.Lock()
+
+    def handle(conn, head, body):
+        if b'"stream"' not in body:
+            return send_reply(conn, GOOD)
+        index = int(json.loads(body)["messages"][0]["content"])
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                  b"Transfer-Encoding: chunked\r\n\r\n")
+        conn.sock.settimeout(None)
+        for piece in [event] * events + [token_event(None, "stop"), DONE]:
+            conn.sock.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            with lock:
+                sent[index] += 1
+        conn.sock.sendall(b"0\r\n\r\n")
+        return True
+
+    def is_stuck():
+        """Nothing has moved for half a second, and everybody has begun."""
+        with lock:
+            before = list(sent)
+        threading.Event().wait(0.5)
+        with lock:
+            return before == sent and min(sent) > 0
+
+    with Expert(handle) as expert:
+        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        conns = []
+        try:
+            _chat(gateway)
+            before = _rss_kb(gateway)
+            for i in range(count):
+                conns.append(Conn.open(gateway.port, rcvbuf=4096))
+                conns[-1].send(request_bytes("POST", "/v1/chat/completions", [],
+                                             _body("main", str(i), True)))
+            deadline = time.monotonic() + 30
+            while not is_stuck():
+                assert time.monotonic() < deadline, "the expert is read although nobody reads"
+            assert max(sent) < events, "the stream is too short to get stuck"
+            each = (_rss_kb(gateway) - before) / count
+            assert each < most_kb or IS_SANITIZED, f"a reader that is slow holds {each:.0f} kB"
+
+            for conn in (conns[0], conns[-1]):
+                body = Reply(conn).body()
+                assert body.endswith(DONE) and body.count(event) == events, body[-200:]
+        finally:
+            for conn in conns:
+                conn.close()
             gateway.stop()

@@ -557,6 +557,37 @@ static void a_slow_reader_pauses_the_expert(void **state)
     mem_free(bytes);
 }
 
+static void a_stream_that_is_held_is_hardly_read_further(void **state)
+{
+    enum {
+        CHUNK = 4096,
+        TOTAL = 1000 * CHUNK
+    };
+    struct fixture *f = *state;
+    char *bytes = mem_zalloc(1, CHUNK);
+    serve(f,
+          "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 4096000\r\n\r\n");
+    turn_until(f, CALL_STREAMING);
+
+    f->call->is_held = true;
+    for (int i = 0; i < 100; i++) {
+        (void)script_peer_say_some(&f->peer, (struct str){bytes, CHUNK});
+        (void)loop_turn(f->loop, 0);
+    }
+    size_t held = f->call->in.len;
+    call_consume(f->call, held); /* its owner is still slow */
+    (void)loop_turn(f->loop, 0);
+    size_t while_held = f->call->in.len;
+    f->call->is_held = false;
+    call_consume(f->call, 0);
+    (void)loop_turn(f->loop, 1);
+
+    assert_in_range(held, 1, CALL_IN_HELD_BYTES + 16384);
+    assert_int_equal(while_held, 0);
+    assert_int_not_equal(f->call->in.len, 0);
+    mem_free(bytes);
+}
+
 static void a_large_request_is_sent_whole(void **state)
 {
     enum {
@@ -648,6 +679,7 @@ int main(void)
         TEST(the_total_is_kept_whatever_comes),
         TEST(the_first_content_is_waited_for_whatever_else_comes),
         TEST(a_slow_reader_pauses_the_expert),
+        TEST(a_stream_that_is_held_is_hardly_read_further),
         TEST(a_large_request_is_sent_whole),
         TEST(an_answer_before_the_request_is_whole_counts_but_ends_the_connection),
         TEST(running_out_of_memory_at_the_start_is_reported),
