@@ -62,6 +62,9 @@ static void fail(struct managed *m)
     resident_enter(&m->resident, RESIDENCY_FAILED, now_ms);
     m->failures++;
     managed_waste(m);
+    /* What a decision wished for is tried again by those who wait; nobody need ask for what is to be there
+     * from the start. */
+    m->resident.is_wished = m->resident.is_wished && m->spec.preload;
     int64_t pause_ms = m->resident.retry_ms - now_ms;
     managed_tell_all(m, MANAGED_FAILED);
     managed_unlock(m->set);

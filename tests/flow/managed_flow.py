@@ -193,6 +193,13 @@ def test_one_that_is_never_healthy_is_ended_at_its_deadline():
         assert not any(is_alive(int(pid)) for name, pid in h.starts() if name == "a")
 
 
+def test_a_failed_start_is_not_repeated_for_nobody():
+    with House({"a": (["--fail", "never"], ", start_ms: 100"), "spare": (["--load-ms", "1500"], "")}) as h:
+        assert h.words("auto")[0] == "spare"  # which takes longer than a's pause of a second
+        p = h.process("a")
+        assert (p["state"], p["starts"]) == ("failed", 1), p
+
+
 def test_failures_back_off_and_a_repaired_expert_recovers():
     arguments = ["--fail", "crash", "--flag"]
     with tempfile.TemporaryDirectory() as folder:
