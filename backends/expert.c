@@ -132,9 +132,9 @@ static const struct keys deadline_keys = {"deadlines", sizeof(struct expert_dead
 
 static const struct kernel_builtin *find_builtin(struct str name)
 {
-    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
-        if (str_eq(name, str_from(kernel_builtins[i]->name))) {
-            return kernel_builtins[i];
+    for (size_t i = 0; kernel_builtin(i) != NULL; i++) {
+        if (str_eq(name, str_from(kernel_builtin(i)->name))) {
+            return kernel_builtin(i);
         }
     }
     return NULL;
@@ -143,9 +143,9 @@ static const struct kernel_builtin *find_builtin(struct str name)
 static void complain_about_kernel(struct key_reader *reader, const struct yaml_node *node)
 {
     struct str names = STR("");
-    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
+    for (size_t i = 0; kernel_builtin(i) != NULL; i++) {
         struct str longer = arena_printf(reader->arena, "%.*s%s%s", STR_ARG(names),
-                                         i == 0 ? "" : ", ", kernel_builtins[i]->name);
+                                         i == 0 ? "" : ", ", kernel_builtin(i)->name);
         names = longer.ptr == NULL ? names : longer;
     }
     diags_add(reader->diags, DIAG_ERROR, node->file, node->pos,
@@ -189,8 +189,8 @@ static const struct key rows[] = {
      .type = KEY_CUSTOM,
      .offset = offsetof(struct expert, kernel_spec),
      .sentence =
-         "an expert on this machine instead of a url: calc, lookup, constant, refuse, tinylm, fault or echo with its "
-         "options, or a file",
+         "an expert on this machine instead of a url: calc, lookup, constant, refuse, tinylm, words, fault or echo "
+         "with its options, or a file",
      .example = "{calc: {}}",
      .decode = decode_kernel,
      .custom_type = "object"},

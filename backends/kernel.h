@@ -27,8 +27,12 @@ struct kernel_builtin {
     const char *list_key; /* a list instead of a block means this key; NULL: none */
 };
 
-/* NULL-terminated. */
-extern const struct kernel_builtin *const kernel_builtins[];
+/* The n-th of them; NULL: there are no more. */
+const struct kernel_builtin *kernel_builtin(size_t n);
+
+/* Makes a built-in of a layer above known, as the last one: before the first configuration is read, once
+ * for the life of the process. Any thread. */
+void kernel_lend(const struct kernel_builtin *builtin);
 
 struct kernel;
 

@@ -39,9 +39,9 @@ static void print_kernels(void)
         "\n# Kernels\n\nExperts on this machine: `kernel: {NAME: OPTIONS}` instead of a `url`, "
         "or `kernel: {file: PATH, …}` with the keys under `file`.\n");
     keys_print_markdown(&kernel_file_keys, stdout);
-    for (size_t i = 0; kernel_builtins[i] != NULL; i++) {
+    for (size_t i = 0; kernel_builtin(i) != NULL; i++) {
         (void)puts("");
-        keys_print_markdown(kernel_builtins[i]->keys, stdout);
+        keys_print_markdown(kernel_builtin(i)->keys, stdout);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/cores.h"
 #include "gateway/peers.h"
 #include "gateway/sandbox.h"
+#include "router/words.h"
 
 enum {
     THREADS_LEAST = 2, /* of the kernel pool */
@@ -354,6 +355,7 @@ const struct keys *conf_keys(void)
     static const struct keys keys = {"configuration", sizeof(struct conf), rows, ROWS,
                                      "The whole file."};
     if (rows[0].name == NULL) {
+        kernel_lend(&words_kernel);
         rows[0] = (struct key){.name = "server",
                                .type = KEY_BLOCK,
                                .offset = offsetof(struct conf, server),
