@@ -8,7 +8,7 @@
 #include "base/cores.h"
 #include "gateway/peers.h"
 #include "gateway/sandbox.h"
-#include "router/words.h"
+#include "gateway/words.h"
 
 enum {
     THREADS_LEAST = 2, /* of the kernel pool */

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "gateway/words.h"
 #include "router/features.h"
-#include "router/words.h"
 #include "tests/support/kernel_case.h"
 
 #define MODEL "conf/models/domains.edm"

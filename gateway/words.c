@@ -1,5 +1,5 @@
 /* See words.h. */
-#include "router/words.h"
+#include "gateway/words.h"
 
 #include <pthread.h>
 #include <stdio.h>
