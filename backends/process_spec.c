@@ -268,10 +268,10 @@ static const struct key local_rows[] = {
      .offset = offsetof(struct local_settings, patience),
      .min = 0,
      .max = 100,
-     .fallback = "8",
+     .fallback = "4",
      .sentence =
          "how much requests for an expert that is not loaded gather before one in use goes, "
-         "in loads of that one; 0: at once"},
+         "in loads of that one: higher, loads are fewer and waits longer; 0: at once"},
     {.name = "evict",
      .type = KEY_CHOICE,
      .offset = offsetof(struct local_settings, evict),
