@@ -39,11 +39,16 @@ struct scheduler {
 };
 
 static const struct scheduler schedulers[] = {
-    {"fcfs+lru", RESIDENCY_BY_AGE, 0, 0.0, false},
-    {"one at a time", RESIDENCY_BY_AGE, 0, 0.0, true},
-    {"patience 1", RESIDENCY_BY_VALUE, 30000, 1.0, false},
-    {"patience 4", RESIDENCY_BY_VALUE, 30000, 4.0, false},
-    {"expertd", RESIDENCY_BY_VALUE, 30000, 8.0, false},
+    {"first come, least recently used", RESIDENCY_BY_AGE, 0, 0.0, false},
+    {"the same, one at a time", RESIDENCY_BY_AGE, 0, 0.0, true},
+    {"`patience: 0`", RESIDENCY_BY_VALUE, 30000, 0.0, false},
+    {"`patience: 1`", RESIDENCY_BY_VALUE, 30000, 1.0, false},
+    {"`patience: 2`", RESIDENCY_BY_VALUE, 30000, 2.0, false},
+    {"`patience: 4`", RESIDENCY_BY_VALUE, 30000, 4.0, false},
+    {"`patience: 8`", RESIDENCY_BY_VALUE, 30000, 8.0, false},
+    {"`patience: 16`", RESIDENCY_BY_VALUE, 30000, 16.0, false},
+    {"`patience: 8, starve_ms: 12000`", RESIDENCY_BY_VALUE, 12000, 8.0, false},
+    {"`patience: 8, starve_ms: 6000`", RESIDENCY_BY_VALUE, 6000, 8.0, false},
 };
 
 struct request {
@@ -228,7 +233,7 @@ static void print(const struct house *h, const struct request *list, const struc
     }
     qsort(waits, REQUESTS, sizeof waits[0], by_size);
     printf(
-        "{\"trace\": \"%s\", \"scheduler\": \"%s\", \"requests\": %d, \"switches\": %zu, "
+        "{\"trace\": \"%s\", \"scheduler\": \"%s\", \"requests\": %d, \"loads\": %zu, "
         "\"wait_ms_mean\": %lld, \"wait_ms_p50\": %lld, \"wait_ms_p99\": %lld, \"wait_ms_max\": %lld, "
         "\"requests_per_s\": %.2f, \"busy_stopped\": %zu}\n",
         t->name, s->name, REQUESTS, h->loads, (long long)(sum / REQUESTS),
