@@ -20,8 +20,8 @@ def _body(model, text, stream=False):
                        "messages": [{"role": "user", "content": text}]}).encode()
 
 
-def _chat(gateway, model, text, stream=False):
-    return exchange(gateway.port, "POST", "/v1/chat/completions", [], _body(model, text, stream))
+def _chat(gateway, model, text, stream=False, headers=()):
+    return exchange(gateway.port, "POST", "/v1/chat/completions", list(headers), _body(model, text, stream))
 
 
 def _text(reply):
@@ -193,15 +193,17 @@ def _crowd(threads):
     """Two instances of the trial on one core, and a kernel that takes no time."""
     return Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, kernel_cpus: 1}\n"
                    f"experts:\n  trial:\n    kernel: {{file: {TRIAL}, instances: 2, threads: {threads}}}\n"
-                   "    deadlines: {first_token_ms: 300}\n"
                    "  calc: {kernel: calc}\n"
                    "policies: {attempts: 1}\n")
+
+
+SOON = [("x-expertd-deadline-ms", "300")]
 
 
 def _stream(gateway, order):
     conn = Conn.open(gateway.port)
     conn.send(request_bytes("POST", "/v1/chat/completions", [], _body("trial", order, stream=True)))
-    assert conn.fill()
+    conn.until(b"chat.completion.chunk")
     return conn
 
 
@@ -218,7 +220,7 @@ def test_kernels_that_compute_take_turns_and_the_others_wait_for_none():
         reader = threading.Thread(target=read)
         reader.start()
         try:  # one core, and it is in use: the second instance waits, and is late
-            assert _chat(gateway, "trial", "second").status == 504
+            assert _chat(gateway, "trial", "second", headers=SOON).status == 504
             assert _text(_chat(gateway, "calc", "2+2")) == "2 + 2 = 4"
         finally:
             is_over.set()
@@ -233,7 +235,7 @@ def test_whoever_waits_for_a_client_computes_nothing_and_holds_up_nobody():
     gateway = _crowd(threads=1)
     try:
         conn = _stream(gateway, "torrent")  # and reads no more of it
-        _wait(lambda: _chat(gateway, "trial", "second").status == 200, "its turn is given away")
+        _wait(lambda: _chat(gateway, "trial", "second", headers=SOON).status == 200, "its turn is given away")
         conn.close()
     finally:
         gateway.stop()

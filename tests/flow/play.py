@@ -127,7 +127,7 @@ class Stage:
         self.signals = {}
         self.failures = []
         self.sent_bodies = []   # of clients, in order
-        self.reply_bodies = {}  # expert -> bytes of the body it sent last
+        self.reply_bodies = {}  # expert -> number of its request that came last, the body it sent for that
         self.received = []      # connections of clients
         self.over = threading.Event()
         self.gateway = None
@@ -227,7 +227,8 @@ class ExpertTurn:
         self.head = Head(conn.until(b"\r\n\r\n"))
         self.body = Body(conn, self.head, is_request=True).whole()
         with self.stage.lock:
-            self.turn = min(expert.requests, len(expert.scripts) - 1)
+            self.number = expert.requests
+            self.turn = min(self.number, len(expert.scripts) - 1)
             expert.requests += 1
             expert.played.add(self.turn)
         self.script = expert.scripts[self.turn]
@@ -300,7 +301,9 @@ class ExpertTurn:
     def _keep(self, data):
         self.sent += data
         with self.stage.lock:
-            self.stage.reply_bodies[self.expert.name] = self.sent
+            last, _ = self.stage.reply_bodies.get(self.expert.name, (0, b""))
+            if self.number >= last:  # a reply that nobody waits for may end late
+                self.stage.reply_bodies[self.expert.name] = (self.number, self.sent)
 
     def do_reply(self, step):
         """STATUS [CONTENT-TYPE], text below: a whole reply with Content-Length"""
@@ -603,7 +606,7 @@ class Client:
         match = re.fullmatch(r"as (\S+) sent", args)
         if match:
             body = self._reply().body()
-            check_bytes(body, self.stage.reply_bodies[match.group(1)], "the body")
+            check_bytes(body, self.stage.reply_bodies[match.group(1)][1], "the body")
         elif args.startswith("~ "):
             text = self._reply().body().decode("utf-8", "replace")
             expect(re.search(args[2:], text), f"the body does not match: {text[:2000]!r}")
