@@ -227,7 +227,10 @@ def test_a_hung_child_is_found_out_and_replaced():
         with open(flag, "w", encoding="utf-8"):
             pass
         with House({"a": (["--fail", "deaf", "--flag", flag], ", stop_ms: 100}\n"
-                          "    deadlines: {first_token_ms: 300"), "spare": ([], "")}) as h:
+                          "    deadlines: {first_token_ms: 2000"), "spare": ([], "")}) as h:
+            for name in ("a", "spare"):  # two starts of Python are more than a client waits for
+                h.admin("POST", f"/admin/experts/{name}/load")
+                h.wait_state(name, "ready")
             assert h.words("auto")[0] == "spare"
             os.unlink(flag)
             p = h.wait_state("a", "failed")

@@ -192,8 +192,8 @@ class Matrix:
         self.gateway = Gateway(
             "experts:\n"
             f"  main: {{url: '{url(self.faulty.port)}', reply_bytes: 65536, context: 8192}}\n"
-            f"  slow: {{url: '{url(self.faulty.port)}', deadlines: {{first_token_ms: 400, "
-            "idle_ms: 400}}\n"
+            f"  slow: {{url: '{url(self.faulty.port)}', deadlines: {{first_token_ms: 3000, "
+            "idle_ms: 1500}}\n"
             f"  nobody: {{url: '{url(closed)}'}}\n"
             f"  spare: {{url: '{url(self.spare.port)}', context: 32768}}\n"
             "aliases:\n"
@@ -287,7 +287,8 @@ def _run(host):
     cells = [(kind, mode, is_alone) for kind, modes in KINDS.items() for mode in modes
              for is_alone in (True, False)]
     numbers = itertools.count()
-    with Matrix(host) as matrix, concurrent.futures.ThreadPoolExecutor(8) as pool:
+    cells.sort(key=lambda cell: KINDS[cell[0]][cell[1]][1] != SILENT)  # they wait, all together
+    with Matrix(host) as matrix, concurrent.futures.ThreadPoolExecutor(24) as pool:
         found = list(pool.map(lambda cell: matrix.run(*cell, next(numbers)), cells))
     wrong = [what for what in found if what is not None]
     assert not wrong, f"{len(wrong)} of {len(cells)}:\n" + "\n".join(wrong)
