@@ -11,7 +11,6 @@
 #include "base/mem.h"
 
 enum {
-    BATCH_TOKENS = 512,
     PATH_BYTES = 4096,
 };
 
@@ -107,8 +106,8 @@ static enum ek_status make_context(struct engine *e, int64_t wanted, int32_t thr
     e->context = (size_t)(wanted == 0 || wanted > most ? most : wanted);
     struct llama_context_params params = llama_context_default_params();
     params.n_ctx = (uint32_t)e->context;
-    params.n_batch = BATCH_TOKENS;
-    params.n_ubatch = BATCH_TOKENS;
+    params.n_batch = ENGINE_BATCH_TOKENS;
+    params.n_ubatch = ENGINE_BATCH_TOKENS;
     params.n_seq_max = 1;
     params.n_threads = threads;
     params.n_threads_batch = threads;
@@ -169,7 +168,7 @@ enum ek_status engine_is_wanted(const struct engine *e)
     return request->deadline_ns > 0 && e->host->now_ns() >= request->deadline_ns ? EK_LATE : EK_OK;
 }
 
-static void forget(struct engine *e)
+void engine_forget(struct engine *e)
 {
     llama_memory_clear(llama_get_memory(e->llama), false);
     e->held_count = 0;
@@ -179,13 +178,13 @@ enum ek_status engine_feed(struct engine *e, const int32_t *ids, size_t count,
                            struct ek_error *ret_error)
 {
     for (size_t done = 0; done < count;) {
-        size_t n = count - done < BATCH_TOKENS ? count - done : BATCH_TOKENS;
+        size_t n = count - done < ENGINE_BATCH_TOKENS ? count - done : ENGINE_BATCH_TOKENS;
         int32_t *place = e->held + e->held_count;
         memcpy(place, ids + done, n * sizeof *ids);
         int32_t failed = llama_decode(e->llama, llama_batch_get_one(place, (int32_t)n));
         if (failed != 0) {
             enum ek_status status = engine_is_wanted(e);
-            forget(e);
+            engine_forget(e);
             return status != EK_OK ? status
                                    : kernel_fail(ret_error, EK_FAILED,
                                                  "libllama cannot compute: error %d", (int)failed);
@@ -204,7 +203,7 @@ size_t engine_keep(struct engine *e, const int32_t *ids, size_t count)
     }
     /* Models without keys and values for each token cannot go back: they forget all. */
     if (same == 0 || !llama_memory_seq_rm(llama_get_memory(e->llama), 0, (llama_pos)same, -1)) {
-        forget(e);
+        engine_forget(e);
         return 0;
     }
     e->held_count = same;

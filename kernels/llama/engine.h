@@ -14,6 +14,10 @@ struct llama_model;
 struct llama_vocab;
 struct llama_context;
 
+enum {
+    ENGINE_BATCH_TOKENS = 512, /* that are computed together */
+};
+
 struct engine { /* read-only outside of engine.c */
     struct llama_model *model;
     const struct llama_vocab *vocab;
@@ -23,7 +27,8 @@ struct engine { /* read-only outside of engine.c */
     size_t context;       /* the most tokens */
     size_t longest_token; /* bytes */
     const struct ek_host *host;
-    const struct ek_request *request; /* under way, for the abort callback; NULL: none */
+    const struct ek_request
+        *request; /* under way, for the abort callback; NULL: none. Set by users */
 };
 
 /* "0.5.0": of the headers that this was built with. */
@@ -37,6 +42,9 @@ void engine_close(struct engine *e); /* zeroed or half open ones too */
 /* Reads tokens that follow what is held. EK_CANCELLED, EK_LATE, EK_FAILED; then nothing is held. */
 enum ek_status engine_feed(struct engine *e, const int32_t *ids, size_t count,
                            struct ek_error *ret_error);
+
+/* Forgets all that is held. */
+void engine_forget(struct engine *e);
 
 /* Keeps what is held of the start of these tokens, at most all but the last, and forgets the rest.
  * Returns how many are kept. */

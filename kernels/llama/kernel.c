@@ -13,6 +13,7 @@
 #include "kernels/llama/engine.h"
 #include "kernels/llama/prompt.h"
 #include "kernels/llama/settings.h"
+#include "kernels/llama/vector.h"
 
 struct ek_instance {
     struct arena *arena; /* owns the texts of the settings */
@@ -113,6 +114,13 @@ static enum ek_status generate(struct ek_instance *k, const struct ek_request *r
     return status;
 }
 
+static enum ek_status embed(struct ek_instance *k, const struct ek_text *texts, size_t count,
+                            struct ek_vectors *ret_vectors, struct ek_error *ret_error)
+{
+    (void)count; /* one: as the host promises */
+    return vector_make(&k->engine, texts[0], ret_vectors, ret_error);
+}
+
 static enum ek_status count(struct ek_instance *k, struct ek_text text, uint64_t *ret_tokens)
 {
     return prompt_count(&k->engine, text, ret_tokens);
@@ -122,7 +130,7 @@ static const struct ek_info *info(void)
 {
     static struct ek_info facts = {
         .size = sizeof facts,
-        .capabilities = EK_CAP_GENERATE | EK_CAP_COUNT | EK_CAP_DETERMINISTIC,
+        .capabilities = EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT | EK_CAP_DETERMINISTIC,
         .name = STR_INIT("llama"),
         .license = STR_INIT("Apache-2.0; libllama: MIT"),
     };
@@ -143,6 +151,7 @@ EK_EXPORT const struct ek_kernel *ek_kernel_entry(const struct ek_host *lent)
         .create = create,
         .destroy = destroy,
         .generate = generate,
+        .embed = embed,
         .count = count,
         .self_test = self_test,
     };

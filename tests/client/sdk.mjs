@@ -133,6 +133,11 @@ const tests = {
     assert.deepEqual(reply.data[0].embedding, [2]);
   },
 
+  async embeddings_of_a_kernel() {
+    const reply = await client.embeddings.create({ model: "words", input: "a dog" });
+    assert.equal(reply.data[0].embedding.length, 62);
+  },
+
   async empty_input_is_bad_request() {
     await assert.rejects(
       client.embeddings.create({ model: "vectors", input: "" }),

@@ -107,6 +107,18 @@ def test_embeddings_as_numbers_and_shorter():
     assert reply.data[0].embedding == [2.0], reply
 
 
+def test_embeddings_of_a_kernel():
+    def embed(**more):
+        return CLIENT.embeddings.create(model="words", input=["a dog", "puppies"], **more)
+    reply, numbers = embed(), embed(encoding_format="float")
+    assert [len(item.embedding) for item in reply.data] == [62, 62], reply
+    for one, other in zip(reply.data, numbers.data):
+        assert all(abs(a - b) < 1e-6 for a, b in zip(one.embedding, other.embedding))
+    assert reply.usage.prompt_tokens > 0, reply
+    error = raises(openai.BadRequestError, lambda: embed(dimensions=8))
+    assert error.param == "dimensions", error
+
+
 def test_embeddings_of_an_expert_without_any_are_a_bad_request():
     error = raises(openai.BadRequestError, lambda: CLIENT.embeddings.create(
         model="remote", input="a"))
@@ -224,6 +236,8 @@ def schema_tests():
     yield "schema_of_a_completion", lambda: validate(
         "CreateChatCompletionResponse", chat_json("parrot"))
     yield "schema_of_stream_events", stream_events
+    yield "schema_of_embeddings", lambda: validate("CreateEmbeddingResponse", fetch(
+        "/embeddings", json.dumps({"model": "words", "input": ["a dog", "a cat"]}).encode()))
     yield "schema_of_models", lambda: validate("ListModelsResponse", fetch("/models"))
     for name, raw in [("an_unknown_model", lambda: chat_json("nobody")),
                       ("an_expert_that_is_away", lambda: chat_json("away")),

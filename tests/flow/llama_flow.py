@@ -186,3 +186,27 @@ def test_hostile_files_are_refused_without_harm():
                 assert STORY.startswith(OPENING + answer), name
         finally:
             gateway.stop()
+
+
+def test_embeddings_are_those_of_tinylm_from_the_same_file():
+    tiny = f"  tiny: {{kernel: {{tinylm: {{model: {STORIES}}}}}}}\n"
+    gateway = _gateway(_expert("llama", STORIES), tiny)
+    texts = ["Once upon a time there was a little girl", "Tom had a big red truck. " * 30, "\u00e9"]
+
+    def embed(model, **more):
+        return exchange(gateway.port, "POST", "/v1/embeddings", [],
+                        json.dumps({"model": model, "input": texts, **more}).encode())
+
+    try:
+        answers = {model: json.loads(embed(model).body()) for model in ("llama", "tiny")}
+        assert answers["llama"]["usage"] == answers["tiny"]["usage"], answers["llama"]["usage"]
+        for one, other in zip(answers["llama"]["data"], answers["tiny"]["data"]):
+            assert len(one["embedding"]) == 64
+            cosine = sum(x * y for x, y in zip(one["embedding"], other["embedding"]))
+            assert 0.999 < cosine < 1.001, cosine
+        refused = embed("llama", dimensions=8)
+        assert refused.status == 400 and json.loads(refused.body())["error"]["param"] == "dimensions"
+        said = _text(_answer(gateway, "llama", OPENING, max_tokens=30))
+        assert (OPENING + said) == STORY[:len(OPENING + said)], said  # as if nothing had been embedded
+    finally:
+        gateway.stop()
