@@ -154,7 +154,7 @@ static void who_is_gone_for_long_is_forgotten(void **state)
     struct expert e = expert_of("main");
     struct setting s = set_up(&e);
     struct health *h = NULL;
-    char name[16];
+    char name[32];
     (void)state;
     (void)attempt(s.health, S, CALL_CUT, 200, -1);
     (void)attempt(s.health, S, CALL_CUT, 200, -1);
