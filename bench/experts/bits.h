@@ -20,7 +20,7 @@ struct bits {     /* read-only but for bits_add; zero-initialise, then set the f
     size_t count; /* models */
     struct str names[BITS_MODELS_MAX];
     size_t generalist;                         /* the model of prompts that no expert is for */
-    struct bits_sum by_label[BITS_MODELS_MAX]; /* rows whose label is the model's name */
+    struct bits_sum by_label[BITS_MODELS_MAX]; /* rows whose right model it is */
     struct bits_sum all;
     double routed_bits;
     double right_bits;
