@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "backends/kernels/tinylm/dot_kinds.h"
 #include "base/little.h"
 
 enum {
@@ -19,7 +20,6 @@ enum { /* where the parts of a block lie; scale and least are halves */
     HIGH_BYTES = 4,
     Q8_0_QUANTS = 2,
     HALF_BLOCK = DOT_BLOCK / 2,
-    PARTS = DOT_SUPER / DOT_BLOCK,
     K_SCALES = 4, /* of Q4_K and Q5_K: twelve bytes behind two halves */
     Q4_K_QUANTS = 16,
     Q5_K_HIGH = 16,
@@ -31,15 +31,6 @@ enum { /* where the parts of a block lie; scale and least are halves */
 
 /* Activations below it count as nothing: the inverse of their scale would not be finite. */
 static const float SCALED_LEAST = 1e-30F;
-
-struct block { /* one block of weights, unpacked */
-    int quants[DOT_BLOCK];
-    float scale;
-    float least;
-};
-
-/* `part`: which block of DOT_BLOCK of those that are stored together. */
-typedef void unpack_fn(const unsigned char *at, size_t part, struct block *out);
 
 float dot_from_half(uint16_t half)
 {
@@ -82,192 +73,119 @@ static float half_at(const unsigned char *at)
     return dot_from_half((uint16_t)(at[0] | at[1] << 8));
 }
 
-static void unpack_nibbles(const unsigned char *at, struct block *out)
+static void set_scale(struct dot_block *ret_block, float scale, float least)
+{
+    ret_block->scales[0] = scale;
+    ret_block->scales[1] = scale;
+    ret_block->least = least;
+}
+
+static void unpack_nibbles(const unsigned char *at, struct dot_block *ret_block)
 {
     for (size_t i = 0; i < HALF_BLOCK; i++) {
-        out->quants[i] = at[i] & 15;
-        out->quants[i + HALF_BLOCK] = at[i] >> 4;
+        ret_block->quants[i] = at[i] & 15;
+        ret_block->quants[i + HALF_BLOCK] = at[i] >> 4;
     }
 }
 
 /* The fifth bits, one for each weight. */
-static void add_high_bits(const unsigned char *at, struct block *out)
+static void add_high_bits(const unsigned char *at, struct dot_block *ret_block)
 {
     uint32_t bits = little_u32(at);
     for (size_t i = 0; i < DOT_BLOCK; i++) {
-        out->quants[i] |= (int)(bits >> i & 1) << 4;
+        ret_block->quants[i] |= (int)(bits >> i & 1) << 4;
     }
 }
 
-static void unpack_q4_0(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q4_0(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     (void)part;
-    out->scale = half_at(at);
-    out->least = -8 * out->scale;
-    unpack_nibbles(at + Q4_0_QUANTS, out);
+    set_scale(ret_block, half_at(at), -8 * half_at(at));
+    unpack_nibbles(at + Q4_0_QUANTS, ret_block);
 }
 
-static void unpack_q4_1(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q4_1(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     (void)part;
-    out->scale = half_at(at);
-    out->least = half_at(at + 2);
-    unpack_nibbles(at + Q4_1_QUANTS, out);
+    set_scale(ret_block, half_at(at), half_at(at + 2));
+    unpack_nibbles(at + Q4_1_QUANTS, ret_block);
 }
 
-static void unpack_q5_0(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q5_0(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     (void)part;
-    out->scale = half_at(at);
-    out->least = -16 * out->scale;
-    unpack_nibbles(at + Q5_0_HIGH + HIGH_BYTES, out);
-    add_high_bits(at + Q5_0_HIGH, out);
+    set_scale(ret_block, half_at(at), -16 * half_at(at));
+    unpack_nibbles(at + Q5_0_HIGH + HIGH_BYTES, ret_block);
+    add_high_bits(at + Q5_0_HIGH, ret_block);
 }
 
-static void unpack_q5_1(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q5_1(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     (void)part;
-    out->scale = half_at(at);
-    out->least = half_at(at + 2);
-    unpack_nibbles(at + Q5_1_HIGH + HIGH_BYTES, out);
-    add_high_bits(at + Q5_1_HIGH, out);
+    set_scale(ret_block, half_at(at), half_at(at + 2));
+    unpack_nibbles(at + Q5_1_HIGH + HIGH_BYTES, ret_block);
+    add_high_bits(at + Q5_1_HIGH, ret_block);
 }
 
-static void unpack_q8_0(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q8_0(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     (void)part;
-    out->scale = half_at(at);
-    out->least = 0;
+    set_scale(ret_block, half_at(at), 0);
     for (size_t i = 0; i < DOT_BLOCK; i++) {
-        out->quants[i] = (int8_t)at[Q8_0_QUANTS + i];
+        ret_block->quants[i] = (int8_t)at[Q8_0_QUANTS + i];
     }
 }
 
 /* Scale and least of a part, six bits each: of the first four parts in bytes of their own, whose upper
  * two bits are those of the last four, whose lower four are together in one byte. */
-static void unpack_k_scales(const unsigned char *at, size_t part, struct block *out)
+static void unpack_k_scales(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     const unsigned char *s = at + K_SCALES;
-    bool is_first = part < PARTS / 2;
+    bool is_first = part < DOT_PARTS / 2;
     int scale = is_first ? s[part] & 63 : (s[part + 4] & 15) | s[part - 4] >> 6 << 4;
     int least = is_first ? s[part + 4] & 63 : s[part + 4] >> 4 | s[part] >> 6 << 4;
-    out->scale = half_at(at) * (float)scale;
-    out->least = -half_at(at + 2) * (float)least;
+    set_scale(ret_block, half_at(at) * (float)scale, -half_at(at + 2) * (float)least);
 }
 
 /* 32 bytes hold two parts: the lower and the upper nibbles. */
-static void unpack_k_nibbles(const unsigned char *at, size_t part, struct block *out)
+static void unpack_k_nibbles(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     for (size_t i = 0; i < DOT_BLOCK; i++) {
-        out->quants[i] = at[part / 2 * DOT_BLOCK + i] >> part % 2 * 4 & 15;
+        ret_block->quants[i] = at[part / 2 * DOT_BLOCK + i] >> part % 2 * 4 & 15;
     }
 }
 
-static void unpack_q4_k(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q4_k(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
-    unpack_k_scales(at, part, out);
-    unpack_k_nibbles(at + Q4_K_QUANTS, part, out);
+    unpack_k_scales(at, part, ret_block);
+    unpack_k_nibbles(at + Q4_K_QUANTS, part, ret_block);
 }
 
-static void unpack_q5_k(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q5_k(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
-    unpack_k_scales(at, part, out);
-    unpack_k_nibbles(at + Q5_K_QUANTS, part, out);
+    unpack_k_scales(at, part, ret_block);
+    unpack_k_nibbles(at + Q5_K_QUANTS, part, ret_block);
     for (size_t i = 0; i < DOT_BLOCK; i++) {
-        out->quants[i] |= (at[Q5_K_HIGH + i] >> part & 1) << 4;
+        ret_block->quants[i] |= (at[Q5_K_HIGH + i] >> part & 1) << 4;
     }
 }
 
 /* Halves of four parts: 64 bytes of nibbles, the lower ones of all bytes first; 32 bytes of pairs of
  * upper bits, a pair for each part; 8 signed scales. */
-static void unpack_q6_k(const unsigned char *at, size_t part, struct block *out)
+void dot_plain_q6_k(const unsigned char *at, size_t part, struct dot_block *ret_block)
 {
     size_t half = part / 4;
     size_t k = part % 4;
     const unsigned char *low = at + half * 2 * DOT_BLOCK + k % 2 * DOT_BLOCK;
     const unsigned char *high = at + Q6_K_HIGH + half * DOT_BLOCK;
-    out->scale = half_at(at + Q6_K_SCALE);
-    out->least = 0;
+    const int8_t *scales = (const int8_t *)at + Q6_K_SCALES + 2 * part;
+    ret_block->scales[0] = half_at(at + Q6_K_SCALE) * (float)scales[0];
+    ret_block->scales[1] = half_at(at + Q6_K_SCALE) * (float)scales[1];
+    ret_block->least = 0;
     for (size_t i = 0; i < DOT_BLOCK; i++) {
         int q = (low[i] >> k / 2 * 4 & 15) | (high[i] >> 2 * k & 3) << 4;
-        out->quants[i] = (int8_t)at[Q6_K_SCALES + 2 * part + i / HALF_BLOCK] * (q - 32);
+        ret_block->quants[i] = q - 32;
     }
-}
-
-static const struct unpacking {
-    uint32_t type;
-    uint32_t block;
-    uint32_t bytes;
-    unpack_fn *unpack;
-} unpackings[] = {
-    {2, DOT_BLOCK, 18, unpack_q4_0},   {3, DOT_BLOCK, 20, unpack_q4_1},
-    {6, DOT_BLOCK, 22, unpack_q5_0},   {7, DOT_BLOCK, 24, unpack_q5_1},
-    {8, DOT_BLOCK, 34, unpack_q8_0},   {12, DOT_SUPER, 144, unpack_q4_k},
-    {13, DOT_SUPER, 176, unpack_q5_k}, {14, DOT_SUPER, 210, unpack_q6_k},
-};
-
-static void unpack(const struct unpacking *u, const unsigned char *row, size_t b, struct block *out)
-{
-    size_t parts = u->block / DOT_BLOCK;
-    u->unpack(row + b / parts * u->bytes, b % parts, out);
-}
-
-static float dot_blocks(const struct unpacking *u, const void *row, const struct dot_input *input,
-                        size_t n)
-{
-    const unsigned char *at = row;
-    struct block block;
-    float total = 0;
-    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
-        unpack(u, at, b, &block);
-        int sum = 0;
-        for (size_t i = 0; i < DOT_BLOCK; i++) {
-            sum += block.quants[i] * input->quants[b * DOT_BLOCK + i];
-        }
-        total += block.scale * input->scales[2 * b] * (float)sum +
-                 block.least * input->scales[2 * b + 1];
-    }
-    return total;
-}
-
-static float row_q4_0(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[0], row, input, n);
-}
-
-static float row_q4_1(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[1], row, input, n);
-}
-
-static float row_q5_0(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[2], row, input, n);
-}
-
-static float row_q5_1(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[3], row, input, n);
-}
-
-static float row_q8_0(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[4], row, input, n);
-}
-
-static float row_q4_k(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[5], row, input, n);
-}
-
-static float row_q5_k(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[6], row, input, n);
-}
-
-static float row_q6_k(const void *row, const struct dot_input *input, size_t n)
-{
-    return dot_blocks(&unpackings[7], row, input, n);
 }
 
 static float row_f32(const void *row, const struct dot_input *input, size_t n)
@@ -309,19 +227,13 @@ static float row_bf16(const void *row, const struct dot_input *input, size_t n)
     return total;
 }
 
-static const struct dot_kind plain_kinds[] = {
-    {0, "F32", 1, 4, row_f32, NULL, NULL, NULL},
-    {1, "F16", 1, 2, row_f16, NULL, NULL, NULL},
-    {2, "Q4_0", DOT_BLOCK, 18, row_q4_0, NULL, NULL, NULL},
-    {3, "Q4_1", DOT_BLOCK, 20, row_q4_1, NULL, NULL, NULL},
-    {6, "Q5_0", DOT_BLOCK, 22, row_q5_0, NULL, NULL, NULL},
-    {7, "Q5_1", DOT_BLOCK, 24, row_q5_1, NULL, NULL, NULL},
-    {8, "Q8_0", DOT_BLOCK, 34, row_q8_0, NULL, NULL, NULL},
-    {12, "Q4_K", DOT_SUPER, 144, row_q4_k, NULL, NULL, NULL},
-    {13, "Q5_K", DOT_SUPER, 176, row_q5_k, NULL, NULL, NULL},
-    {14, "Q6_K", DOT_SUPER, 210, row_q6_k, NULL, NULL, NULL},
-    {BF16, "BF16", 1, 2, row_bf16, NULL, NULL, NULL},
-};
+#define NUMBERS(type, name, bytes, id) {type, name, 1, bytes, 1, row_##id, NULL, NULL, NULL, NULL},
+#define BLOCKS(type, name, bytes, id, tile)                                                        \
+    {type, name, DOT_BLOCK, bytes, DOT_BLOCK, NULL, dot_plain_##id, NULL, NULL, NULL},
+#define SUPERS(type, name, bytes, group, id, tile)                                                 \
+    {type, name, DOT_SUPER, bytes, group, NULL, dot_plain_##id, NULL, NULL, NULL},
+
+static const struct dot_kind plain_kinds[] = {DOT_KINDS(NUMBERS, BLOCKS, SUPERS)};
 
 float dot_scale(float most)
 {
@@ -338,31 +250,16 @@ static void quantise(const float *values, size_t n, int8_t *quants, float *scale
         }
         float scale = dot_scale(most);
         float inverse = scale > 0 ? 1 / scale : 0;
-        int sum = 0;
+        int sums[2] = {0, 0};
         for (size_t i = 0; i < DOT_BLOCK; i++) {
             float scaled = x[i] * inverse;
             int q = isfinite(scaled) ? (int)lrintf(fminf(fmaxf(scaled, -127), 127)) : 0;
             quants[b * DOT_BLOCK + i] = (int8_t)q;
-            sum += q;
+            sums[i / HALF_BLOCK] += q;
         }
-        scales[2 * b] = scale;
-        scales[2 * b + 1] = scale * (float)sum;
-    }
-}
-
-static float half(const uint16_t *a, const float *b, size_t n)
-{
-    float total = 0;
-    for (size_t i = 0; i < n; i++) {
-        total += dot_from_half(a[i]) * b[i];
-    }
-    return total;
-}
-
-static void add_half(float *to, float factor, const uint16_t *a, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        to[i] += factor * dot_from_half(a[i]);
+        const float numbers[DOT_SCALES] = {scale, scale * (float)(sums[0] + sums[1]),
+                                           (float)(128 * sums[0]), (float)(128 * sums[1])};
+        memcpy(scales + DOT_SCALES * b, numbers, sizeof numbers);
     }
 }
 
@@ -373,11 +270,55 @@ static void to_half(const float *from, uint16_t *to, size_t n)
     }
 }
 
+/* s[p] = query * key[p] / sqrt(width). Returns the greatest one. */
+static float score(const struct dot_heads *heads, size_t query)
+{
+    const float scale = 1 / sqrtf((float)heads->width);
+    float most = -INFINITY;
+    for (size_t p = 0; p < heads->counts[query]; p++) {
+        const uint16_t *key = heads->keys + p / DOT_POSITIONS * DOT_POSITIONS * heads->width;
+        float sum = 0;
+        for (size_t i = 0; i < heads->width; i++) {
+            sum += heads->queries[query][i] *
+                   dot_from_half(key[i * DOT_POSITIONS + p % DOT_POSITIONS]);
+        }
+        heads->scores[p] = sum * scale;
+        most = fmaxf(most, heads->scores[p]);
+    }
+    return most;
+}
+
+static void attend(const struct dot_heads *heads)
+{
+    for (size_t q = 0; q < heads->many; q++) {
+        float most = score(heads, q);
+        float total = 0;
+        memset(heads->out[q], 0, heads->width * sizeof *heads->out[q]);
+        for (size_t p = 0; p < heads->counts[q]; p++) {
+            float weight = expf(heads->scores[p] - most);
+            total += weight;
+            for (size_t i = 0; i < heads->width; i++) {
+                heads->out[q][i] += weight * dot_from_half(heads->values[p * heads->width + i]);
+            }
+        }
+        for (size_t i = 0; i < heads->width; i++) {
+            heads->out[q][i] /= total;
+        }
+    }
+}
+
+static void swish(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+    }
+}
+
 const struct dot_ops *dot_plain(void)
 {
     static const struct dot_ops ops = {
-        "plain",  plain_kinds, sizeof plain_kinds / sizeof plain_kinds[0], quantise, half,
-        add_half, to_half,
+        "plain", plain_kinds, sizeof plain_kinds / sizeof plain_kinds[0], quantise, to_half,
+        attend,  swish,
     };
     return &ops;
 }
@@ -402,69 +343,100 @@ const struct dot_kind *dot_find(const struct dot_ops *ops, uint32_t type)
     return NULL;
 }
 
+static void unpack(const struct dot_kind *kind, const void *row, size_t b,
+                   struct dot_block *ret_block)
+{
+    size_t parts = kind->block / DOT_BLOCK;
+    const unsigned char *at = row;
+    kind->plain(at + b / parts * kind->bytes, b % parts, ret_block);
+}
+
+/* The equation of dot.h. */
+static float dot_blocks(const struct dot_kind *kind, const void *row, const struct dot_input *input,
+                        size_t n)
+{
+    struct dot_block block;
+    float total = 0;
+    for (size_t b = 0; b < n / DOT_BLOCK; b++) {
+        unpack(kind, row, b, &block);
+        const float *scales = input->scales + b * DOT_SCALES;
+        const int8_t *quants = input->quants + b * DOT_BLOCK;
+        for (size_t g = 0; g < DOT_BLOCK; g += kind->group) {
+            int sum = 0;
+            for (size_t i = g; i < g + kind->group; i++) {
+                sum += block.quants[i] * quants[i];
+            }
+            total = fmaf(block.scales[g / HALF_BLOCK] * scales[0], (float)sum, total);
+        }
+        total = fmaf(block.least, scales[1], total);
+    }
+    return total;
+}
+
+float dot_row(const struct dot_kind *kind, const void *row, const struct dot_input *input, size_t n)
+{
+    return kind->row != NULL ? kind->row(row, input, n) : dot_blocks(kind, row, input, n);
+}
+
 /* DOT_ROWS rows with all inputs. */
-static void multiply_rows(const struct dot_kind *kind, const struct dot_task *task, size_t row)
+static void multiply_panel(const struct dot_kind *kind, const struct dot_task *task, size_t row)
 {
+    struct dot_panel panel;
     const char *rows = task->rows + row * task->row_bytes;
-    float out[DOT_ROWS * DOT_MANY];
-    size_t step = 0;
-    for (size_t t = 0; t < task->input_count; t += step) {
-        bool is_many = t + DOT_MANY <= task->input_count;
-        step = is_many ? DOT_MANY : 1;
-        (is_many ? kind->tile : kind->column)(rows, task->row_bytes, &task->inputs[t], task->n,
-                                              out);
-        for (size_t k = 0; k < step; k++) {
-            memcpy(&task->out[(t + k) * task->stride + row], &out[k * DOT_ROWS],
-                   DOT_ROWS * sizeof *out);
+    panel.source_bytes = (size_t)DOT_ROWS * DOT_BLOCK * kind->bytes / kind->block;
+    size_t blocks = task->n / DOT_BLOCK;
+    float *out = task->out + row;
+    for (panel.first = 0; panel.first < blocks; panel.first += DOT_PARTS) {
+        size_t rest = blocks - panel.first;
+        panel.count = rest < DOT_PARTS ? rest : DOT_PARTS;
+        panel.source = rows + panel.first * panel.source_bytes;
+        kind->unpack(rows, task->row_bytes, &panel);
+        size_t step = 0;
+        for (size_t t = 0; t < task->input_count; t += step) {
+            step = t + DOT_MANY <= task->input_count ? DOT_MANY : 1;
+            kind->tile(&panel, &task->inputs[t], step, out + t * task->stride, task->stride);
         }
     }
 }
 
-static void multiply_row(const struct dot_kind *kind, const struct dot_task *task, size_t row)
-{
-    const char *weights = task->rows + row * task->row_bytes;
-    size_t t = 0;
-    for (; kind->many != NULL && t + DOT_MANY <= task->input_count; t += DOT_MANY) {
-        float out[DOT_MANY];
-        kind->many(weights, &task->inputs[t], task->n, out);
-        for (size_t k = 0; k < DOT_MANY; k++) {
-            task->out[(t + k) * task->stride + row] = out[k];
-        }
-    }
-    for (; t < task->input_count; t++) {
-        task->out[t * task->stride + row] = kind->row(weights, &task->inputs[t], task->n);
-    }
-}
-
+/* One row, or one input, at a time would do for all; what can be done together is faster. */
 void dot_multiply(const struct dot_kind *kind, const struct dot_task *task)
 {
-    size_t row = 0;
-    for (; kind->tile != NULL && row + DOT_ROWS <= task->row_count; row += DOT_ROWS) {
-        multiply_rows(kind, task, row);
+    bool is_column = task->input_count == 1 && kind->column != NULL;
+    size_t together = is_column ? DOT_COLUMN : DOT_ROWS;
+    if (kind->tile == NULL || task->row_count < together) {
+        for (size_t i = 0; i < task->row_count * task->input_count; i++) {
+            size_t row = i / task->input_count;
+            size_t t = i % task->input_count;
+            task->out[t * task->stride + row] =
+                dot_row(kind, task->rows + row * task->row_bytes, &task->inputs[t], task->n);
+        }
+        return;
     }
-    for (; row < task->row_count; row++) {
-        multiply_row(kind, task, row);
+    for (size_t i = 0; i < task->row_count; i += together) {
+        size_t last = task->row_count - together; /* some rows twice rather than fewer together */
+        size_t row = i < last ? i : last;
+        if (is_column) {
+            kind->column(task->rows + row * task->row_bytes, task->row_bytes, task->inputs,
+                         task->n / DOT_BLOCK, task->out + row);
+        } else {
+            multiply_panel(kind, task, row);
+        }
     }
 }
 
 void dot_expand(const struct dot_kind *kind, const void *row, float *out, size_t n)
 {
     const unsigned char *at = row;
-    for (size_t u = 0; u < sizeof unpackings / sizeof unpackings[0]; u++) {
-        if (unpackings[u].type != kind->type) {
-            continue;
-        }
-        struct block block;
-        for (size_t i = 0; i < n; i++) {
-            if (i % DOT_BLOCK == 0) {
-                unpack(&unpackings[u], at, i / DOT_BLOCK, &block);
-            }
-            out[i] = block.scale * (float)block.quants[i % DOT_BLOCK] + block.least;
-        }
-        return;
-    }
+    struct dot_block block;
     for (size_t i = 0; i < n; i++) {
-        if (kind->bytes == 4) {
+        size_t k = i % DOT_BLOCK;
+        if (kind->plain != NULL && k == 0) {
+            unpack(kind, row, i / DOT_BLOCK, &block);
+        }
+        if (kind->plain != NULL) {
+            out[i] = block.scales[k / HALF_BLOCK] * (float)block.quants[k] + block.least;
+        } else if (kind->bytes == 4) {
             out[i] = little_f32(at + 4 * i);
         } else {
             out[i] = kind->type == BF16 ? brain_at(at + 2 * i) : half_at(at + 2 * i);

@@ -1,5 +1,5 @@
-/* The forward pass. See lm.h for the equations. Keys and values are kept as halves, [layer][head]
- * [position][width of a head], so that one head reads one run of memory. */
+/* The forward pass. See lm.h for the equations. Keys and values are kept as halves, [layer][head], so
+ * that one head reads one run of memory; how they lie there says dot.h. */
 #include "backends/kernels/tinylm/lm_session.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 enum {
-    SCORE_ROWS = 128 /* logits a token that are looked at together */
+    SCORE_ROWS = 2048 / LM_BATCH, /* logits a token that are looked at together */
 };
 
 struct inputs { /* up to LM_BATCH vectors, also quantised */
@@ -22,6 +22,7 @@ struct inputs { /* up to LM_BATCH vectors, also quantised */
 struct lm_session {
     const struct lm *lm;
     size_t context;
+    size_t room; /* positions: the context in whole groups of keys */
     size_t length;
     int32_t *tokens;
     uint16_t *keys;
@@ -32,15 +33,15 @@ struct lm_session {
     float *q;             /* [batch][heads * head] */
     float *kv;            /* [batch][kv_heads * head] */
     float *up;            /* [batch][hidden] */
-    float *scores;        /* [context] */
+    float *scores;        /* [DOT_MANY][room] */
     float *turns;         /* [batch][rotary]: cosine and sine of each pair */
     float *frequencies;   /* [rotary / 2] */
     float *logits;        /* [vocabulary] */
 };
 
-static size_t whole_blocks(size_t n)
+static size_t rounded_up(size_t n, size_t step)
 {
-    return (n + DOT_BLOCK - 1) / DOT_BLOCK * DOT_BLOCK;
+    return (n + step - 1) / step * step;
 }
 
 static size_t narrow_width(const struct lm_shape *p)
@@ -53,32 +54,34 @@ static size_t narrow_width(const struct lm_shape *p)
 
 static size_t inputs_bytes(size_t width)
 {
-    size_t n = whole_blocks(width) * LM_BATCH;
-    return n * (sizeof(float) + 1) + n / DOT_BLOCK * 2 * sizeof(float);
+    size_t n = rounded_up(width, DOT_BLOCK) * LM_BATCH;
+    return n * (sizeof(float) + 1) + n / DOT_BLOCK * DOT_SCALES * sizeof(float);
 }
 
 size_t lm_session_kv_bytes(const struct lm_shape *shape, size_t context)
 {
-    return 2 * shape->layers * shape->kv_heads * shape->head * context * sizeof(uint16_t);
+    return 2 * shape->layers * shape->kv_heads * shape->head * rounded_up(context, DOT_POSITIONS) *
+           sizeof(uint16_t);
 }
 
 size_t lm_session_bytes(const struct lm_shape *shape, size_t context)
 {
     size_t floats = LM_BATCH * (shape->width + narrow_width(shape) + shape->kv_heads * shape->head +
                                 shape->hidden + shape->rotary) +
-                    context + shape->rotary / 2 + shape->vocabulary;
+                    DOT_MANY * rounded_up(context, DOT_POSITIONS) + shape->rotary / 2 +
+                    shape->vocabulary;
     return sizeof(struct lm_session) + lm_session_kv_bytes(shape, context) +
-           context * sizeof(int32_t) + floats * sizeof(float) + inputs_bytes(narrow_width(shape)) +
-           inputs_bytes(shape->hidden);
+           context * sizeof(int32_t) + DOT_LANES * sizeof(uint16_t) + floats * sizeof(float) +
+           inputs_bytes(narrow_width(shape)) + inputs_bytes(shape->hidden);
 }
 
 static bool init_inputs(struct inputs *in, size_t width)
 {
-    in->width = whole_blocks(width);
+    in->width = rounded_up(width, DOT_BLOCK);
     size_t n = in->width * LM_BATCH;
     in->values = mem_zalloc(n, sizeof *in->values);
     in->quants = mem_zalloc(n, sizeof *in->quants);
-    in->scales = mem_zalloc(2 * n / DOT_BLOCK, sizeof *in->scales);
+    in->scales = mem_zalloc(n / DOT_BLOCK, DOT_SCALES * sizeof *in->scales);
     return in->values != NULL && in->quants != NULL && in->scales != NULL;
 }
 
@@ -108,17 +111,18 @@ struct lm_session *lm_session_create(const struct lm *lm, size_t context)
     if (s == NULL) {
         return NULL;
     }
-    size_t kv = p->layers * p->kv_heads * p->head * context;
     s->lm = lm;
     s->context = context;
+    s->room = rounded_up(context, DOT_POSITIONS);
+    size_t kv = p->layers * p->kv_heads * p->head * s->room;
     s->tokens = mem_zalloc(context, sizeof *s->tokens);
     s->keys = mem_zalloc(kv, sizeof *s->keys);
-    s->values = mem_zalloc(kv, sizeof *s->values);
+    s->values = mem_zalloc(kv + DOT_LANES, sizeof *s->values);
     s->x = mem_zalloc(LM_BATCH * p->width, sizeof *s->x);
     s->q = mem_zalloc(LM_BATCH * narrow_width(p), sizeof *s->q);
     s->kv = mem_zalloc(LM_BATCH * p->kv_heads * p->head, sizeof *s->kv);
     s->up = mem_zalloc(LM_BATCH * p->hidden, sizeof *s->up);
-    s->scores = mem_zalloc(context, sizeof *s->scores);
+    s->scores = mem_zalloc(DOT_MANY * s->room, sizeof *s->scores);
     s->turns = mem_zalloc(LM_BATCH * p->rotary, sizeof *s->turns);
     s->frequencies = mem_zalloc(p->rotary / 2, sizeof *s->frequencies);
     s->logits = mem_zalloc(p->vocabulary, sizeof *s->logits);
@@ -160,9 +164,13 @@ void lm_session_destroy(struct lm_session *s)
 /* y = x / sqrt(mean(x^2) + epsilon) * weights */
 static void normalise(const struct lm_shape *p, const float *x, const float *weights, float *y)
 {
-    float squares = 0;
+    float parts[8] = {0}; /* several sums at a time */
     for (size_t i = 0; i < p->width; i++) {
-        squares += x[i] * x[i];
+        parts[i % 8] += x[i] * x[i];
+    }
+    float squares = 0;
+    for (size_t i = 0; i < 8; i++) {
+        squares += parts[i];
     }
     float scale = 1 / sqrtf(squares / (float)p->width + p->epsilon);
     for (size_t i = 0; i < p->width; i++) {
@@ -179,14 +187,16 @@ static void quantise(const struct dot_ops *ops, struct inputs *in, size_t width,
     }
     for (size_t t = 0; t < n; t++) {
         size_t at = t * in->width;
-        ops->quantise(in->values + at, width, in->quants + at, in->scales + 2 * at / DOT_BLOCK);
+        ops->quantise(in->values + at, width, in->quants + at,
+                      in->scales + at / DOT_BLOCK * DOT_SCALES);
     }
 }
 
 static struct dot_input input_of(const struct inputs *in, size_t t)
 {
     size_t at = t * in->width;
-    return (struct dot_input){in->values + at, in->quants + at, in->scales + 2 * at / DOT_BLOCK};
+    return (struct dot_input){in->values + at, in->quants + at,
+                              in->scales + at / DOT_BLOCK * DOT_SCALES};
 }
 
 /* out[t * stride + row] = row of m * in[t], for n tokens. */
@@ -244,50 +254,58 @@ static void rotate(const struct lm_session *s, size_t t, float *heads, size_t co
 static size_t head_at(const struct lm_session *s, size_t layer, size_t kv_head)
 {
     const struct lm_shape *p = &s->lm->shape;
-    return (layer * p->kv_heads + kv_head) * s->context * p->head;
+    return (layer * p->kv_heads + kv_head) * s->room * p->head;
 }
 
-/* Keeps the n vectors in s->kv as halves. */
-static void keep(struct lm_session *s, size_t layer, size_t n, uint16_t *to)
+/* Keeps the keys of n tokens, in s->kv, as halves. */
+static void keep_keys(struct lm_session *s, size_t layer, size_t n)
 {
     const struct lm_shape *p = &s->lm->shape;
-    for (size_t t = 0; t < n; t++) {
-        for (size_t h = 0; h < p->kv_heads; h++) {
-            s->lm->ops->to_half(s->kv + (t * p->kv_heads + h) * p->head,
-                                to + head_at(s, layer, h) + (s->length + t) * p->head, p->head);
+    uint16_t halves[LM_HEAD_MAX];
+    for (size_t i = 0; i < n * p->kv_heads; i++) {
+        size_t at = s->length + i / p->kv_heads;
+        uint16_t *to = s->keys + head_at(s, layer, i % p->kv_heads) +
+                       at / DOT_POSITIONS * DOT_POSITIONS * p->head + at % DOT_POSITIONS;
+        s->lm->ops->to_half(s->kv + i * p->head, halves, p->head);
+        for (size_t k = 0; k < p->head; k++) {
+            to[k * DOT_POSITIONS] = halves[k];
         }
     }
 }
 
-static void soften(float *scores, size_t count)
+/* The same of the values. */
+static void keep_values(struct lm_session *s, size_t layer, size_t n)
 {
-    float most = scores[0];
-    for (size_t i = 1; i < count; i++) {
-        most = fmaxf(most, scores[i]);
-    }
-    float total = 0;
-    for (size_t i = 0; i < count; i++) {
-        scores[i] = expf(scores[i] - most);
-        total += scores[i];
-    }
-    for (size_t i = 0; i < count; i++) {
-        scores[i] /= total;
+    const struct lm_shape *p = &s->lm->shape;
+    for (size_t i = 0; i < n * p->kv_heads; i++) {
+        uint16_t *to = s->values + head_at(s, layer, i % p->kv_heads) +
+                       (s->length + i / p->kv_heads) * p->head;
+        s->lm->ops->to_half(s->kv + i * p->head, to, p->head);
     }
 }
 
-/* One head of one token over the `count` positions up to its own. */
-static void attend(struct lm_session *s, size_t at, const float *query, size_t count, float *out)
+/* All queries of n tokens that one head of keys and values answers, DOT_MANY at a time. */
+static void attend(struct lm_session *s, size_t layer, size_t kv_head, size_t n)
 {
     const struct lm_shape *p = &s->lm->shape;
-    const struct dot_ops *ops = s->lm->ops;
-    float scale = 1 / sqrtf((float)p->head);
-    for (size_t i = 0; i < count; i++) {
-        s->scores[i] = ops->half(s->keys + at + i * p->head, query, p->head) * scale;
-    }
-    soften(s->scores, count);
-    memset(out, 0, p->head * sizeof *out);
-    for (size_t i = 0; i < count; i++) {
-        ops->add_half(out, s->scores[i], s->values + at + i * p->head, p->head);
+    size_t group = p->heads / p->kv_heads;
+    struct dot_heads heads = {
+        .keys = s->keys + head_at(s, layer, kv_head),
+        .values = s->values + head_at(s, layer, kv_head),
+        .width = p->head,
+        .scores = s->scores,
+        .stride = s->room,
+    };
+    for (size_t i = 0; i < n * group; i += heads.many) {
+        heads.many = n * group - i < DOT_MANY ? n * group - i : DOT_MANY;
+        for (size_t k = 0; k < heads.many; k++) {
+            size_t t = (i + k) / group;
+            size_t at = (kv_head * group + (i + k) % group) * p->head;
+            heads.queries[k] = s->q + t * p->heads * p->head + at;
+            heads.counts[k] = s->length + t + 1;
+            heads.out[k] = s->narrow.values + t * s->narrow.width + at;
+        }
+        s->lm->ops->attend(&heads);
     }
 }
 
@@ -305,15 +323,12 @@ static void read_attention(struct lm_session *s, size_t l, size_t n)
         rotate(s, t, s->q + t * queries, p->heads);
         rotate(s, t, s->kv + t * keys, p->kv_heads);
     }
-    keep(s, l, n, s->keys);
+    keep_keys(s, l, n);
     multiply(&layer->v, &s->narrow, n, s->kv, keys);
     add_bias(layer->v_bias, keys, n, s->kv);
-    keep(s, l, n, s->values);
-    for (size_t t = 0; t < n; t++) {
-        for (size_t h = 0; h < p->heads; h++) {
-            attend(s, head_at(s, l, h / (p->heads / p->kv_heads)), s->q + t * queries + h * p->head,
-                   s->length + t + 1, s->narrow.values + t * s->narrow.width + h * p->head);
-        }
+    keep_values(s, l, n);
+    for (size_t h = 0; h < p->kv_heads; h++) {
+        attend(s, l, h, n);
     }
     quantise(s->lm->ops, &s->narrow, queries, n);
     multiply(&layer->out, &s->narrow, n, s->q, p->width);
@@ -326,10 +341,7 @@ static void read_feed_forward(struct lm_session *s, size_t l, size_t n)
     multiply(&layer->up, &s->narrow, n, s->up, p->hidden);
     multiply(&layer->gate, &s->narrow, n, s->wide.values, s->wide.width);
     for (size_t t = 0; t < n; t++) {
-        float *gate = s->wide.values + t * s->wide.width;
-        for (size_t i = 0; i < p->hidden; i++) {
-            gate[i] = gate[i] / (1 + expf(-gate[i])) * s->up[t * p->hidden + i];
-        }
+        s->lm->ops->swish(s->wide.values + t * s->wide.width, s->up + t * p->hidden, p->hidden);
     }
     quantise(s->lm->ops, &s->wide, p->hidden, n);
     multiply(&layer->down, &s->wide, n, s->q, p->width);

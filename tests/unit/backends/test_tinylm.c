@@ -206,7 +206,7 @@ static void estimate_says_what_create_then_takes(void **state)
 {
     (void)state;
     static const char options[] =
-        "{\"model\": \"" LM_CASE_MODEL "\", \"context\": 100, \"parallel\": 3}";
+        "{\"model\": \"" LM_CASE_MODEL "\", \"context\": 96, \"parallel\": 3}";
     struct ek_config config = {.size = sizeof config, .options = {options, sizeof options - 1}};
     struct ek_cost estimated = {.size = sizeof estimated};
     struct ek_cost taken = {.size = sizeof taken};
@@ -220,7 +220,7 @@ static void estimate_says_what_create_then_takes(void **state)
 
     assert_memory_equal(&estimated, &taken, sizeof taken);
     assert_int_equal(taken.bytes_per_token, 640);
-    assert_true(taken.resident_bytes > 3 * 100 * 640);
+    assert_true(taken.resident_bytes > 3 * 96 * 640);
     abi->destroy(instance);
     config.memory_bytes = taken.resident_bytes + taken.shared_bytes - 1;
     assert_int_equal(abi->create(&config, &instance, &error), EK_BAD_CONFIG);

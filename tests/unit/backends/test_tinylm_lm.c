@@ -208,10 +208,12 @@ static void memory_is_what_was_estimated(void **state)
     lm_case_open(&c, LM_CASE_MODEL);
     struct lm_cost small = lm_cost(c.lm, 1);
     struct lm_cost large = lm_cost(c.lm, 101);
-    /* 2 * layers * kv heads * width of a head * bytes of a half, and a score and a number each */
+    /* 2 * layers * kv heads * width of a head * bytes of a half; scores of DOT_MANY queries, and a number */
     size_t kv = 2 * 5 * 4 * 8 * 2;
-    assert_int_equal(large.kv_bytes - small.kv_bytes, 100 * kv);
-    assert_int_equal(large.session_bytes - small.session_bytes, 100 * (kv + 4 + 4));
+    size_t more = 128 - 32; /* contexts in whole groups of DOT_POSITIONS */
+    assert_int_equal(large.kv_bytes - small.kv_bytes, more * kv);
+    assert_int_equal(large.session_bytes - small.session_bytes,
+                     more * (kv + sizeof(float[DOT_MANY])) + 100 * sizeof(int32_t));
     assert_int_equal(large.weights_bytes, c.lm->file_bytes);
     lm_case_close(&c);
 }
