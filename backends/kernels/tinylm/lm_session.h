@@ -10,7 +10,7 @@
 #include "base/status.h"
 
 enum {
-    LM_BATCH = 16 /* tokens that are read together: each row of weights is fetched once for them */
+    LM_BATCH = 64 /* tokens that are read together: each row of weights is fetched once for them */
 };
 
 struct lm_session;

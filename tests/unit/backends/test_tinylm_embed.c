@@ -8,9 +8,15 @@
 #include "tests/support/lm_case.h"
 
 enum {
-    CONTEXT = 64,
+    CONTEXT = 96,
     WIDTH = 64,
 };
+
+/* More tokens than are read together. */
+static const char LONGER[] =
+    "Once upon a time, there was a little girl named Lily. She loved to play with her ball in the park "
+    "with her friends. One day, she saw a big dog. The dog said: Do you want to play with me? Lily said yes, and they were very "
+    "happy together all day.";
 
 struct case_text {
     struct lm_case c;
@@ -57,7 +63,7 @@ static void the_output_layer_makes_the_logits_of_the_last_token_of_it(void **sta
     float v[WIDTH];
     float row[WIDTH];
     (void)state;
-    open_text(&t, "Once upon a time, there was a little girl named Lily. She loved");
+    open_text(&t, LONGER);
     assert_true(t.tokens.count > LM_BATCH);
     assert_int_equal(embed(&t, LM_POOLING_LAST, v), ST_OK);
 
@@ -92,7 +98,7 @@ static void the_mean_is_that_of_all_tokens_however_they_are_read(void **state)
     double sum[WIDTH] = {0};
     double length = 0;
     (void)state;
-    open_text(&t, "Once upon a time, there was a little girl named Lily. She loved");
+    open_text(&t, LONGER);
     for (size_t i = 0; i < t.tokens.count; i++) {
         const float *states = NULL;
         size_t stride = 0;
@@ -119,7 +125,7 @@ static void a_text_can_be_given_up_between_batches(void **state)
     struct case_text t;
     float v[WIDTH];
     (void)state;
-    open_text(&t, "Once upon a time, there was a little girl named Lily. She loved");
+    open_text(&t, LONGER);
     t.asks_max = 1;
 
     assert_int_equal(embed(&t, LM_POOLING_MEAN, v), ST_CLOSED);

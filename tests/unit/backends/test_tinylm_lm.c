@@ -88,7 +88,10 @@ static void prompt_in_batches_gives_the_logits_of_single_tokens(void **state)
     struct tokens tokens = {NULL, 0, 0};
     lm_case_open(&c, LM_CASE_MODEL);
     assert_int_equal(
-        vocab_encode(c.lm->vocab, STR("Once there was a boy who had a big dog."), true, &tokens),
+        vocab_encode(c.lm->vocab,
+                     STR("Once there was a boy who had a big dog. The dog ran to the park and the "
+                         "boy ran with it. They saw a cat, and the cat said: Why do you run?"),
+                     true, &tokens),
         ST_OK);
     struct lm_session *one = lm_session_create(c.lm, CONTEXT);
     struct lm_session *many = lm_session_create(c.lm, CONTEXT);

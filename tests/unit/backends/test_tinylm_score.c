@@ -5,8 +5,8 @@
 #include "tests/support/lm_case.h"
 
 enum {
-    CONTEXT = 64,
-    TOKENS_MAX = 40,
+    CONTEXT = 128,
+    TOKENS_MAX = 128,
 };
 
 /* ln softmax(logits)[id] */
@@ -46,7 +46,10 @@ static void scores_are_what_the_logits_say(void **state)
     (void)state;
     struct case_text t;
     float logs[TOKENS_MAX];
-    open_text(&t, "Once upon a time, there was a little girl named Lily. She loved Zq 7.");
+    open_text(&t,
+              "Once upon a time, there was a little girl named Lily. She loved Zq 7. One day, she "
+              "went to the park with her mom and saw a big dog. The dog was Zq 8 and liked to play "
+              "with the ball. Lily was very happy.");
     size_t n = t.tokens.count - 1;
     assert_in_range(n, LM_BATCH + 1, TOKENS_MAX);
 
