@@ -344,7 +344,9 @@ def test_a_slow_reader_holds_a_bounded_amount_and_gets_all_of_its_stream():
             return before == sent and min(sent) > 0
 
     with Expert(handle) as expert:
-        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, "
+                          "limits: {write_ms: 600000}}\n"
+                          f"experts:\n  main: {{url: {expert.url}}}\n")
         conns = []
         try:
             _chat(gateway)
