@@ -184,6 +184,44 @@ static void an_older_window_begins_anew(void **state)
     snapshot_unref(new);
 }
 
+#define KEY                                                                                        \
+    "tenants: [{name: alice, keys: [{name: k, sha256: "                                            \
+    "'sha256:d810d1fc478099218de71105d21fccea994cc6c75f40eb6955e5e1549e25af8b'}]}]\n"
+
+/* Whose request it was is known by the hashes of names: alice's; somebody's who is gone; alice's with a
+ * key that receipts of old did not note. */
+static void budgets_of_tenants_and_keys_are_found(void **state)
+{
+    static const char *const models[] = {"auto", "auto", "auto", NULL};
+    static struct preview_request room[REQUESTS_MAX];
+    struct preview_source requests = source_of(models, room);
+    struct preview p;
+    struct snapshot *old = load(OLD STATE KEY);
+    struct snapshot *new =
+        load(OLD STATE KEY "budgets:\n"
+                           "  - {name: hers, usd: 1, for: {tenant: alice}}\n"
+                           "  - {name: keyed, usd: 1, for: {key: k}}\n"
+                           "policies: {degrade: {budget: hers, cost_weight: 1}}\n");
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    room[0].signals.tenant = signals_name(STR("alice"));
+    room[0].signals.key = signals_name(STR("k"));
+    room[1].signals.tenant = signals_name(STR("bob"));
+    room[2].signals.tenant = signals_name(STR("alice"));
+
+    assert_int_equal(preview_run(old, new, &requests, arena, &p), ST_OK);
+
+    assert_int_equal(spending(&p, 1, "hers")->nano_usd, 400000);
+    assert_int_equal(spending(&p, 1, "keyed")->nano_usd, 200000);
+    assert_int_equal(p.guesses, 2);
+    assert_int_equal(p.gaps[GAP_TENANT], 1);
+    assert_int_equal(p.gaps[GAP_KEY], 1);
+    assert_int_equal(p.gaps[GAP_PRESSURE], 0);
+    arena_destroy(arena);
+    snapshot_unref(old);
+    snapshot_unref(new);
+}
+
 /* cold: 503 refuses while the process of the best expert is being loaded. */
 static void a_cold_refusal_is_no_answer(void **state)
 {
@@ -303,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_budget_is_spent_request_by_request),
         cmocka_unit_test(what_was_spent_before_them_counts),
         cmocka_unit_test(an_older_window_begins_anew),
+        cmocka_unit_test(budgets_of_tenants_and_keys_are_found),
         cmocka_unit_test(a_cold_refusal_is_no_answer),
         cmocka_unit_test(memory_runs_out_cleanly),
         cmocka_unit_test(a_trial_without_memory_ends_cleanly),

@@ -687,6 +687,21 @@ static void a_split_that_nobody_drew_is_named(void **state)
     stop(&new);
 }
 
+static void more_gaps_than_are_told_apart_are_counted(void **state)
+{
+    static const struct str names[] = {STR_INIT("a"), STR_INIT("b")};
+    struct gaps gaps = {.count = 0};
+    (void)state;
+    for (int kind = 0; kind < GAP_KINDS_COUNT; kind++) {
+        gaps_add(&gaps, (enum gap_kind)kind, names[0]);
+        gaps_add(&gaps, (enum gap_kind)kind, names[0]);
+        gaps_add(&gaps, (enum gap_kind)kind, names[1]);
+        assert_true(gap_word((enum gap_kind)kind)[0] != '\0');
+    }
+    assert_true(gaps.count > GAPS_MAX);
+    assert_int_equal(gaps.items[GAPS_MAX - 1].kind, (GAPS_MAX - 1) / 2);
+}
+
 static void names_and_bans_are_found_again(void **state)
 {
     static const struct str bans[] = {STR_INIT("med"), STR_INIT("small")};
@@ -723,6 +738,7 @@ int main(void)
         cmocka_unit_test(a_new_guarantee_is_held_as_far_as_can_be_told),
         cmocka_unit_test(other_weights_are_no_basis),
         cmocka_unit_test(bytes_that_are_cut_or_odd_are_refused),
+        cmocka_unit_test(more_gaps_than_are_told_apart_are_counted),
         cmocka_unit_test(names_and_bans_are_found_again),
         cmocka_unit_test(how_experts_were_is_held_again),
         cmocka_unit_test(times_and_pressure_that_were_not_noted_make_a_guess),
