@@ -43,8 +43,8 @@ static void destroy(struct attempt *a)
 static struct prompt sent(const struct exchange *x)
 {
     struct prompt prompt = x->chat.prompt;
-    prompt.text_bytes += x->edited.text_bytes;
-    prompt.max_tokens = x->edited.max_tokens > 0 ? x->edited.max_tokens : prompt.max_tokens;
+    prompt.text_bytes += x->leg.edited.text_bytes;
+    prompt.max_tokens = x->leg.edited.max_tokens > 0 ? x->leg.edited.max_tokens : prompt.max_tokens;
     return prompt;
 }
 
@@ -54,10 +54,10 @@ static int64_t cost_at_most(const struct exchange *x)
     const struct prompt prompt = sent(x);
     const struct expert_tokens tokens = {prompt_tokens_estimate(&prompt), 0,
                                          prompt_answer_tokens(&prompt), 0};
-    return expert_cost_nano_usd(x->expert, &tokens);
+    return expert_cost_nano_usd(x->leg.expert, &tokens);
 }
 
-/* An attempt at x->expert, with its names and its time. NULL: no memory. */
+/* An attempt at x->leg.expert, with its names and its time. NULL: no memory. */
 static struct attempt *create(struct exchange *x)
 {
     const struct key_array *budgets = &x->snapshot->conf.budgets;
@@ -66,7 +66,7 @@ static struct attempt *create(struct exchange *x)
         return NULL;
     }
     struct str category = x->decision.category_name;
-    struct budget_who who = exchange_who(x, x->expert->id.name, category);
+    struct budget_who who = exchange_who(x, x->leg.expert->id.name, category);
     memcpy(a->request_id, x->id, sizeof a->request_id);
     a->worker = x->worker;
     a->snapshot = snapshot_ref(x->snapshot);
@@ -85,9 +85,9 @@ static struct attempt *create(struct exchange *x)
 
 enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
 {
-    struct budget_who who = exchange_who(x, x->expert->id.name, x->decision.category_name);
+    struct budget_who who = exchange_who(x, x->leg.expert->id.name, x->decision.category_name);
     struct attempt *a = create(x);
-    ASSERT(x->attempt == NULL);
+    ASSERT(x->leg.attempt == NULL);
     if (a == NULL) {
         return ST_NO_MEMORY;
     }
@@ -97,7 +97,7 @@ enum status attempt_open(struct exchange *x, const struct budget **ret_budget)
         destroy(a);
         return ST_TOO_BIG;
     }
-    x->attempt = a;
+    x->leg.attempt = a;
     return ST_OK;
 }
 
@@ -121,10 +121,10 @@ static bool is_billed(const struct call *call, enum call_outcome outcome)
  * is not the bytes count. */
 static int64_t delivered_tokens(const struct exchange *x, enum call_outcome outcome)
 {
-    if (x->has_relay) {
-        return (int64_t)x->relay.events;
+    if (x->leg.has_relay) {
+        return (int64_t)x->leg.relay.events;
     }
-    struct str body = buf_str(&x->call->in);
+    struct str body = buf_str(&x->leg.call->in);
     if (x->chat.inputs > 0) {
         return 0; /* vectors are no tokens */
     }
@@ -135,13 +135,13 @@ static int64_t delivered_tokens(const struct exchange *x, enum call_outcome outc
 static void take_usage(struct exchange *x, enum call_outcome outcome, struct ledger_row *row)
 {
     const struct prompt prompt = sent(x);
-    struct usage usage = x->has_relay ? x->relay.usage : x->usage;
+    struct usage usage = x->leg.has_relay ? x->leg.relay.usage : x->leg.usage;
     bool is_known =
         usage.is_reported && usage_is_plausible(&usage, prompt.text_bytes, prompt.max_tokens);
     row->is_suspect = usage.is_reported && !is_known;
     row->is_estimated = !is_known;
     if (!is_known) {
-        bool is_paid = x->error_status == 0 && is_billed(x->call, outcome);
+        bool is_paid = x->leg.error_status == 0 && is_billed(x->leg.call, outcome);
         usage = (struct usage){
             .prompt_tokens = is_paid ? prompt_tokens_estimate(&prompt) : 0,
             .completion_tokens = is_paid ? delivered_tokens(x, outcome) : 0,
@@ -151,15 +151,15 @@ static void take_usage(struct exchange *x, enum call_outcome outcome, struct led
     row->cached_tokens = usage.cached_tokens;
     row->completion_tokens = usage.completion_tokens;
     row->reasoning_tokens = usage.reasoning_tokens;
-    x->usage = usage;
-    x->is_usage_estimated = !is_known;
+    x->leg.usage = usage;
+    x->leg.is_usage_estimated = !is_known;
 }
 
 static void take_cost(struct exchange *x, struct ledger_row *row)
 {
     const struct expert_tokens tokens = {row->prompt_tokens, row->cached_tokens,
                                          row->completion_tokens, row->reasoning_tokens};
-    row->cost_nano_usd = expert_cost_nano_usd(x->expert, &tokens);
+    row->cost_nano_usd = expert_cost_nano_usd(x->leg.expert, &tokens);
     if (row->cost_nano_usd == EXPERT_COST_UNKNOWN) {
         x->is_cost_unknown = true;
     } else if (x->cost_nano_usd > INT64_MAX - row->cost_nano_usd) {
@@ -171,17 +171,17 @@ static void take_cost(struct exchange *x, struct ledger_row *row)
 
 static const char *outcome_text(const struct exchange *x, enum call_outcome outcome)
 {
-    if (x->call == NULL) {
+    if (x->leg.call == NULL) {
         return "not_asked";
     }
-    if (x->place.is_outrun) {
+    if (x->leg.place.is_outrun) {
         return "hedged";
     }
-    if (outcome == CALL_OK && x->has_relay && x->relay.saw_error) {
+    if (outcome == CALL_OK && x->leg.has_relay && x->leg.relay.saw_error) {
         return "error_event";
     }
-    bool is_answer =
-        x->error_status == 0 && x->call->http_status >= 200 && x->call->http_status < 300;
+    bool is_answer = x->leg.error_status == 0 && x->leg.call->http_status >= 200 &&
+                     x->leg.call->http_status < 300;
     return outcome == CALL_OK && !is_answer ? "error_status" : call_outcome_text(outcome);
 }
 
@@ -243,12 +243,12 @@ static void store(struct exchange *x, struct attempt *a)
 
 void attempt_settle(struct exchange *x, enum call_outcome outcome)
 {
-    struct attempt *a = x->attempt;
+    struct attempt *a = x->leg.attempt;
     struct worker *w = x->worker;
     if (a == NULL) {
         return;
     }
-    x->attempt = NULL;
+    x->leg.attempt = NULL;
     expert_queue_leave(x, outcome);
     take_usage(x, outcome, &a->row);
     take_cost(x, &a->row);
@@ -260,7 +260,7 @@ void attempt_settle(struct exchange *x, enum call_outcome outcome)
         .category_slot = x->decision.category == NULL
                              ? METRICS_SLOT_NONE
                              : x->snapshot->category_slots[x->decision.category->index],
-        .expert_slot = x->snapshot->expert_slots[x->expert->index],
+        .expert_slot = x->snapshot->expert_slots[x->leg.expert->index],
         .prompt_tokens = a->row.prompt_tokens,
         .completion_tokens = a->row.completion_tokens,
         .cost_nano_usd = a->row.cost_nano_usd,

@@ -13,15 +13,15 @@ struct budget;
 struct exchange;
 struct attempt;
 
-/* Opens the attempt at x->expert: reserves what it may cost. ST_TOO_BIG: *ret_budget cannot pay it;
+/* Opens the attempt at x->leg.expert: reserves what it may cost. ST_TOO_BIG: *ret_budget cannot pay it;
  * ST_NO_MEMORY. */
 MUST_CHECK enum status attempt_open(struct exchange *x, const struct budget **ret_budget);
 
-/* Records that the answer of x->expert came from the cache: nothing was used, nothing is due. */
+/* Records that the answer of x->leg.expert came from the cache: nothing was used, nothing is due. */
 void attempt_record_cached(struct exchange *x);
 
-/* Settles the open attempt; no-op where none is open. `outcome` is how it ended; x->call is still
- * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->usage. */
+/* Settles the open attempt; no-op where none is open. `outcome` is how it ended; x->leg.call is still
+ * there, or NULL where the expert was never asked. Adds to x->cost_nano_usd, sets x->leg.usage. */
 void attempt_settle(struct exchange *x, enum call_outcome outcome);
 
 /* Whether rows of this exchange, its receipt included, are promised to be on disk before the answer

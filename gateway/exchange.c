@@ -104,8 +104,8 @@ enum problem_fault exchange_fault(const struct exchange *x)
         return problem_fault(x->problem);
     }
     if (x->outcome == METRICS_EXPERT_ERROR) { /* as the expert answered */
-        bool is_request = x->call != NULL && x->call->http_status >= 400 &&
-                          x->call->http_status < 500 && x->call->http_status != 429;
+        bool is_request = x->leg.call != NULL && x->leg.call->http_status >= 400 &&
+                          x->leg.call->http_status < 500 && x->leg.call->http_status != 429;
         return is_request ? PROBLEM_FAULT_CLIENT : PROBLEM_FAULT_EXPERT;
     }
     return x->outcome == METRICS_CANCELLED ? PROBLEM_FAULT_CLIENT : PROBLEM_FAULT_NONE;
@@ -136,8 +136,8 @@ struct budget_who exchange_who(const struct exchange *x, struct str expert, stru
 
 void exchange_drop_call(struct exchange *x)
 {
-    call_destroy(x->call);
-    x->call = NULL;
+    call_destroy(x->leg.call);
+    x->leg.call = NULL;
 }
 
 static void destroy(struct exchange *x)
@@ -150,8 +150,8 @@ static void destroy(struct exchange *x)
     receipt_forget(x);
     step_feedback_forget(x);
     step_preview_forget(x);
-    if (x->has_relay) {
-        relay_fini(&x->relay);
+    if (x->leg.has_relay) {
+        relay_fini(&x->leg.relay);
     }
     lookup_forget(x);
     redaction_forget(x);
@@ -237,7 +237,7 @@ static void add_cors(struct exchange *x, struct http_reply *reply)
 static void add_budget(struct exchange *x, struct http_reply *reply)
 {
     int64_t left = 0;
-    struct budget_who who = exchange_who(x, x->expert->id.name, x->decision.category_name);
+    struct budget_who who = exchange_who(x, x->leg.expert->id.name, x->decision.category_name);
     who.spent_nano_usd = 0; /* what a request may cost is said when it is too much */
     const struct budget *b =
         budgets_warning(&x->snapshot->conf.budgets, &who, clock_wall_s(), &left);
@@ -264,19 +264,19 @@ static void add_decision(struct exchange *x, struct http_reply *reply)
     if (d->session != DECIDE_SESSION_NONE) {
         exchange_add_header(reply, "x-expertd-session", decide_session_text(d->session));
     }
-    if (x->expert == NULL) {
+    if (x->leg.expert == NULL) {
         return;
     }
-    exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->expert->id.name));
+    exchange_add_header(reply, "x-expertd-expert", arena_copy_z(x->arena, x->leg.expert->id.name));
     exchange_add_header(reply, "x-expertd-attempts",
                         digits_write((int64_t)x->attempts, 0, text[1]).ptr);
     exchange_add_header(reply, "x-expertd-attempt-log", failover_text(x));
     exchange_add_header(reply, "x-expertd-hedged", hedge_text(x));
     exchange_add_header(reply, "x-expertd-redacted", redaction_counts(x));
     exchange_add_header(reply, "x-expertd-cache", lookup_text(x));
-    exchange_add_header(reply, "x-expertd-demos", editing_demos(&x->edited, x->arena));
+    exchange_add_header(reply, "x-expertd-demos", editing_demos(&x->leg.edited, x->arena));
     bool is_answered = x->attempts > 0 || lookup_has_answer(x);
-    if (!x->is_stream && is_answered && !x->is_cost_unknown) {
+    if (!x->leg.is_stream && is_answered && !x->is_cost_unknown) {
         exchange_add_header(reply, "x-expertd-cost-usd",
                             digits_write(x->cost_nano_usd, 9, text[2]).ptr);
     }

@@ -70,6 +70,30 @@ struct endpoint { /* one row per path; see exchange.c */
     const char *content_type;
 };
 
+/* What an exchange has of one attempt, the current or the last one. While two experts are asked at once
+ * (hedge.h), the other one's is kept apart. */
+struct leg {
+    const struct expert *expert;
+    struct call *call;
+    struct attempt *attempt;    /* open: its expert is asked; NULL: none */
+    struct expert_place place;  /* at the expert: asked for, waited for, taken */
+    struct redact_vault *vault; /* what was replaced for it; NULL: nothing was asked */
+    struct restore *restore;    /* in the arena; NULL: there is nothing to restore */
+    struct relay relay;         /* if has_relay */
+    struct chat_edit_notes edited;
+    struct usage usage;
+    struct str error_document; /* of an error that came as an event; empty: the call has it */
+    int error_status;          /* of an answer that is an error, whatever its head says; 0: none */
+    int64_t first_byte_us;     /* of the expert; 0: none */
+    int64_t asked_us;          /* when it began; 0: the first one */
+    bool is_repeat;            /* the expert was asked before */
+    bool is_noted;             /* among the failures (failover.h) */
+    bool has_relay;
+    bool is_stream;  /* of events */
+    bool asks_usage; /* the gateway asked, the client did not */
+    bool is_usage_estimated;
+};
+
 struct exchange {
     struct worker *worker;
     struct snapshot *snapshot;
@@ -86,39 +110,26 @@ struct exchange {
     bool is_received; /* the body is complete */
     bool is_gone;     /* the client left */
     bool is_replied;  /* a reply was started */
-    bool is_stream;   /* of events */
     char id[24];
 
     int64_t started_us;
     int64_t received_us;
     int64_t dispatched_us; /* first call; 0: none */
-    int64_t first_byte_us; /* of an expert; 0: none */
     int64_t ended_us;
 
     struct chat_request chat;       /* a request for embeddings too */
-    struct chat_edit_notes edited;  /* of the current or last attempt */
     struct quota_verdict admission; /* is_allowed: to be released, see step_account.c */
     int64_t reserved_tokens;        /* taken from the tenant's rate at admission */
     uint64_t session;               /* key of the conversation and who has it; 0: none */
     struct decision decision;
-    const struct expert *expert; /* of the current or last attempt */
-    struct lookup *lookup;       /* in the cache of answers; NULL: nothing is looked up */
-    struct call *call;
+    struct lookup *lookup; /* in the cache of answers; NULL: nothing is looked up */
+    struct leg leg;
     struct hedge *hedge; /* a second call, or the timer of one; NULL: hedging is off */
     size_t attempts;
     struct failover failover;
-    int error_status;          /* of an answer that is an error, whatever its head says; 0: none */
-    struct str error_document; /* of an error that came as an event; empty: the call has it */
-    struct expert_place place; /* at x->expert: asked for, waited for, taken */
-    struct attempt *attempt;   /* open: its expert is asked; NULL: none */
-    struct attempt *storing;   /* settled, on their way to the disk */
-    struct receipt *receipt;   /* begun, or on its way to the disk; NULL: there is none */
+    struct attempt *storing;       /* settled, on their way to the disk */
+    struct receipt *receipt;       /* begun, or on its way to the disk; NULL: there is none */
     struct loop_timer store_timer; /* ends the wait for them */
-    struct redact_vault *vault;    /* what was replaced for this attempt; NULL: nothing was asked */
-    struct restore *restore;       /* in the arena; NULL: there is nothing to restore */
-    struct relay relay;
-    bool has_relay;
-    bool asks_usage; /* the gateway asked, the client did not */
 
     struct feedback_job *feedback; /* waits for the disk; NULL: none */
     struct str feedback_id;        /* of the request it is about; empty: not taken yet */
@@ -128,9 +139,7 @@ struct exchange {
     struct preview_job *preview; /* runs, or is done; NULL: none */
     bool is_previewed;           /* it is done */
 
-    struct buf page; /* a document of our own: pages, errors */
-    struct usage usage;
-    bool is_usage_estimated;
+    struct buf page;       /* a document of our own: pages, errors */
     int64_t cost_nano_usd; /* of all settled attempts */
     bool is_cost_unknown;  /* one of them has no price */
     bool is_answered;      /* all that the expert said has gone out */
@@ -196,7 +205,7 @@ enum step_result step_log(struct exchange *x);
 /* Writes bytes of an event stream to the client, its head first; a relay_write_fn. */
 enum status step_answer_write(void *exchange, struct str bytes);
 
-/* Asks x->expert, beside a call that is at work. False: it could not be asked, nothing is open. */
+/* Asks x->leg.expert, beside a call that is at work. False: it could not be asked, nothing is open. */
 bool step_dispatch_beside(struct exchange *x);
 
 /* Lets go of feedback that waits for the disk: it is stored, nobody is told. */

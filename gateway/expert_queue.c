@@ -26,15 +26,15 @@ static int64_t now_us(const struct exchange *x)
 
 static struct health *health_of(const struct exchange *x)
 {
-    return x->snapshot->health[x->expert->index];
+    return x->snapshot->health[x->leg.expert->index];
 }
 
 static void tell(struct exchange *x, enum health_entry verdict)
 {
-    x->place.waiter = NULL;
-    x->place.is_told = true;
-    x->place.verdict = verdict;
-    loop_timer_cancel(x->worker->loop, &x->place.timer);
+    x->leg.place.waiter = NULL;
+    x->leg.place.is_told = true;
+    x->leg.place.verdict = verdict;
+    loop_timer_cancel(x->worker->loop, &x->leg.place.timer);
     exchange_wake(x);
 }
 
@@ -58,8 +58,8 @@ static void on_done(struct health_waiter *waiter)
     if (x == NULL && is_in) {
         give_back(&waiter->pass, clock_now_us(loop_clock(w->worker->loop)));
     } else if (x != NULL) {
-        x->place.pass = waiter->pass;
-        x->place.is_in = is_in;
+        x->leg.place.pass = waiter->pass;
+        x->leg.place.is_in = is_in;
         tell(x, waiter->verdict);
     }
     destroy(w);
@@ -68,9 +68,9 @@ static void on_done(struct health_waiter *waiter)
 /* Out of the queue; a waiter that is being told already only loses its exchange. */
 static void stop_waiting(struct exchange *x)
 {
-    struct expert_waiter *w = x->place.waiter;
-    x->place.waiter = NULL;
-    loop_timer_cancel(x->worker->loop, &x->place.timer);
+    struct expert_waiter *w = x->leg.place.waiter;
+    x->leg.place.waiter = NULL;
+    loop_timer_cancel(x->worker->loop, &x->leg.place.timer);
     if (health_cancel(health_of(x), &w->waiter)) {
         destroy(w);
     } else {
@@ -80,9 +80,9 @@ static void stop_waiting(struct exchange *x)
 
 static void on_late(struct loop_timer *timer)
 {
-    struct exchange *x = CONTAINER_OF(timer, struct exchange, place.timer);
-    if (health_cancel(health_of(x), &x->place.waiter->waiter)) {
-        destroy(x->place.waiter);
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, leg.place.timer);
+    if (health_cancel(health_of(x), &x->leg.place.waiter->waiter)) {
+        destroy(x->leg.place.waiter);
         tell(x, HEALTH_LATE);
     } /* else it is being told: on_done follows */
 }
@@ -116,9 +116,9 @@ static struct expert_waiter *make_waiter(struct exchange *x)
     w->waiter.loop = x->worker->loop;
     w->waiter.done = on_done;
     set_item(x, &w->waiter.item);
-    x->place.timer.on_due = on_late;
-    int64_t due_ms = loop_now_ms(x->worker->loop) + x->expert->limits.queue_ms;
-    if (loop_timer_set(x->worker->loop, &x->place.timer, due_ms) != ST_OK) {
+    x->leg.place.timer.on_due = on_late;
+    int64_t due_ms = loop_now_ms(x->worker->loop) + x->leg.expert->limits.queue_ms;
+    if (loop_timer_set(x->worker->loop, &x->leg.place.timer, due_ms) != ST_OK) {
         mem_free(w);
         return NULL;
     }
@@ -133,19 +133,19 @@ static enum health_entry wait_in_line(struct exchange *x)
     if (w == NULL) {
         return HEALTH_FULL;
     }
-    enum health_entry entry = health_enter(health_of(x), now_us(x), &w->waiter, &x->place.pass);
+    enum health_entry entry = health_enter(health_of(x), now_us(x), &w->waiter, &x->leg.place.pass);
     if (entry == HEALTH_QUEUED) {
-        x->place.waiter = w;
+        x->leg.place.waiter = w;
         return entry;
     }
-    loop_timer_cancel(x->worker->loop, &x->place.timer);
+    loop_timer_cancel(x->worker->loop, &x->leg.place.timer);
     destroy(w);
     return entry;
 }
 
 enum health_entry expert_queue_enter(struct exchange *x)
 {
-    struct expert_place *place = &x->place;
+    struct expert_place *place = &x->leg.place;
     if (place->is_in) {
         return HEALTH_IN;
     }
@@ -157,7 +157,7 @@ enum health_entry expert_queue_enter(struct exchange *x)
         return place->verdict;
     }
     enum health_entry entry = health_enter(health_of(x), now_us(x), NULL, &place->pass);
-    if (entry == HEALTH_FULL && x->expert->limits.queue > 0 && !place->is_hasty) {
+    if (entry == HEALTH_FULL && x->leg.expert->limits.queue > 0 && !place->is_hasty) {
         entry = wait_in_line(x);
     }
     if (entry == HEALTH_SHUT && place->is_forced) {
@@ -170,7 +170,7 @@ enum health_entry expert_queue_enter(struct exchange *x)
 
 bool expert_queue_is_pending(const struct exchange *x)
 {
-    return x->place.is_in || x->place.is_told || x->place.waiter != NULL;
+    return x->leg.place.is_in || x->leg.place.is_told || x->leg.place.waiter != NULL;
 }
 
 bool expert_queue_may_try(void *exchange, const struct expert *expert, const char **ret_why)
@@ -178,7 +178,7 @@ bool expert_queue_may_try(void *exchange, const struct expert *expert, const cha
     const struct exchange *x = exchange;
     struct health *h = x->snapshot->health[expert->index];
     struct policy_health facts = {0};
-    if (health_is_plain(h) || x->place.is_forced) {
+    if (health_is_plain(h) || x->leg.place.is_forced) {
         return true;
     }
     health_look(h, now_us(x), &facts);
@@ -188,8 +188,8 @@ bool expert_queue_may_try(void *exchange, const struct expert *expert, const cha
 
 void expert_queue_leave(struct exchange *x, enum call_outcome outcome)
 {
-    const struct call *call = x->call;
-    if (!x->place.is_in) {
+    const struct call *call = x->leg.call;
+    if (!x->leg.place.is_in) {
         return;
     }
     bool has_begun = call != NULL && call->first_byte_us != 0;
@@ -198,26 +198,26 @@ void expert_queue_leave(struct exchange *x, enum call_outcome outcome)
         .http_status = call == NULL ? 0 : call->http_status,
         .retry_after_s = call == NULL ? -1 : call->retry_after_s,
         .first_token_us = has_begun ? call->first_byte_us - call->started_us : 0,
-        .is_outrun = x->place.is_outrun,
+        .is_outrun = x->leg.place.is_outrun,
     };
-    if (x->place.is_outrun && call != NULL) {
+    if (x->leg.place.is_outrun && call != NULL) {
         result.first_token_us = now_us(x) - call->started_us;
     }
-    x->place.is_in = false;
-    x->place.is_told = false;
-    health_leave(&x->place.pass, now_us(x), &result);
+    x->leg.place.is_in = false;
+    x->leg.place.is_told = false;
+    health_leave(&x->leg.place.pass, now_us(x), &result);
 }
 
 void expert_queue_drop(struct exchange *x)
 {
-    if (x->place.waiter != NULL) {
+    if (x->leg.place.waiter != NULL) {
         stop_waiting(x);
     }
-    if (x->place.is_in) {
-        give_back(&x->place.pass, now_us(x));
+    if (x->leg.place.is_in) {
+        give_back(&x->leg.place.pass, now_us(x));
     }
-    x->place.is_in = false;
-    x->place.is_told = false;
+    x->leg.place.is_in = false;
+    x->leg.place.is_told = false;
 }
 
 int64_t expert_queue_retry_s(struct exchange *x)

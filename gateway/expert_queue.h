@@ -30,7 +30,7 @@ struct expert_place { /* private; zero: none */
     struct loop_timer timer; /* of queue_ms */
 };
 
-/* A place at x->expert. HEALTH_QUEUED: the exchange is woken when there is news, at the latest after the
+/* A place at x->leg.expert. HEALTH_QUEUED: the exchange is woken when there is news, at the latest after the
  * expert's queue_ms; then ask again. HEALTH_SHUT, HEALTH_FULL, HEALTH_LATE: there is none. */
 enum health_entry expert_queue_enter(struct exchange *x);
 
@@ -40,11 +40,11 @@ bool expert_queue_is_pending(const struct exchange *x);
 /* For plans (struct plan_facts): whether the expert takes requests; ctx is the exchange. */
 bool expert_queue_may_try(void *exchange, const struct expert *expert, const char **ret_why);
 
-/* The attempt is over: gives the place back and says how it went. x->call may be NULL. No-op without. */
+/* The attempt is over: gives the place back and says how it went. x->leg.call may be NULL. No-op without. */
 void expert_queue_leave(struct exchange *x, enum call_outcome outcome);
 
 /* Gives the place back, or leaves the queue; says nothing of the expert. No-op without. */
 void expert_queue_drop(struct exchange *x);
 
-/* Seconds until a place at x->expert is likely. */
+/* Seconds until a place at x->leg.expert is likely. */
 int64_t expert_queue_retry_s(struct exchange *x);

@@ -84,7 +84,7 @@ bool failover_begin(struct exchange *x)
         return false;
     }
     struct plan_step step = plan_first(&x->decision.plan, &facts);
-    x->expert = step.expert;
+    x->leg.expert = step.expert;
     if (step.verb == PLAN_STOP) {
         (void)exchange_refuse(x, PROBLEM_UNAVAILABLE, STR(""), STR(""));
     }
@@ -96,7 +96,7 @@ bool failover_begin(struct exchange *x)
 /* How long the current attempt has been under way; 0: it was not asked. */
 static int64_t took_us(const struct exchange *x, int64_t until_us)
 {
-    int64_t asked_us = x->failover.asked_us != 0 ? x->failover.asked_us : x->dispatched_us;
+    int64_t asked_us = x->leg.asked_us != 0 ? x->leg.asked_us : x->dispatched_us;
     return asked_us == 0 || until_us < asked_us ? 0 : until_us - asked_us;
 }
 
@@ -120,14 +120,14 @@ void failover_note(struct exchange *x, const struct plan_outcome *outcome, const
 {
     bool is_status = word == NULL && outcome->outcome == CALL_OK;
     const struct failover_note note = {
-        .expert = x->expert,
+        .expert = x->leg.expert,
         .word = is_status || word != NULL ? word : call_outcome_text(outcome->outcome),
         .status = outcome->http_status,
         .took_us = took_us(x, clock_now_us(loop_clock(x->worker->loop))),
     };
-    if (!x->failover.is_noted) {
+    if (!x->leg.is_noted) {
         add_note(x, &note);
-        x->failover.is_noted = true;
+        x->leg.is_noted = true;
     }
 }
 
@@ -168,7 +168,7 @@ bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const
     failover_note(x, outcome, word);
     struct plan_step step = plan_next(&x->decision.plan, outcome, &facts);
     log_write(LOG_INFO, "failover", "%s expert %.*s: %s, status %d; next: %.*s", x->id,
-              STR_ARG(x->expert->id.name),
+              STR_ARG(x->leg.expert->id.name),
               word != NULL ? word : call_outcome_text(outcome->outcome), outcome->http_status,
               STR_ARG(step.verb == PLAN_STOP ? str_from(step.why) : step.expert->id.name));
     if (step.verb == PLAN_STOP) {
@@ -178,7 +178,7 @@ bool failover_next(struct exchange *x, const struct plan_outcome *outcome, const
         retry_budget_take(w->retries);
     }
     f->next = step.expert;
-    f->is_repeat = step.is_repeat;
+    x->leg.is_repeat = step.is_repeat;
     f->at_ms = step.at_ms;
     return true;
 }
@@ -202,10 +202,10 @@ bool failover_must_wait(struct exchange *x)
     if (loop_now_ms(loop) < f->at_ms && loop_timer_set(loop, &f->timer, f->at_ms) == ST_OK) {
         return true;
     }
-    x->expert = f->next; /* short of memory for a timer: at once */
+    x->leg.expert = f->next; /* short of memory for a timer: at once */
     f->next = NULL;
-    f->asked_us = clock_now_us(loop_clock(loop));
-    f->is_noted = false;
+    x->leg.asked_us = clock_now_us(loop_clock(loop));
+    x->leg.is_noted = false;
     return false;
 }
 
@@ -228,14 +228,14 @@ static struct str result_text(const struct failover_note *note, char buffer[16])
 /* The attempt that is not noted because it did not fail. False: there is none. */
 static bool answer_note(const struct exchange *x, struct failover_note *ret_note)
 {
-    int status = x->call != NULL ? x->call->http_status : x->http_status;
+    int status = x->leg.call != NULL ? x->leg.call->http_status : x->http_status;
     *ret_note = (struct failover_note){
-        .expert = x->expert,
+        .expert = x->leg.expert,
         .word = status == 0 ? call_outcome_text(CALL_CANCELLED) : NULL,
         .status = status,
         .took_us = took_us(x, x->ended_us),
     };
-    return !x->failover.is_noted;
+    return !x->leg.is_noted;
 }
 
 const char *failover_text(struct exchange *x)

@@ -24,17 +24,14 @@ struct failover_note { /* an attempt that brought no answer */
 struct failover {              /* part of the exchange */
     int64_t deadline_ms;       /* of the exchange; by the loop's clock */
     int64_t first_ms;          /* when the first content must be there; at most deadline_ms */
-    const struct expert *next; /* whom to ask now, or from at_ms on; NULL: x->expert */
+    const struct expert *next; /* whom to ask now, or from at_ms on; NULL: x->leg.expert */
     int64_t at_ms;
-    int64_t asked_us; /* when the current attempt began; 0: the first one */
     struct loop_timer timer;
     struct failover_note *first; /* in the arena */
     struct failover_note *last;
-    bool is_noted;  /* the current attempt is among them */
-    bool is_repeat; /* of an expert that was asked before */
 };
 
-/* Takes the plan's first expert as x->expert, and the deadline of the exchange: the configuration's, or
+/* Takes the plan's first expert as x->leg.expert, and the deadline of the exchange: the configuration's, or
  * what the client has time for if that is less. False: x is refused. */
 bool failover_begin(struct exchange *x);
 
@@ -52,7 +49,7 @@ void failover_note_other(struct exchange *x, const struct expert *expert, int64_
 /* What holds now, for plans. */
 struct plan_facts failover_facts(struct exchange *x);
 
-/* Whether the next attempt has to wait: a timer is armed then. Else x->expert is whom to ask. */
+/* Whether the next attempt has to wait: a timer is armed then. Else x->leg.expert is whom to ask. */
 bool failover_must_wait(struct exchange *x);
 
 /* Cancels the timer. */

@@ -9,34 +9,12 @@
 #include "gateway/worker.h"
 #include "policies/retry_budget.h"
 
-struct leg { /* what an exchange has of one attempt; under the same names as there */
-    const struct expert *expert;
-    struct call *call;
-    struct attempt *attempt;
-    struct expert_place place; /* not waiting: its timer is not set */
-    struct redact_vault *vault;
-    struct restore *restore;
-    struct relay relay;
-    struct chat_edit_notes edited;
-    bool has_relay;
-    bool is_stream;
-    bool asks_usage;
-    struct usage usage;
-    bool is_usage_estimated;
-    int error_status;
-    struct str error_document;
-    int64_t first_byte_us;
-    size_t current; /* of the plan */
-    int64_t asked_us;
-    bool is_noted;
-    bool is_repeat;
-};
-
 struct hedge { /* in the arena */
     struct loop_timer timer;
     struct exchange *exchange;
     int64_t at_ms;
-    struct leg *other; /* NULL: one call is at work */
+    struct leg *other; /* in the arena; NULL: one call is at work */
+    size_t planned;    /* the plan's `current` of that one */
     bool is_started;   /* or cannot be */
     bool is_asked;     /* there was a second call */
     bool is_second;    /* it is the current one */
@@ -46,86 +24,39 @@ struct hedge { /* in the arena */
 
 /* ---------------------------------------------------------------- legs */
 
-static struct leg take(const struct exchange *x)
-{
-    return (struct leg){
-        .expert = x->expert,
-        .call = x->call,
-        .attempt = x->attempt,
-        .place = x->place,
-        .vault = x->vault,
-        .restore = x->restore,
-        .relay = x->relay,
-        .edited = x->edited,
-        .has_relay = x->has_relay,
-        .is_stream = x->is_stream,
-        .asks_usage = x->asks_usage,
-        .usage = x->usage,
-        .is_usage_estimated = x->is_usage_estimated,
-        .error_status = x->error_status,
-        .error_document = x->error_document,
-        .first_byte_us = x->first_byte_us,
-        .current = x->decision.plan.current,
-        .asked_us = x->failover.asked_us,
-        .is_noted = x->failover.is_noted,
-        .is_repeat = x->failover.is_repeat,
-    };
-}
-
-static void put(struct exchange *x, const struct leg *leg)
-{
-    x->expert = leg->expert;
-    x->call = leg->call;
-    x->attempt = leg->attempt;
-    x->place = leg->place;
-    x->vault = leg->vault;
-    x->restore = leg->restore;
-    x->relay = leg->relay;
-    x->edited = leg->edited;
-    x->has_relay = leg->has_relay;
-    x->is_stream = leg->is_stream;
-    x->asks_usage = leg->asks_usage;
-    x->usage = leg->usage;
-    x->is_usage_estimated = leg->is_usage_estimated;
-    x->error_status = leg->error_status;
-    x->error_document = leg->error_document;
-    x->first_byte_us = leg->first_byte_us;
-    x->decision.plan.current = leg->current;
-    x->failover.asked_us = leg->asked_us;
-    x->failover.is_noted = leg->is_noted;
-    x->failover.is_repeat = leg->is_repeat;
-}
-
+/* The plan knows the current attempt only. Neither leg waits for a place: no timer of theirs is set, and they
+ * may be moved. */
 static void exchange_legs(struct exchange *x)
 {
     struct hedge *h = x->hedge;
-    const struct leg current = take(x);
-    put(x, h->other);
-    *h->other = current;
+    const struct leg leg = x->leg;
+    const size_t planned = x->decision.plan.current;
+    x->leg = *h->other;
+    x->decision.plan.current = h->planned;
+    *h->other = leg;
+    h->planned = planned;
     h->is_second = !h->is_second;
 }
 
 /* The current leg is over: the other one is all there is. */
 static void keep_other(struct exchange *x)
 {
-    struct hedge *h = x->hedge;
     redaction_forget(x);
-    put(x, h->other);
-    h->is_second = !h->is_second;
-    h->other = NULL;
+    exchange_legs(x);
+    x->hedge->other = NULL;
 }
 
 static void cancel_other(struct exchange *x, bool is_outrun)
 {
     exchange_legs(x);
-    x->place.is_outrun = is_outrun;
-    if (x->call != NULL) {
-        call_cancel(x->call);
+    x->leg.place.is_outrun = is_outrun;
+    if (x->leg.call != NULL) {
+        call_cancel(x->leg.call);
     }
     attempt_settle(x, CALL_CANCELLED);
     exchange_drop_call(x);
-    if (x->has_relay) {
-        relay_fini(&x->relay);
+    if (x->leg.has_relay) {
+        relay_fini(&x->leg.relay);
     }
     keep_other(x);
 }
@@ -143,7 +74,7 @@ static int64_t wait_ms(const struct exchange *x, const struct plan_hedge *settin
     if (settings->after_ms > 0) {
         return settings->after_ms;
     }
-    int64_t p95_us = health_p95_us(x->snapshot->health[x->expert->index]);
+    int64_t p95_us = health_p95_us(x->snapshot->health[x->leg.expert->index]);
     return (p95_us + 999) / 1000;
 }
 
@@ -190,23 +121,24 @@ static bool has_begun(const struct call *call)
 /* Asks the plan's expert as the current leg; the one that was stays as the other. */
 static bool ask_second(struct exchange *x, struct leg *first)
 {
+    struct hedge *h = x->hedge;
     const struct plan_facts facts = failover_facts(x);
-    *first = take(x);
+    *first = x->leg;
+    h->planned = x->decision.plan.current;
     struct plan_step step = plan_beside(&x->decision.plan, &facts);
     if (step.verb != PLAN_TRY) {
         return false;
     }
-    const struct leg second = {
+    x->leg = (struct leg){
         .expert = step.expert,
-        .current = x->decision.plan.current,
         .asked_us = clock_now_us(loop_clock(x->worker->loop)),
         .is_repeat = step.is_repeat,
     };
-    put(x, &second);
     if (!step_dispatch_beside(x)) {
         redaction_forget(x);
         plan_take_back(&x->decision.plan);
-        put(x, first);
+        x->leg = *first;
+        x->decision.plan.current = h->planned;
         return false;
     }
     return true;
@@ -229,7 +161,7 @@ static bool start(struct exchange *x)
     h->is_asked = true;
     h->is_second = true;
     log_write(LOG_INFO, "hedge", "%s expert %.*s is late: %.*s is asked too", x->id,
-              STR_ARG(first->expert->id.name), STR_ARG(x->expert->id.name));
+              STR_ARG(first->expert->id.name), STR_ARG(x->leg.expert->id.name));
     return true;
 }
 
@@ -249,7 +181,7 @@ bool hedge_turn(struct exchange *x)
         return true;
     }
     bool is_due = !h->is_started && h->at_ms != 0 && loop_now_ms(x->worker->loop) >= h->at_ms;
-    return is_due && !has_begun(x->call) && start(x);
+    return is_due && !has_begun(x->leg.call) && start(x);
 }
 
 /* ---------------------------------------------------------------- the end of it */

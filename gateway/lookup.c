@@ -32,7 +32,7 @@ static const struct caching *settings_of(const struct exchange *x)
 {
     const struct category *category = x->decision.category;
     bool has_own = category != NULL && category->caching.ttl_s > 0;
-    return has_own ? &category->caching : &x->expert->caching;
+    return has_own ? &category->caching : &x->leg.expert->caching;
 }
 
 bool lookup_is_wanted(const struct exchange *x)
@@ -68,20 +68,20 @@ static enum wish wish_of(const struct exchange *x)
 /* The body as it would be sent. False: it is not the same for everybody, or cannot be told. */
 static bool make_body(struct exchange *x, struct str *ret_body)
 {
-    struct str body = chat_request_rewrite(&x->chat, x->expert->model, false, x->arena);
+    struct str body = chat_request_rewrite(&x->chat, x->leg.expert->model, false, x->arena);
     if (body.ptr == NULL || redaction_apply(x, &body) != ST_OK || redaction_counts(x) != NULL) {
         return false; /* what is wrong with it is said when it is sent */
     }
     *ret_body = body;
     struct editing of = exchange_editing(x);
-    return editing_apply(&of, x->expert, ret_body, &x->edited) == ST_OK;
+    return editing_apply(&of, x->leg.expert, ret_body, &x->leg.edited) == ST_OK;
 }
 
 static bool make_key(struct exchange *x, struct digest *ret_key)
 {
     struct cache_scope scope = {
         x->tenant != NULL ? x->tenant->name : http_request_header(x->http, STR("Authorization")),
-        x->expert->serial};
+        x->leg.expert->serial};
     struct str body;
     bool is_sampled = false;
     if (!make_body(x, &body)) {
@@ -109,7 +109,7 @@ static void begin(struct exchange *x)
     *l = (struct lookup){
         .exchange = x,
         .reply = reply,
-        .expert = x->expert,
+        .expert = x->leg.expert,
         .ttl_s = settings_of(x)->ttl_s,
     };
     x->lookup = l;
@@ -202,7 +202,7 @@ struct str lookup_answer(const struct exchange *x)
 void lookup_capture(struct exchange *x, struct str bytes)
 {
     struct lookup *l = x->lookup;
-    if (l != NULL && l->is_capturing && l->expert == x->expert) {
+    if (l != NULL && l->is_capturing && l->expert == x->leg.expert) {
         cache_capture_feed(&l->capture, bytes);
     }
 }
@@ -221,13 +221,14 @@ void lookup_publish(struct exchange *x, struct str document)
     if (l == NULL || !l->is_capturing) {
         return;
     }
-    bool is_own = l->expert == x->expert;
-    if (!x->has_relay) {
+    bool is_own = l->expert == x->leg.expert;
+    if (!x->leg.has_relay) {
         publish(x, document,
-                is_own && x->call->http_status == 200 && cache_answer_is_fit(document));
+                is_own && x->leg.call->http_status == 200 && cache_answer_is_fit(document));
     } else {
         buf_init(&whole, 2 * CACHE_ANSWER_BYTES);
-        bool is_fit = is_own && cache_capture_write(&l->capture, &x->relay.usage, &whole) == ST_OK;
+        bool is_fit =
+            is_own && cache_capture_write(&l->capture, &x->leg.relay.usage, &whole) == ST_OK;
         publish(x, buf_str(&whole), is_fit);
         buf_fini(&whole);
     }

@@ -18,7 +18,7 @@ enum lookup_state {
     LOOKUP_ANSWER, /* the answer is here: lookup_answer */
 };
 
-/* Whether anything is to be looked up for x->expert. Cheap: no is one test. */
+/* Whether anything is to be looked up for x->leg.expert. Cheap: no is one test. */
 bool lookup_is_wanted(const struct exchange *x);
 
 /* Looks, or looks again. No memory is as LOOKUP_ASK. */

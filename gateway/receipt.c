@@ -138,11 +138,11 @@ static void fill(struct receipt *r, const struct exchange *x)
     r->row.conf = r->snapshot->digest;
     r->row.weights = r->decision.weights;
     r->row.decision = buf_str(&r->text);
-    r->row.expert = x->expert == NULL ? STR("") : x->expert->id.name;
+    r->row.expert = x->leg.expert == NULL ? STR("") : x->leg.expert->id.name;
     r->row.outcome = str_from(r->outcome);
     r->row.attempts = (int64_t)x->attempts;
-    r->row.prompt_tokens = x->usage.prompt_tokens;
-    r->row.completion_tokens = x->usage.completion_tokens;
+    r->row.prompt_tokens = x->leg.usage.prompt_tokens;
+    r->row.completion_tokens = x->leg.usage.completion_tokens;
     r->row.cost_nano_usd = x->is_cost_unknown ? -1 : x->cost_nano_usd;
 }
 

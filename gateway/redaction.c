@@ -29,37 +29,37 @@ static struct str category_of(const struct exchange *x)
 
 void redaction_forget(struct exchange *x)
 {
-    if (x->restore != NULL) {
-        restore_fini(x->restore);
-        x->restore = NULL;
+    if (x->leg.restore != NULL) {
+        restore_fini(x->leg.restore);
+        x->leg.restore = NULL;
     }
-    redact_vault_destroy(x->vault);
-    x->vault = NULL;
+    redact_vault_destroy(x->leg.vault);
+    x->leg.vault = NULL;
 }
 
 enum status redaction_apply(struct exchange *x, struct str *body)
 {
     struct privacy_facts facts = {category_of(x), x->tenant == NULL ? STR("") : x->tenant->name,
-                                  expert_is_local(x->expert)};
+                                  expert_is_local(x->leg.expert)};
     struct privacy_set set;
     redaction_forget(x);
     if (privacy_of(x)->redact.count == 0 || !privacy_ask(privacy_of(x), &facts, &set)) {
         return ST_OK;
     }
     set.is_embedding = x->chat.inputs > 0;
-    x->vault = create_vault(x);
-    if (x->vault == NULL) {
+    x->leg.vault = create_vault(x);
+    if (x->leg.vault == NULL) {
         return ST_NO_MEMORY;
     }
-    enum status st = redact_body(&set, x->vault, *body, x->arena, body);
-    if (st != ST_OK || redact_vault_is_empty(x->vault) || set.is_embedding) {
+    enum status st = redact_body(&set, x->leg.vault, *body, x->arena, body);
+    if (st != ST_OK || redact_vault_is_empty(x->leg.vault) || set.is_embedding) {
         return st; /* in vectors there is nothing to restore */
     }
-    x->restore = arena_alloc(x->arena, sizeof *x->restore);
-    if (x->restore == NULL) {
+    x->leg.restore = arena_alloc(x->arena, sizeof *x->leg.restore);
+    if (x->leg.restore == NULL) {
         return ST_NO_MEMORY;
     }
-    restore_init(x->restore, x->vault);
+    restore_init(x->leg.restore, x->leg.vault);
     return ST_OK;
 }
 
@@ -83,7 +83,7 @@ static enum status write_counts(const struct exchange *x, const char *comma, con
     bool is_first = true;
     size_t labels = REDACT_KINDS + privacy_of(x)->compiled_count;
     for (unsigned i = 0; st == ST_OK && i < labels; i++) {
-        size_t count = redact_vault_count(x->vault, i);
+        size_t count = redact_vault_count(x->leg.vault, i);
         if (count == 0) {
             continue;
         }
@@ -110,7 +110,7 @@ const char *redaction_counts(struct exchange *x)
 
     struct buf text;
     const char *counts = NULL;
-    if (x->vault == NULL || redact_vault_is_empty(x->vault)) {
+    if (x->leg.vault == NULL || redact_vault_is_empty(x->leg.vault)) {
         return NULL;
     }
     buf_init(&text, COUNTS_MAX);
@@ -127,16 +127,16 @@ enum status redaction_explain(struct exchange *x, struct buf *out)
     if (privacy_of(x)->redact.count == 0 || x->decision.plan.count == 0) {
         return ST_OK;
     }
-    x->expert = x->decision.plan.experts[0];
+    x->leg.expert = x->decision.plan.experts[0];
     enum status st = redaction_apply(x, &body);
-    x->expert = NULL; /* nobody is asked */
+    x->leg.expert = NULL; /* nobody is asked */
     if (st == ST_TOO_BIG || st == ST_INVALID) {
         return buf_append(out, STR(",\"redacted\":null"));
     }
     if (st == ST_OK) {
         st = buf_append(out, STR(",\"redacted\":{"));
     }
-    if (st == ST_OK && x->vault != NULL) {
+    if (st == ST_OK && x->leg.vault != NULL) {
         st = write_counts(x, ",", "\"", out);
     }
     redaction_forget(x);
@@ -167,7 +167,7 @@ static enum status write_line(const struct exchange *x, struct str body, struct 
                                 "\"expert\":",
                                 when, x->id, x->attempts);
     if (st == ST_OK) {
-        st = json_write_text(line, x->expert->id.name);
+        st = json_write_text(line, x->leg.expert->id.name);
     }
     if (st == ST_OK) {
         st = buf_append(line, STR(",\"request\":"));

@@ -49,21 +49,22 @@ static bool is_alike(const struct relay *relay, struct str data)
 {
     const char *at = data.ptr;
     const char *end = data.ptr + data.len;
-    const char *known = relay->alike;
+    size_t known = 0;
     for (size_t i = 0; i < relay->span_count; i++) {
-        const struct chunk_span *span = &relay->spans[i];
-        size_t fixed = (size_t)(span->ptr - known);
-        if ((size_t)(end - at) < fixed || memcmp(at, known, fixed) != 0) {
+        const struct relay_span *span = &relay->spans[i];
+        size_t fixed = span->start - known;
+        if ((size_t)(end - at) < fixed || memcmp(at, relay->alike + known, fixed) != 0) {
             return false;
         }
         at = skip_span(at + fixed, end, span->is_number);
         if (at == NULL) {
             return false;
         }
-        known = span->ptr + span->len;
+        known = span->start + span->len;
     }
-    size_t rest = (size_t)(relay->alike + relay->alike_len - known);
-    return relay->alike_len > 0 && (size_t)(end - at) == rest && memcmp(at, known, rest) == 0;
+    size_t rest = relay->alike_len - known;
+    return relay->alike_len > 0 && (size_t)(end - at) == rest &&
+           memcmp(at, relay->alike + known, rest) == 0;
 }
 
 static void remember_alike(struct relay *relay, struct str data, const struct chunk *chunk)
@@ -75,8 +76,9 @@ static void remember_alike(struct relay *relay, struct str data, const struct ch
     relay->alike_len = data.len;
     relay->span_count = chunk->span_count;
     for (size_t i = 0; i < chunk->span_count; i++) {
-        relay->spans[i] = chunk->spans[i];
-        relay->spans[i].ptr = relay->alike + (chunk->spans[i].ptr - data.ptr);
+        const struct chunk_span *span = &chunk->spans[i];
+        relay->spans[i] =
+            (struct relay_span){(size_t)(span->ptr - data.ptr), span->len, span->is_number};
     }
 }
 

@@ -40,7 +40,13 @@ enum relay_fault {
     RELAY_ERROR_EVENT, /* an error before the first content */
 };
 
-struct relay { /* read-only to callers */
+struct relay_span { /* of `alike`: struct chunk_span that may be moved */
+    size_t start;
+    size_t len;
+    bool is_number;
+};
+
+struct relay { /* read-only to callers; may be moved */
     struct sse_parser sse;
     bool strips_usage;
     bool saw_done;     /* data: [DONE] */
@@ -60,7 +66,7 @@ struct relay { /* read-only to callers */
     /* An event with plain text. Others that differ from it in the spans only are not read again. */
     char alike[RELAY_ALIKE_BYTES];
     size_t alike_len; /* 0: none */
-    struct chunk_span spans[CHUNK_SPANS];
+    struct relay_span spans[CHUNK_SPANS];
     size_t span_count;
     struct restore *restore;     /* placeholders become values in what is written; NULL: none do */
     char tail[RELAY_TAIL_BYTES]; /* last bytes, in blind mode */

@@ -15,9 +15,9 @@ enum {
 static void remember(struct exchange *x)
 {
     bool is_asked = x->attempts > 0 || lookup_has_answer(x);
-    bool is_answer = x->outcome == METRICS_OK && x->expert != NULL && is_asked;
+    bool is_answer = x->outcome == METRICS_OK && x->leg.expert != NULL && is_asked;
     if (is_answer && x->decision.session != DECIDE_SESSION_NONE) {
-        sessions_put(x->worker->sessions, x->session, sessions_name(x->expert->id.name),
+        sessions_put(x->worker->sessions, x->session, sessions_name(x->leg.expert->id.name),
                      loop_now_ms(x->worker->loop) / 1000);
     }
 }
@@ -30,12 +30,12 @@ static void settle(struct exchange *x)
         return;
     }
     struct quota *q = x->tenant->quota;
-    quota_count(q, x->outcome, x->usage.prompt_tokens, x->usage.completion_tokens);
+    quota_count(q, x->outcome, x->leg.usage.prompt_tokens, x->leg.usage.completion_tokens);
     if (!x->admission.is_allowed) {
         return;
     }
-    int64_t used = x->usage.prompt_tokens + x->usage.completion_tokens;
-    bool is_told = x->usage.is_reported || x->is_usage_estimated;
+    int64_t used = x->leg.usage.prompt_tokens + x->leg.usage.completion_tokens;
+    bool is_told = x->leg.usage.is_reported || x->leg.is_usage_estimated;
     if (x->attempts > 0 && !is_told && x->outcome == METRICS_CANCELLED) {
         used = prompt_tokens_estimate(&x->chat.prompt);
     }
@@ -57,7 +57,8 @@ enum step_result step_account(struct exchange *x)
         .category_slot = x->decision.category == NULL
                              ? METRICS_SLOT_NONE
                              : s->category_slots[x->decision.category->index],
-        .expert_slot = x->expert == NULL ? METRICS_SLOT_NONE : s->expert_slots[x->expert->index],
+        .expert_slot =
+            x->leg.expert == NULL ? METRICS_SLOT_NONE : s->expert_slots[x->leg.expert->index],
         .language_slot = x->decision.language.code.len == 0
                              ? METRICS_SLOT_NONE
                              : s->language_slots[x->decision.language.index],
@@ -70,8 +71,8 @@ enum step_result step_account(struct exchange *x)
     if (x->dispatched_us != 0) {
         metrics_observe(w->counters, METRICS_OVERHEAD, x->dispatched_us - x->received_us);
     }
-    if (x->first_byte_us != 0) {
-        metrics_observe(w->counters, METRICS_TTFT, x->first_byte_us - x->started_us);
+    if (x->leg.first_byte_us != 0) {
+        metrics_observe(w->counters, METRICS_TTFT, x->leg.first_byte_us - x->started_us);
     }
     exchange_go(x, EX_LOG);
     return STEP_MORE;

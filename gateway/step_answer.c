@@ -15,13 +15,14 @@
  * for it. */
 static struct str restored(struct exchange *x)
 {
-    struct str body = x->error_document.len > 0 ? x->error_document : buf_str(&x->call->in);
+    struct str body =
+        x->leg.error_document.len > 0 ? x->leg.error_document : buf_str(&x->leg.call->in);
     bool is_changed = false;
-    if (x->restore == NULL) {
+    if (x->leg.restore == NULL) {
         return body;
     }
     buf_reset(&x->page);
-    enum status st = restore_document(x->restore->vault, body, &x->page, &is_changed);
+    enum status st = restore_document(x->leg.restore->vault, body, &x->page, &is_changed);
     return st == ST_OK && is_changed ? buf_str(&x->page) : body;
 }
 
@@ -36,10 +37,11 @@ static enum step_result end_for_nobody(struct exchange *x)
 
 static enum step_result pass_document(struct exchange *x)
 {
-    struct call *call = x->call;
-    struct http_reply reply = {.status = x->error_status != 0 ? x->error_status : call->http_status,
+    struct call *call = x->leg.call;
+    struct http_reply reply = {.status = x->leg.error_status != 0 ? x->leg.error_status
+                                                                  : call->http_status,
                                .body = restored(x)};
-    const char *type = x->error_document.len > 0 ? "application/json" : call->content_type.ptr;
+    const char *type = x->leg.error_document.len > 0 ? "application/json" : call->content_type.ptr;
     lookup_publish(x, reply.body);
     if (x->is_gone) {
         return end_for_nobody(x);
@@ -73,7 +75,7 @@ enum status step_answer_write(void *exchange, struct str bytes)
         struct http_reply reply = {.status = 200};
         x->is_replied = true;
         x->http_status = 200;
-        exchange_add_headers(x, &reply, x->call->content_type.ptr);
+        exchange_add_headers(x, &reply, x->leg.call->content_type.ptr);
         exchange_add_header(&reply, "Cache-Control", "no-cache");
         exchange_add_header(&reply, "X-Accel-Buffering", "no");
         http_stream_start(x->http, &reply);
@@ -94,7 +96,7 @@ static void write_trailer(struct exchange *x)
         x->arena,
         ": x-expertd-cost-usd=%.*s x-expertd-prompt-tokens=%" PRId64
         " x-expertd-completion-tokens=%" PRId64 " x-expertd-attempts=%zu\n\n",
-        STR_ARG(cost), x->usage.prompt_tokens, x->usage.completion_tokens, x->attempts);
+        STR_ARG(cost), x->leg.usage.prompt_tokens, x->leg.usage.completion_tokens, x->attempts);
     if (cost.ptr != NULL && line.ptr != NULL) {
         (void)step_answer_write(x, line); /* short of memory there is no comment */
     }
@@ -106,7 +108,7 @@ static enum step_result break_stream(struct exchange *x)
 {
     struct buf text;
     buf_init(&text, 4096);
-    if (relay_flush(&x->relay, step_answer_write, x) == ST_OK &&
+    if (relay_flush(&x->leg.relay, step_answer_write, x) == ST_OK &&
         buf_append(&text, STR("data: ")) == ST_OK &&
         problem_write(&text, x->problem, x->problem_message, STR("")) == ST_OK &&
         buf_append(&text, STR("\n\n")) == ST_OK) {
@@ -120,9 +122,9 @@ static enum step_result break_stream(struct exchange *x)
 
 static enum step_result end_stream(struct exchange *x)
 {
-    struct call *call = x->call;
+    struct call *call = x->leg.call;
     if (!x->is_answered) {
-        enum status st = relay_release(&x->relay, buf_str(&call->in), step_answer_write, x);
+        enum status st = relay_release(&x->leg.relay, buf_str(&call->in), step_answer_write, x);
         if (st != ST_OK) {
             x->problem = PROBLEM_NO_MEMORY;
             x->outcome = METRICS_TRUNCATED;
@@ -151,17 +153,17 @@ static enum step_result end_stream(struct exchange *x)
 static enum step_result pass_kept(struct exchange *x)
 {
     struct http_reply reply = {.status = 200, .body = lookup_answer(x)};
-    x->is_stream = x->chat.is_stream;
+    x->leg.is_stream = x->chat.is_stream;
     buf_reset(&x->page);
-    if (x->is_stream &&
+    if (x->leg.is_stream &&
         cache_answer_write_stream(reply.body, x->chat.wants_usage, &x->page) != ST_OK) {
         return exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));
     }
-    exchange_add_headers(x, &reply, x->is_stream ? "text/event-stream" : "application/json");
+    exchange_add_headers(x, &reply, x->leg.is_stream ? "text/event-stream" : "application/json");
     x->http_status = reply.status;
     x->is_replied = true;
     x->is_answered = true;
-    if (!x->is_stream) {
+    if (!x->leg.is_stream) {
         http_reply(x->http, &reply);
     } else {
         exchange_add_header(&reply, "Cache-Control", "no-cache");
@@ -186,7 +188,7 @@ enum step_result step_answer(struct exchange *x)
     if (lookup_has_answer(x)) {
         return pass_kept(x);
     }
-    if (!x->has_relay) {
+    if (!x->leg.has_relay) {
         return pass_document(x);
     }
     return x->problem == PROBLEM_NONE ? end_stream(x) : break_stream(x);

@@ -257,7 +257,7 @@ enum step_result step_decide(struct exchange *x)
                                STR(""));
     }
     watch(x);
-    x->place.is_forced = x->decision.candidates[0].health.why != NULL;
+    x->leg.place.is_forced = x->decision.candidates[0].health.why != NULL;
     if (!failover_begin(x)) {
         return STEP_MORE;
     }

@@ -25,7 +25,7 @@ enum {
  * characters. One that stands twice is nobody's: peers differ in which they take. */
 static enum status forward_headers(const struct exchange *x, struct str *ret_lines)
 {
-    const struct key_texts *names = &x->expert->forward_headers;
+    const struct key_texts *names = &x->leg.expert->forward_headers;
     struct str lines = STR("");
     for (size_t i = 0; x->http != NULL && i < names->count; i++) {
         struct str value = http_request_header(x->http, names->items[i]);
@@ -45,13 +45,13 @@ static enum status forward_headers(const struct exchange *x, struct str *ret_lin
 
 static enum status start_call(struct exchange *x, struct str body)
 {
-    const struct expert *e = x->expert;
+    const struct expert *e = x->leg.expert;
     const struct failover *f = &x->failover;
     struct call_request request = {.expert = e,
                                    .body = body,
                                    .is_stream = x->chat.is_stream,
                                    .is_embedding = x->chat.inputs > 0,
-                                   .is_fresh = f->is_repeat,
+                                   .is_fresh = x->leg.is_repeat,
                                    .due_ms = f->deadline_ms,
                                    .first_due_ms = f->first_ms,
                                    .wake = exchange_wake,
@@ -61,16 +61,16 @@ static enum status start_call(struct exchange *x, struct str body)
         return st;
     }
     if (e->managed != NULL) {
-        return managed_call(x->worker->transport, x->worker->loop, &request, &x->call);
+        return managed_call(x->worker->transport, x->worker->loop, &request, &x->leg.call);
     }
     if (e->kernel == NULL) {
-        return transport_call(x->worker->transport, &request, &x->call);
+        return transport_call(x->worker->transport, &request, &x->leg.call);
     }
     int64_t now_ms = loop_now_ms(x->worker->loop);
     struct kernel_call_options options = {
         e->kernel, e->id.name, at_most(e->deadlines.first_token_ms, f->first_ms - now_ms),
         e->deadlines.idle_ms, at_most(e->deadlines.total_ms, f->deadline_ms - now_ms)};
-    return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->call);
+    return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->leg.call);
 }
 
 /* The next expert of the plan after one that could not be asked, or `otherwise`. */
@@ -108,13 +108,13 @@ static enum step_result refuse_budget(struct exchange *x, const struct budget *b
 static bool is_barred(const struct exchange *x)
 {
     const struct guarantee *bar =
-        guarantees_bar(&x->snapshot->conf.routes, &x->decision.kinds, x->expert);
+        guarantees_bar(&x->snapshot->conf.routes, &x->decision.kinds, x->leg.expert);
     if (bar == NULL) {
         return false;
     }
     metrics_count_breach(x->worker->metrics);
     log_write(LOG_ERROR, "guarantee", "\"%.*s\" forbids expert \"%.*s\", which a plan had: refused",
-              STR_ARG(bar->name), STR_ARG(x->expert->id.name));
+              STR_ARG(bar->name), STR_ARG(x->leg.expert->id.name));
     return true;
 }
 
@@ -136,21 +136,22 @@ static enum step_result refuse_place(struct exchange *x, enum health_entry entry
     return go_on(x, &outcome, rows[entry].word, rows[entry].problem, STR(""));
 }
 
-/* The prompt as x->expert gets it, the money for it, and the call. ST_INVALID: what is private in it
+/* The prompt as x->leg.expert gets it, the money for it, and the call. ST_INVALID: what is private in it
  * could not be told; ST_TOO_BIG: *ret_budget cannot pay, or where it is NULL, a queue is full;
  * ST_NO_MEMORY. */
 static enum status ask(struct exchange *x, const struct budget **ret_budget)
 {
     x->attempts++;
-    x->asks_usage = x->chat.is_stream && !x->chat.wants_usage;
-    struct str body = chat_request_rewrite(&x->chat, x->expert->model, x->asks_usage, x->arena);
+    x->leg.asks_usage = x->chat.is_stream && !x->chat.wants_usage;
+    struct str body =
+        chat_request_rewrite(&x->chat, x->leg.expert->model, x->leg.asks_usage, x->arena);
     enum status st = body.ptr == NULL ? ST_NO_MEMORY : redaction_apply(x, &body);
     if (st == ST_TOO_BIG || st == ST_INVALID) {
         return ST_INVALID;
     }
     if (st == ST_OK && x->chat.inputs == 0) {
         struct editing of = exchange_editing(x);
-        st = editing_apply(&of, x->expert, &body, &x->edited);
+        st = editing_apply(&of, x->leg.expert, &body, &x->leg.edited);
     }
     if (st == ST_OK) {
         st = attempt_open(x, ret_budget);
@@ -172,16 +173,16 @@ bool step_dispatch_beside(struct exchange *x)
 {
     const struct budget *budget = NULL;
     size_t attempts = x->attempts;
-    x->place.is_hasty = true;
+    x->leg.place.is_hasty = true;
     bool is_in = !is_barred(x) && expert_queue_enter(x) == HEALTH_IN;
-    x->place.is_hasty = false; /* who takes over from it may wait */
+    x->leg.place.is_hasty = false; /* who takes over from it may wait */
     if (!is_in) {
         return false;
     }
     if (ask(x, &budget) == ST_OK) {
         return true;
     }
-    if (x->attempt == NULL) { /* it is none */
+    if (x->leg.attempt == NULL) { /* it is none */
         x->attempts = attempts;
     }
     attempt_settle(x, CALL_NO_MEMORY);
@@ -222,8 +223,8 @@ enum step_result step_dispatch(struct exchange *x)
     const struct plan_outcome full = {CALL_OK, 503, REPLY_ERROR_OTHER, false, -1};
     attempt_settle(x, CALL_NO_MEMORY);
     x->retry_after_s = 1;
-    if (x->expert->managed != NULL) {
-        x->retry_after_s += managed_wait_ms(x->expert->managed) / 1000;
+    if (x->leg.expert->managed != NULL) {
+        x->retry_after_s += managed_wait_ms(x->leg.expert->managed) / 1000;
     }
     return st == ST_TOO_BIG ? go_on(x, &full, "queue_full", PROBLEM_QUEUE_FULL, STR(""))
                             : exchange_refuse(x, PROBLEM_NO_MEMORY, STR(""), STR(""));

@@ -11,7 +11,7 @@ enum {
 
 static const char *usage_source(const struct exchange *x)
 {
-    return x->usage.is_reported ? "reported" : x->is_usage_estimated ? "estimated" : "none";
+    return x->leg.usage.is_reported ? "reported" : x->leg.is_usage_estimated ? "estimated" : "none";
 }
 
 static void write_decision(struct json_fields *f, const struct exchange *x)
@@ -21,14 +21,14 @@ static void write_decision(struct json_fields *f, const struct exchange *x)
     json_fields_share(f, STR("confidence"), (double)d->confidence);
     json_fields_symbol(f, STR("policy"), decide_source_text(d->source));
     json_fields_symbol(f, STR("session"), decide_session_text(d->session));
-    json_fields_text(f, STR("expert"), x->expert == NULL ? STR("") : x->expert->id.name);
+    json_fields_text(f, STR("expert"), x->leg.expert == NULL ? STR("") : x->leg.expert->id.name);
     if (d->language.code.len > 0) {
         json_fields_text(f, STR("language"), d->language.code);
     }
     json_fields_int(f, STR("attempts"), (int64_t)x->attempts);
     json_fields_bool(f, STR("stream"), x->chat.is_stream);
-    json_fields_int(f, STR("prompt_tokens"), x->usage.prompt_tokens);
-    json_fields_int(f, STR("completion_tokens"), x->usage.completion_tokens);
+    json_fields_int(f, STR("prompt_tokens"), x->leg.usage.prompt_tokens);
+    json_fields_int(f, STR("completion_tokens"), x->leg.usage.completion_tokens);
     json_fields_symbol(f, STR("usage_source"), usage_source(x));
     if (x->is_cost_unknown) {
         json_fields_null(f, STR("cost_nano_usd"));
@@ -76,7 +76,7 @@ static enum status write_line(struct buf *line, const struct exchange *x)
     if (x->tenant != NULL) {
         json_fields_text(&f, STR("tenant"), x->tenant->name);
     }
-    if (x->decision.candidate_count > 0 || x->expert != NULL) {
+    if (x->decision.candidate_count > 0 || x->leg.expert != NULL) {
         write_decision(&f, x);
     }
     if (x->decision.candidate_count > 0) {
@@ -85,8 +85,8 @@ static enum status write_line(struct buf *line, const struct exchange *x)
     if (x->dispatched_us != 0) {
         json_fields_int(&f, STR("overhead_us"), x->dispatched_us - x->received_us);
     }
-    if (x->first_byte_us != 0) {
-        json_fields_int(&f, STR("ttft_us"), x->first_byte_us - x->started_us);
+    if (x->leg.first_byte_us != 0) {
+        json_fields_int(&f, STR("ttft_us"), x->leg.first_byte_us - x->started_us);
     }
     json_fields_int(&f, STR("duration_us"), x->ended_us - x->started_us);
     enum status st = json_fields_close(&f);

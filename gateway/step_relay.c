@@ -42,15 +42,15 @@ static enum problem problem_of(enum call_outcome outcome)
 static struct str sentence(struct exchange *x, enum problem problem)
 {
     return arena_printf(x->arena, "%s (expert %.*s, attempt %zu)", problem_message(problem),
-                        STR_ARG(x->expert->id.name), x->attempts);
+                        STR_ARG(x->leg.expert->id.name), x->attempts);
 }
 
 static void drop_relay(struct exchange *x)
 {
-    if (x->has_relay) {
-        relay_fini(&x->relay);
-        x->has_relay = false;
-        x->is_stream = false;
+    if (x->leg.has_relay) {
+        relay_fini(&x->leg.relay);
+        x->leg.has_relay = false;
+        x->leg.is_stream = false;
     }
 }
 
@@ -65,9 +65,9 @@ static bool try_next(struct exchange *x, const struct plan_outcome *what)
     }
     attempt_settle(x, what->outcome);
     exchange_drop_call(x);
-    x->usage = (struct usage){0};
-    x->error_status = 0;
-    x->error_document = STR("");
+    x->leg.usage = (struct usage){0};
+    x->leg.error_status = 0;
+    x->leg.error_document = STR("");
     drop_relay(x);
     if (is_hedged) {
         hedge_take_over(x);
@@ -79,18 +79,18 @@ static bool try_next(struct exchange *x, const struct plan_outcome *what)
 
 static enum step_result fail(struct exchange *x, enum call_outcome outcome)
 {
-    const struct plan_outcome what = {outcome, x->call->http_status, REPLY_ERROR_OTHER,
-                                      x->is_replied, x->call->retry_after_s};
-    if (x->call->why != NULL) {
-        log_write(LOG_WARN, "relay", "%s expert %.*s: %s: %s", x->id, STR_ARG(x->expert->id.name),
-                  call_outcome_text(outcome), x->call->why);
+    const struct plan_outcome what = {outcome, x->leg.call->http_status, REPLY_ERROR_OTHER,
+                                      x->is_replied, x->leg.call->retry_after_s};
+    if (x->leg.call->why != NULL) {
+        log_write(LOG_WARN, "relay", "%s expert %.*s: %s: %s", x->id,
+                  STR_ARG(x->leg.expert->id.name), call_outcome_text(outcome), x->leg.call->why);
     }
     if (try_next(x, &what)) {
         return STEP_MORE;
     }
     enum problem problem = problem_of(outcome);
     if (outcome == CALL_NOT_READY) {
-        x->retry_after_s = x->call->retry_after_s;
+        x->retry_after_s = x->leg.call->retry_after_s;
     }
     attempt_settle(x, outcome);
     x->reason = call_outcome_text(outcome);
@@ -101,7 +101,7 @@ static enum step_result fail(struct exchange *x, enum call_outcome outcome)
  * is to be asked its document is the answer, with the status that is the document's. */
 static enum step_result answer_error(struct exchange *x, struct str document)
 {
-    const struct call *call = x->call;
+    const struct call *call = x->leg.call;
     const struct reply_error_facts facts = reply_error_read(document);
     int status = call->http_status;
     if (status < 400) {
@@ -109,7 +109,7 @@ static enum step_result answer_error(struct exchange *x, struct str document)
     }
     const struct plan_outcome what = {CALL_OK, status, facts.kind, x->is_replied,
                                       call->retry_after_s};
-    x->error_status = status;
+    x->leg.error_status = status;
     if (try_next(x, &what)) {
         return STEP_MORE;
     }
@@ -132,7 +132,7 @@ static enum step_result answer_error(struct exchange *x, struct str document)
 
 static enum step_result answer_document(struct exchange *x)
 {
-    struct call *call = x->call;
+    struct call *call = x->leg.call;
     struct str document = buf_str(&call->in);
     size_t answers = 0;
     size_t inputs = x->chat.inputs;
@@ -140,7 +140,7 @@ static enum step_result answer_document(struct exchange *x)
         return fail(x, call->outcome);
     }
     int status = call->http_status;
-    bool is_json = usage_read(document, inputs > 0 ? STR("data") : STR("choices"), &x->usage,
+    bool is_json = usage_read(document, inputs > 0 ? STR("data") : STR("choices"), &x->leg.usage,
                               &answers) == ST_OK;
     bool is_whole = inputs > 0 ? answers == inputs : answers > 0; /* a vector for each text */
     if (status >= 200 && status < 300 && is_json && is_whole) {
@@ -158,24 +158,24 @@ static enum step_result answer_document(struct exchange *x)
 static enum step_result answer_error_event(struct exchange *x)
 {
     buf_reset(&x->page);
-    enum status st = relay_read_fault(&x->relay, buf_str(&x->call->in), &x->page);
+    enum status st = relay_read_fault(&x->leg.relay, buf_str(&x->leg.call->in), &x->page);
     char *copy = st == ST_OK ? arena_copy_z(x->arena, buf_str(&x->page)) : NULL;
     if (copy == NULL) {
         return fail(x, CALL_NO_MEMORY);
     }
     drop_relay(x);
-    x->error_document = str_from(copy);
-    return answer_error(x, x->error_document);
+    x->leg.error_document = str_from(copy);
+    return answer_error(x, x->leg.error_document);
 }
 
 /* The terminal event was seen, or the call is over, or reading has ended. */
 static enum step_result judge_stream(struct exchange *x, enum call_outcome outcome)
 {
-    if (x->relay.fault == RELAY_ERROR_EVENT) {
+    if (x->leg.relay.fault == RELAY_ERROR_EVENT) {
         return answer_error_event(x);
     }
-    bool is_whole = outcome == CALL_OK && relay_is_whole(&x->relay);
-    if (x->relay.fault == RELAY_BAD_EVENT) {
+    bool is_whole = outcome == CALL_OK && relay_is_whole(&x->leg.relay);
+    if (x->leg.relay.fault == RELAY_BAD_EVENT) {
         outcome = CALL_BAD_REPLY;
     } else if (outcome == CALL_OK && !is_whole) {
         outcome = CALL_CUT;
@@ -190,7 +190,7 @@ static enum step_result judge_stream(struct exchange *x, enum call_outcome outco
         x->problem_message = sentence(x, x->problem);
         x->outcome = METRICS_TRUNCATED;
         x->reason = call_outcome_text(outcome);
-    } else if (x->relay.saw_error) {
+    } else if (x->leg.relay.saw_error) {
         x->outcome = METRICS_EXPERT_ERROR;
         x->reason = "the expert ended its stream with an error";
     }
@@ -201,45 +201,45 @@ static enum step_result judge_stream(struct exchange *x, enum call_outcome outco
 
 static enum step_result relay_stream(struct exchange *x)
 {
-    struct call *call = x->call;
+    struct call *call = x->leg.call;
     size_t consumed = 0;
-    if (!x->has_relay) {
-        relay_init(&x->relay, x->asks_usage);
-        if (x->restore != NULL) {
-            relay_restore(&x->relay, x->restore);
+    if (!x->leg.has_relay) {
+        relay_init(&x->leg.relay, x->leg.asks_usage);
+        if (x->leg.restore != NULL) {
+            relay_restore(&x->leg.relay, x->leg.restore);
         }
-        x->has_relay = true;
-        x->is_stream = true;
+        x->leg.has_relay = true;
+        x->leg.is_stream = true;
     }
     call->is_held = !x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES;
     if (call->is_held) {
         return STEP_WAIT; /* on_writable wakes; the server's idle deadline at the latest */
     }
-    enum status st = relay_run(&x->relay, buf_str(&call->in), step_answer_write, x, &consumed);
+    enum status st = relay_run(&x->leg.relay, buf_str(&call->in), step_answer_write, x, &consumed);
     if (st != ST_OK) {
         call_cancel(call);
         return judge_stream(x, CALL_NO_MEMORY);
     }
-    if (x->relay.fault != RELAY_FINE) {
+    if (x->leg.relay.fault != RELAY_FINE) {
         call_cancel(call);
         return judge_stream(x, CALL_BAD_REPLY);
     }
-    call->has_content = x->relay.is_committed;
+    call->has_content = x->leg.relay.is_committed;
     call->is_held = !x->is_gone && http_stream_pending(x->http) > HTTP_STREAM_HIGH_BYTES;
     call_consume(call, consumed);
     if (call->state == CALL_DONE) {
-        relay_end(&x->relay);
-    } else if (!x->relay.saw_done) {
+        relay_end(&x->leg.relay);
+    } else if (!x->leg.relay.saw_done) {
         return STEP_WAIT; /* the call wakes, its deadlines at the latest */
     }
-    return judge_stream(x, x->relay.saw_done ? CALL_OK : call->outcome);
+    return judge_stream(x, x->leg.relay.saw_done ? CALL_OK : call->outcome);
 }
 
 static enum step_result read_call(struct exchange *x)
 {
-    struct call *call = x->call;
-    if (call->first_byte_us != 0 && x->first_byte_us == 0) {
-        x->first_byte_us = call->first_byte_us;
+    struct call *call = x->leg.call;
+    if (call->first_byte_us != 0 && x->leg.first_byte_us == 0) {
+        x->leg.first_byte_us = call->first_byte_us;
     }
     if (call->state == CALL_WAITING) {
         return STEP_WAIT; /* the call wakes, its deadlines at the latest */
