@@ -87,6 +87,13 @@ class Models:
             return []
 
 
+def keep_log(text):
+    """In the folder SWAP_LOGS, if there is one."""
+    if os.environ.get("SWAP_LOGS"):
+        with open(f"{os.environ['SWAP_LOGS']}/{os.getpid()}-{time.time():.0f}.log", "w", encoding="utf-8") as f:
+            f.write(text)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -117,8 +124,8 @@ def program(argv, models, port, env=None):
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if os.environ.get("SWAP_KEEP_LOG"):
-            os.rename(log, f"{os.environ['SWAP_KEEP_LOG']}/{os.getpid()}.{time.time():.0f}")
+        with open(log, encoding="utf-8", errors="replace") as f:
+            keep_log(f.read())
 
 
 @contextlib.contextmanager
@@ -134,6 +141,7 @@ def expertd(models, local):
         yield g.port
     finally:
         g.stop()
+        keep_log(g.output())
 
 
 @contextlib.contextmanager
