@@ -435,6 +435,20 @@ static unsigned free_port(void)
     return is_bound ? ntohs(a.v4.sin_port) : 0;
 }
 
+/* Whether another that is loaded, or loads and does not listen yet, has it: the first to listen would answer
+ * for both, knocks too. */
+static bool is_promised(const struct managed *m, unsigned port)
+{
+    bool is_found = false;
+    managed_lock(m->set);
+    for (const struct managed *other = m->set->list; other != NULL; other = other->next) {
+        is_found = is_found || (other != m && other->place.port == port &&
+                                resident_is_loaded(&other->resident));
+    }
+    managed_unlock(m->set);
+    return is_found;
+}
+
 /* A folder that only we may enter. */
 static bool make_folder(struct managed_set *set)
 {
@@ -458,7 +472,10 @@ static bool choose_place(struct managed *m)
         (void)snprintf(place.socket, sizeof place.socket, "%s/%llu", m->set->folder,
                        (unsigned long long)serial);
     } else if (!is_socket) {
-        place.port = free_port();
+        int tries = 0;
+        do {
+            place.port = free_port();
+        } while (place.port != 0 && is_promised(m, place.port) && ++tries < PORT_TRIES);
     }
     managed_lock(m->set);
     m->place = place;
