@@ -1,6 +1,7 @@
 /* Requests for embeddings as the steps see them: what they take, and which texts can be looked at. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "gateway/embed_request.h"
 #include "policies/policy.h"
 #include "tests/support/quoted.h"
@@ -117,6 +118,24 @@ static void faults_become_problems(void **state)
     }
 }
 
+static void each_allocation_may_fail(void **state)
+{
+    struct fixture *f = *state;
+    const struct str body = quoted(f->arena, "{'model':'e','input':['\\u0061 text','\\u0062']}");
+    enum status st = ST_NO_MEMORY;
+    uint64_t n = 0;
+    while (st == ST_NO_MEMORY) {
+        struct arena *arena = arena_create(16, ARENA_BYTES); /* a block for each piece */
+        assert_non_null(arena);
+        mem_fail_at(++n, 1);
+        st = embed_request_parse(body, arena, &f->request, &f->error);
+        mem_fail_at(0, 0);
+        arena_destroy(arena);
+    }
+    assert_int_equal(st, ST_OK);
+    assert_true(n > 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -127,6 +146,7 @@ int main(void)
         TEST(of_many_texts_some_are_looked_at),
         TEST(only_the_model_is_rewritten),
         TEST(faults_become_problems),
+        TEST(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
