@@ -189,13 +189,14 @@ static bool is_in_rule(const struct routes *routes, const struct expert *e)
     return false;
 }
 
+/* Of those that embed it is no news that clients name them: embeddings are not routed. */
 static void read_experts(const struct reading *r)
 {
     const struct expert *experts = r->routes->experts.items;
     for (size_t i = 0; r->routes->categories.count > 0 && i < r->routes->experts.count; i++) {
         const struct expert *e = &experts[i];
         if (!is_in_category(r->routes, e) && !is_in_alias(r->routes, e) &&
-            !is_in_rule(r->routes, e)) {
+            !is_in_rule(r->routes, e) && (e->capabilities & EXPERT_EMBED) == 0) {
             WARN(r, e->id.pos,
                  "expert \"%.*s\" is in no category, alias or rule: only clients that name it get "
                  "there",

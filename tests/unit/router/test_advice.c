@@ -144,6 +144,7 @@ static void nothing_is_said_of_what_has_an_effect(void **state)
 {
     static const char *const files[] = {
         A B, /* experts alone: named by clients */
+        A "  e: {url: 'http://127.0.0.1:9/v1', capabilities: [embed]}\n" GENERAL,
         A B GENERAL "aliases: {x: [b, a], y: [a, b]}\n",
         A B GENERAL "rules:\n"
                     "  - {when: {header: {x-a: '1', x-b: '1'}}, expert: b}\n"
