@@ -125,7 +125,7 @@ static int64_t delivered_tokens(const struct exchange *x, enum call_outcome outc
         return (int64_t)x->leg.relay.events;
     }
     struct str body = buf_str(&x->leg.call->in);
-    if (x->chat.inputs > 0) {
+    if (prompt_is_embedding(&x->chat.prompt)) {
         return 0; /* vectors are no tokens */
     }
     return outcome == CALL_OK ? usage_answer_tokens(body)

@@ -37,7 +37,7 @@ static const struct caching *settings_of(const struct exchange *x)
 
 bool lookup_is_wanted(const struct exchange *x)
 {
-    return settings_of(x)->ttl_s > 0 && x->chat.inputs == 0;
+    return settings_of(x)->ttl_s > 0 && !prompt_is_embedding(&x->chat.prompt);
 }
 
 /* ---------------------------------------------------------------- what is asked */

@@ -46,7 +46,7 @@ enum status redaction_apply(struct exchange *x, struct str *body)
     if (privacy_of(x)->redact.count == 0 || !privacy_ask(privacy_of(x), &facts, &set)) {
         return ST_OK;
     }
-    set.is_embedding = x->chat.inputs > 0;
+    set.is_embedding = prompt_is_embedding(&x->chat.prompt);
     x->leg.vault = create_vault(x);
     if (x->leg.vault == NULL) {
         return ST_NO_MEMORY;
@@ -150,7 +150,7 @@ static enum status redact_all(struct exchange *x, struct str *body)
 {
     struct privacy_set set;
     privacy_ask_all(privacy_of(x), &set);
-    set.is_embedding = x->chat.inputs > 0;
+    set.is_embedding = prompt_is_embedding(&x->chat.prompt);
     struct redact_vault *vault = create_vault(x);
     enum status st = vault == NULL ? ST_NO_MEMORY : redact_body(&set, vault, *body, x->arena, body);
     redact_vault_destroy(vault);

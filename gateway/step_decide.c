@@ -61,7 +61,7 @@ static struct str embedder_text(struct exchange *x)
 
 static enum step_result refuse_model(struct exchange *x)
 {
-    if (x->chat.inputs > 0) {
+    if (prompt_is_embedding(&x->chat.prompt)) {
         return exchange_refuse(x, PROBLEM_MODEL_NOT_FOUND, embedder_text(x), STR("model"));
     }
     struct str message =
@@ -111,7 +111,7 @@ static enum step_result refuse_candidates(struct exchange *x)
         x->retry_after_s = resets_s == INT64_MAX ? -1 : resets_s - clock_wall_s();
         return exchange_refuse(x, PROBLEM_QUOTA, message, STR(""));
     }
-    bool is_embedding = x->chat.inputs > 0;
+    bool is_embedding = prompt_is_embedding(&x->chat.prompt);
     return is_context ? exchange_refuse(x, PROBLEM_CONTEXT_LENGTH, message,
                                         is_embedding ? STR("input") : STR("messages"))
                       : exchange_refuse(x, PROBLEM_NO_EXPERT, message,
@@ -148,7 +148,8 @@ static void remember(struct exchange *x)
     recent_describe(routes, &x->chat.prompt, &x->decision, &x->worker->scratch, decision);
     memcpy(decision->id, x->id, sizeof decision->id);
     decision->made_ms = clock_wall_ms();
-    if (x->chat.inputs == 0) { /* nothing is to be learnt of where embeddings went */
+    if (!prompt_is_embedding(
+            &x->chat.prompt)) { /* nothing is to be learnt of where embeddings went */
         recent_put(x->worker->recent, x->worker->index, decision);
     }
 }

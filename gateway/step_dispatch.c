@@ -50,7 +50,7 @@ static enum status start_call(struct exchange *x, struct str body)
     struct call_request request = {.expert = e,
                                    .body = body,
                                    .is_stream = x->chat.is_stream,
-                                   .is_embedding = x->chat.inputs > 0,
+                                   .is_embedding = prompt_is_embedding(&x->chat.prompt),
                                    .is_fresh = x->leg.is_repeat,
                                    .due_ms = f->deadline_ms,
                                    .first_due_ms = f->first_ms,
@@ -149,7 +149,7 @@ static enum status ask(struct exchange *x, const struct budget **ret_budget)
     if (st == ST_TOO_BIG || st == ST_INVALID) {
         return ST_INVALID;
     }
-    if (st == ST_OK && x->chat.inputs == 0) {
+    if (st == ST_OK && !prompt_is_embedding(&x->chat.prompt)) {
         struct editing of = exchange_editing(x);
         st = editing_apply(&of, x->leg.expert, &body, &x->leg.edited);
     }
@@ -207,7 +207,8 @@ enum step_result step_dispatch(struct exchange *x)
     enum status st = ask(x, &budget);
     if (st == ST_INVALID) {
         return exchange_refuse(x, PROBLEM_PRIVACY, STR(""),
-                               x->chat.inputs > 0 ? STR("input") : STR("messages"));
+                               prompt_is_embedding(&x->chat.prompt) ? STR("input")
+                                                                    : STR("messages"));
     }
     if (budget != NULL) {
         return refuse_budget(x, budget);

@@ -245,7 +245,7 @@ static enum step_result read_call(struct exchange *x)
         return STEP_WAIT; /* the call wakes, its deadlines at the latest */
     }
     bool is_answer = call->http_status >= 200 && call->http_status < 300;
-    if (call->is_event_stream && is_answer && x->chat.inputs == 0) {
+    if (call->is_event_stream && is_answer && !prompt_is_embedding(&x->chat.prompt)) {
         return relay_stream(x);
     }
     return call->state == CALL_DONE ? answer_document(x) : STEP_WAIT;
