@@ -1,7 +1,7 @@
 """totals.py LASTTEST.LOG...: counts what ctest's log says of single tests: cmocka's tests and the
 scenarios of our own runners one by one, everything else as one. Prints skipped tests with their
-reason and lines that begin with FIGURE, and ends with "N passed, N failed, N skipped". Exit status 1
-when something failed, or when nothing ran."""
+reason and lines that begin with FIGURE or UNSTABLE, and ends with "N passed, N failed, N skipped".
+Exit status 1 when something failed, or when nothing ran."""
 import re
 import sys
 
@@ -35,7 +35,7 @@ def main():
             totals = [a + b for a, b in zip(totals, sums)]
             if sums[1] > 0:
                 print(f"FAILED: {start.group(1)}")
-            for line in re.findall(r"^(?:SKIPPED.*|FIGURE.*|.*: skipped: .*)$", text, re.M):
+            for line in re.findall(r"^(?:SKIPPED.*|FIGURE.*|UNSTABLE.*|.*: skipped: .*)$", text, re.M):
                 print(f"{start.group(1)}: {line}")
     print("%d passed, %d failed, %d skipped" % tuple(totals))
     return 1 if totals[1] > 0 or totals[0] == 0 else 0

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from wire import PATIENCE_S, Failure
+from wire import PATIENCE_S, Crashed, Failure
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("EXPERTD", os.path.join(ROOT, "build", "dev", "expertd"))
@@ -89,8 +89,8 @@ class Gateway:
                 dead = self.process.poll() is not None and not self._reader.is_alive()
                 if left <= 0 or dead:
                     why = f"it ended with {self.process.returncode}" if dead else "in time"
-                    raise Failure(f"the gateway did not say /{pattern}/ ({why}); it said:\n"
-                                  f"{text[-3000:]}")
+                    raise (Crashed if dead else Failure)(
+                        f"the gateway did not say /{pattern}/ ({why}); it said:\n{text[-3000:]}")
                 self._grown.wait(min(left, 0.1))
 
     def _wait_port(self, pattern):
@@ -118,10 +118,10 @@ class Gateway:
             self._reader.join(PATIENCE_S)
             if self.process.returncode != 0:
                 when = "at the end" if early is None else "before the end"
-                raise Failure(f"the gateway ended with {self.process.returncode} {when}; its last "
+                raise Crashed(f"the gateway ended with {self.process.returncode} {when}; its last "
                               f"words:\n{self.output()[-3000:]}")
             if CRASHED.search(self.output()):
-                raise Failure(f"the gateway complained:\n{self.output()[-4000:]}")
+                raise Crashed(f"the gateway complained:\n{self.output()[-4000:]}")
         finally:
             if self.process.poll() is None:
                 self.process.kill()

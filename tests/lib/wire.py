@@ -14,6 +14,10 @@ class Failure(Exception):
     """What was expected did not happen."""
 
 
+class Crashed(Failure):
+    """A gateway ended or complained by itself: no load of the machine explains that."""
+
+
 class Cut(Failure):
     """The connection ended inside a message."""
 
