@@ -4,13 +4,9 @@
 
 #include "backends/embed_body.h"
 #include "base/mem.h"
+#include "tests/support/arena_case.h"
 #include "tests/support/quoted.h"
 #include "tests/support/test.h"
-
-enum {
-    BLOCK_BYTES = 16 * 1024,
-    ARENA_BYTES = 64 * 1024 * 1024,
-};
 
 struct fixture {
     struct arena *arena;
@@ -21,17 +17,7 @@ struct fixture {
 static int set_up(void **state)
 {
     static struct fixture fixture;
-    memset(&fixture, 0, sizeof fixture);
-    fixture.arena = arena_create(BLOCK_BYTES, ARENA_BYTES);
-    *state = &fixture;
-    return fixture.arena == NULL;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    arena_destroy(f->arena);
-    return 0;
+    return arena_case_open(&fixture, sizeof fixture, state);
 }
 
 static enum status parse(struct fixture *f, const char *body)
@@ -203,7 +189,7 @@ static void running_out_of_memory_anywhere_is_reported(void **state)
         quoted(f->arena, "{'model':'\\u0065','input':['\\u0061','b','c','d','e','f']}");
     enum status st = ST_NO_MEMORY;
     for (long n = 1; st == ST_NO_MEMORY; n++) {
-        struct arena *arena = arena_create(64, ARENA_BYTES);
+        struct arena *arena = arena_create(64, SIZE_MAX);
         struct str text;
         assert_non_null(arena);
         mem_fail_at((uint64_t)n, 1);
@@ -216,7 +202,7 @@ static void running_out_of_memory_anywhere_is_reported(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, arena_case_close)
 
 int main(void)
 {

@@ -7,15 +7,11 @@
 #include "base/mem.h"
 #include "gateway/chat_request.h"
 #include "policies/policy.h"
+#include "tests/support/arena_case.h"
 #include "tests/support/quoted.h"
 #include "tests/support/test.h"
 
 #define MESSAGES "'messages':[{'role':'user','content':'hi'}]"
-
-enum {
-    BLOCK_BYTES = 16 * 1024,
-    ARENA_BYTES = 64 * 1024 * 1024,
-};
 
 struct fixture {
     struct arena *arena;
@@ -26,17 +22,7 @@ struct fixture {
 static int set_up(void **state)
 {
     static struct fixture fixture;
-    memset(&fixture, 0, sizeof fixture);
-    fixture.arena = arena_create(BLOCK_BYTES, ARENA_BYTES);
-    *state = &fixture;
-    return fixture.arena == NULL;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    arena_destroy(f->arena);
-    return 0;
+    return arena_case_open(&fixture, sizeof fixture, state);
 }
 
 static enum status parse(struct fixture *f, const char *body)
@@ -517,29 +503,24 @@ static void long_plain_texts_are_borrowed_whole(void **state)
 
 static void running_out_of_memory_anywhere_is_reported(void **state)
 {
-    (void)state;
-    static const char text[] =
-        "{'model':'\\u0061uto','messages':[{'role':'user','content':'a\\nb'},"
-        "{'role':'system','content':'\\tx'}]}";
-    struct arena *bodies = arena_create(BLOCK_BYTES, ARENA_BYTES);
-    struct str body = quoted(bodies, text);
+    struct fixture *f = *state;
+    struct str body =
+        quoted(f->arena, "{'model':'\\u0061uto','messages':[{'role':'user','content':'a\\nb'},"
+                         "{'role':'system','content':'\\tx'}]}");
     enum status st = ST_NO_MEMORY;
     for (uint64_t n = 1; st != ST_OK; n++) {
-        struct chat_request request;
-        struct chat_error error;
-        struct arena *arena = arena_create(64, ARENA_BYTES);
+        struct arena *arena = arena_create(64, SIZE_MAX);
         assert_true(n < 100);
         mem_fail_at(n, 1);
-        st = chat_request_parse(body, arena, &request, &error);
+        st = chat_request_parse(body, arena, &f->request, &f->error);
         mem_fail_at(0, 0);
         assert_true(st == ST_OK || st == ST_NO_MEMORY);
         assert_true(st != ST_OK || n > 3);
         arena_destroy(arena);
     }
-    arena_destroy(bodies);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, arena_case_close)
 
 int main(void)
 {
@@ -567,7 +548,7 @@ int main(void)
         TEST(long_escaped_texts_give_head_and_tail),
         TEST(long_texts_of_escapes_are_never_torn),
         TEST(long_plain_texts_are_borrowed_whole),
-        cmocka_unit_test(running_out_of_memory_anywhere_is_reported),
+        TEST(running_out_of_memory_anywhere_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,11 @@
 /* Requests for embeddings as the steps see them: what they take, and which texts can be looked at. */
-#include <string.h>
 
 #include "base/mem.h"
 #include "gateway/embed_request.h"
 #include "policies/policy.h"
+#include "tests/support/arena_case.h"
 #include "tests/support/quoted.h"
 #include "tests/support/test.h"
-
-enum {
-    BLOCK_BYTES = 16 * 1024,
-    ARENA_BYTES = 64 * 1024 * 1024,
-};
 
 struct fixture {
     struct arena *arena;
@@ -21,17 +16,7 @@ struct fixture {
 static int set_up(void **state)
 {
     static struct fixture fixture;
-    memset(&fixture, 0, sizeof fixture);
-    fixture.arena = arena_create(BLOCK_BYTES, ARENA_BYTES);
-    *state = &fixture;
-    return fixture.arena == NULL;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    arena_destroy(f->arena);
-    return 0;
+    return arena_case_open(&fixture, sizeof fixture, state);
 }
 
 static enum status parse(struct fixture *f, const char *body)
@@ -125,7 +110,7 @@ static void each_allocation_may_fail(void **state)
     enum status st = ST_NO_MEMORY;
     uint64_t n = 0;
     while (st == ST_NO_MEMORY) {
-        struct arena *arena = arena_create(16, ARENA_BYTES); /* a block for each piece */
+        struct arena *arena = arena_create(16, SIZE_MAX); /* a block for each piece */
         assert_non_null(arena);
         mem_fail_at(++n, 1);
         st = embed_request_parse(body, arena, &f->request, &f->error);
@@ -136,7 +121,7 @@ static void each_allocation_may_fail(void **state)
     assert_true(n > 4);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, arena_case_close)
 
 int main(void)
 {
