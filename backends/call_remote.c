@@ -116,10 +116,18 @@ static void leave_multi(struct remote_call *rc)
     }
 }
 
+static void give_up(struct remote_call *rc)
+{
+    if (rc->is_added) {
+        transport_forget_unsent(rc->transport, rc);
+    }
+    leave_multi(rc);
+}
+
 static void on_late(struct call_watch *watch, enum call_outcome outcome)
 {
     struct remote_call *rc = CONTAINER_OF(watch, struct remote_call, watch);
-    leave_multi(rc);
+    give_up(rc);
     finish(rc, outcome);
     rc->call.request.wake(rc->call.request.owner);
 }
@@ -195,7 +203,7 @@ static void consumed(struct call *call)
 static void cancel(struct call *call)
 {
     struct remote_call *rc = remote_of(call);
-    leave_multi(rc);
+    give_up(rc);
     call_watch_stop(&rc->watch);
 }
 

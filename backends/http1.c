@@ -19,6 +19,7 @@
 #include "backends/call_watch.h"
 #include "backends/expert.h"
 #include "backends/http1_reader.h"
+#include "backends/unsent.h"
 #include "base/container.h"
 #include "base/mem.h"
 
@@ -356,17 +357,11 @@ static void part(struct http1_call *hc, bool may_live)
     pool->idle_count++;
 }
 
-/* Where the request has not arrived, the connection will be closed with a RST: the kernel would go on
- * sending it, for minutes, and an expert that comes back would do the work for nobody. */
+/* What of the request has not arrived shall not; the connection will be closed. */
 static void give_up(const struct http1_call *hc)
 {
-    static const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    struct tcp_info info = {.tcpi_unacked = 0};
-    socklen_t len = sizeof info;
-    if (hc->connection != NULL &&
-        getsockopt(hc->connection->io.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-        info.tcpi_unacked > 0) {
-        (void)setsockopt(hc->connection->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (hc->connection != NULL) {
+        unsent_forget(hc->connection->io.fd);
     }
 }
 

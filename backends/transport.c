@@ -17,6 +17,7 @@
 #include "backends/expert.h"
 #include "backends/http1.h"
 #include "backends/transport_curl.h"
+#include "backends/unsent.h"
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/mem.h"
@@ -31,6 +32,7 @@ struct upstream_socket {
     uint32_t events; /* what epoll watches; 0: not in epoll */
     bool is_ours;    /* opened by transport_open_socket */
     bool is_parked;  /* libcurl does not want events now */
+    CURL *easy;      /* whose transfer wanted events last; to be compared only */
 };
 
 struct transport {
@@ -136,6 +138,7 @@ static void forget_socket(struct upstream_socket *s)
     stop_watching(s);
     s->is_ours = false;
     s->is_parked = false;
+    s->easy = NULL;
 }
 
 curl_socket_t transport_open_socket(void *transport, curlsocktype purpose,
@@ -166,10 +169,19 @@ int transport_close_socket(void *transport, curl_socket_t fd)
     return close(fd);
 }
 
+/* So that it is known, when a call is given up, which socket is its own. */
+static void note_socket(CURL *easy, struct upstream_socket *s)
+{
+    char *private = NULL;
+    s->easy = easy;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) == CURLE_OK && private != NULL) {
+        ((struct remote_call *)(void *)private)->fd = s->io.fd;
+    }
+}
+
 /* CURLMOPT_SOCKETFUNCTION: what libcurl wants to know about fd. */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *assigned)
 {
-    (void)easy;
     (void)assigned;
     struct transport *t = user;
     struct upstream_socket *s = socket_of(t, fd);
@@ -183,6 +195,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *user, vo
         }
         return 0;
     }
+    note_socket(easy, s);
     uint32_t events = 0;
     events |= (what & CURL_POLL_IN) != 0 ? EPOLLIN : 0;
     events |= (what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0;
@@ -246,6 +259,7 @@ static void start_anew(struct transport *t)
             t->sockets[i]->events = 0;
             t->sockets[i]->is_ours = false;
             t->sockets[i]->is_parked = false;
+            t->sockets[i]->easy = NULL;
         }
     }
     t->multi = create_multi(t);
@@ -553,6 +567,17 @@ void transport_give_back(struct transport *t, struct remote_call *rc)
     rc->next_idle = pool->idle;
     pool->idle = rc;
     pool->idle_count++;
+}
+
+/* libcurl speaks HTTP/1.1 here (call_remote.c): a connection has one transfer, and one that is taken away in
+ * its midst costs the connection, so nobody else's is touched. A parked one is nobody's. */
+void transport_forget_unsent(struct transport *t, const struct remote_call *rc)
+{
+    size_t i = (size_t)rc->fd;
+    const struct upstream_socket *s = i < t->socket_count ? t->sockets[i] : NULL;
+    if (s != NULL && s->is_ours && !s->is_parked && s->easy == rc->easy) {
+        unsent_forget(rc->fd);
+    }
 }
 
 enum status transport_add(struct transport *t, struct remote_call *rc)

@@ -30,6 +30,7 @@ struct remote_call {
     struct transport *transport;
     struct remote_pool *pool;
     CURL *easy;
+    int fd; /* the socket that it was on last; another call may be on it now */
     struct remote_call *next_idle;
     struct remote_call *next_added; /* of those in the multi handle */
     struct remote_call *previous_added;
@@ -50,6 +51,9 @@ struct remote_call {
 struct loop *transport_loop(struct transport *t);
 MUST_CHECK enum status transport_add(struct transport *t, struct remote_call *rc);
 void transport_remove(struct transport *t, struct remote_call *rc);
+/* Before transport_remove, of a call in the multi handle that is given up: what of its request has not
+ * arrived is not sent any more. */
+void transport_forget_unsent(struct transport *t, const struct remote_call *rc);
 void transport_give_back(struct transport *t,
                          struct remote_call *rc); /* to the pool, or frees it */
 void transport_unref_pool(struct remote_pool *pool);
