@@ -20,6 +20,7 @@ def load(name):
 
 LAYERS = load("check-layers")
 BANNED = load("check-banned")
+LINKS = load("check-links")
 
 
 class Layers(unittest.TestCase):
@@ -85,6 +86,29 @@ class Banned(unittest.TestCase):
         self.assertEqual(self.names("/* TODO: later */"), ["todo"])
         self.assertEqual(self.names("/* TODO(#12): later */"), [])
         self.assertEqual(self.names("int f(void);", "base/x.h"), ["pragma"])
+
+
+class Links(unittest.TestCase):
+    def wrong(self, text, **others):
+        pages = {"docs/a.md": text, "README.md": "[a](docs/a.md)"}
+        pages.update((name.replace("__", "/") + ".md", page) for name, page in others.items())
+        return [why for _, _, why in LINKS.findings(pages, lambda path: path in pages)]
+
+    def test_a_missing_file_or_heading_is_found(self):
+        for text in ["[x](b.md)", "[x](../b.md)", "# One\n[x](#two)", "[x](../README.md#one)", "[x]\n\n[x]: b.md"]:
+            self.assertEqual(len(self.wrong(text)), 1, text)
+
+    def test_links_that_hold_and_code_and_the_network_pass(self):
+        for text in ["# One `two`: three_4\n[x](#one-two-three_4)", "# A\n# A\n[x](#a-1)", "[x](../README.md)",
+                     "`[x](b.md)`", "```\n[x](b.md)\n```", "[x](https://a.example/b.md)", "a ` b\n\n` c"]:
+            self.assertEqual(self.wrong(text), [], text)
+
+    def test_a_link_behind_a_lone_backtick_is_seen(self):
+        self.assertEqual(len(self.wrong("a ` b\n\n[x](b.md) ` c")), 1)
+
+    def test_a_page_of_docs_that_nothing_links_to_is_found(self):
+        self.assertEqual(self.wrong("", docs__lost=""), ["no page links to this one"])
+        self.assertEqual(self.wrong("[all](examples)", docs__examples__one=""), ['there is no "docs/examples"'])
 
 
 if __name__ == "__main__":
