@@ -608,3 +608,15 @@ int64_t expert_cost_nano_usd(const struct expert *e, const struct expert_tokens 
     wide nano = (sum + 999999) / 1000000;
     return nano > INT64_MAX ? INT64_MAX : (int64_t)nano;
 }
+
+int64_t expert_cost_at_most(const struct expert *e, int64_t prompt, int64_t completion)
+{
+    const struct expert_price *price = &e->price;
+    const struct expert_tokens tokens = {
+        .prompt = prompt,
+        .cached = price->cached_input > price->input ? prompt : 0,
+        .completion = completion,
+        .reasoning = price->reasoning > price->output ? completion : 0,
+    };
+    return expert_cost_nano_usd(e, &tokens);
+}

@@ -125,3 +125,6 @@ bool expert_is_local(const struct expert *e);
 /* What tokens cost here, rounded up to a nano-USD; at most INT64_MAX. EXPERT_COST_UNKNOWN where no
  * price was written down. Parts that exceed their whole count as the whole. */
 int64_t expert_cost_nano_usd(const struct expert *e, const struct expert_tokens *tokens);
+
+/* What they cost at most, however many of them are cached or reasoning. */
+int64_t expert_cost_at_most(const struct expert *e, int64_t prompt, int64_t completion);

@@ -52,9 +52,8 @@ static struct prompt sent(const struct exchange *x)
 static int64_t cost_at_most(const struct exchange *x)
 {
     const struct prompt prompt = sent(x);
-    const struct expert_tokens tokens = {prompt_tokens_estimate(&prompt), 0,
-                                         prompt_answer_tokens(&prompt), 0};
-    return expert_cost_nano_usd(x->leg.expert, &tokens);
+    return expert_cost_at_most(x->leg.expert, prompt_tokens_estimate(&prompt),
+                               prompt_paid_answer_tokens(&prompt));
 }
 
 /* An attempt at x->leg.expert, with its names and its time. NULL: no memory. */

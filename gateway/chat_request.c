@@ -13,6 +13,7 @@ enum {
     TEXT_WINDOW_BYTES = 4096, /* of an escaped text, decoded from its head and from its tail */
     KEY_BYTES = 1024,         /* of the head and of the tail of a text that names a session */
     TOKENS_MAX = 100000000,
+    ANSWERS_MAX = 65536, /* more are counted as so many */
 };
 
 enum role {
@@ -158,18 +159,27 @@ static void keep_text(struct texts *t, enum role role, struct json_value text)
     }
 }
 
+/* What the expert reads, and nobody here. */
+static struct json_value count_value(struct parser *p)
+{
+    struct json_value value = {0};
+    (void)json_take(&p->reader, &value); /* errors are sticky and seen by json_close */
+    p->request->prompt.text_bytes += (int64_t)value.raw.len;
+    return value;
+}
+
 /* An array that holds something. */
 static bool read_calls(struct parser *p)
 {
     struct json_reader *r = &p->reader;
     bool has_calls = false;
     if (json_peek(r) != JSON_ARRAY) {
-        (void)json_take(r, NULL); /* errors are sticky and seen by json_close */
+        (void)json_take(r, NULL);
         return false;
     }
     (void)json_open(r, JSON_ARRAY);
     while (json_next_item(r)) {
-        (void)json_take(r, NULL);
+        (void)count_value(p);
         has_calls = true;
     }
     return has_calls;
@@ -196,6 +206,8 @@ static void read_message(struct parser *p)
             content = read_content(p);
         } else if (json_text_is(key, STR("tool_calls"))) {
             has_calls = read_calls(p);
+        } else if (json_text_is(key, STR("function_call"))) {
+            (void)count_value(p);
         } else {
             (void)json_take(r, NULL);
         }
@@ -304,22 +316,38 @@ static void read_stream_options(struct parser *p)
     request->usage_options = (struct chat_range){start, json_offset(r) - start};
 }
 
-static void read_max_tokens(struct parser *p, struct str name)
+/* A whole number that is not negative; 0: it is null, or not there, or was refused. */
+static int64_t read_count(struct parser *p, struct str name, const char *message)
 {
     struct json_value value = {0};
-    int64_t tokens = 0;
+    int64_t count = 0;
     (void)json_take(&p->reader, &value);
     if (value.type == JSON_NULL || value.type == JSON_NONE) {
-        return;
+        return 0;
     }
-    if (value.type != JSON_NUMBER || json_to_int(value, &tokens) != ST_OK || tokens < 0 ||
-        tokens > TOKENS_MAX) {
-        fail(p, PROBLEM_BAD_PARAM, "The limit on tokens must be a whole number, not negative.",
-             name);
-        return;
+    if (value.type != JSON_NUMBER || json_to_int(value, &count) != ST_OK || count < 0 ||
+        count > TOKENS_MAX) {
+        fail(p, PROBLEM_BAD_PARAM, message, name);
+        return 0;
     }
+    return count;
+}
+
+static void read_max_tokens(struct parser *p, struct str name)
+{
+    int64_t tokens =
+        read_count(p, name, "The limit on tokens must be a whole number, not negative.");
     if (tokens > p->request->prompt.max_tokens) {
         p->request->prompt.max_tokens = tokens;
+    }
+}
+
+static void read_answers(struct parser *p)
+{
+    int64_t count = read_count(p, STR("n"), "\"n\" must be a whole number, not negative.");
+    count = count < ANSWERS_MAX ? count : ANSWERS_MAX;
+    if (count - 1 > p->request->prompt.more_answers) {
+        p->request->prompt.more_answers = count - 1;
     }
 }
 
@@ -332,8 +360,7 @@ static void read_tools(struct parser *p)
 
 static void read_response_format(struct parser *p)
 {
-    struct json_value value = {0};
-    (void)json_take(&p->reader, &value);
+    struct json_value value = count_value(p);
     if (value.type == JSON_OBJECT && str_find(value.raw, STR("json")) < value.raw.len) {
         p->request->prompt.needs |= POLICY_JSON;
     }
@@ -357,8 +384,12 @@ static void read_member(struct parser *p, struct json_value key)
         read_max_tokens(p, STR("max_tokens"));
     } else if (json_text_is(key, STR("max_completion_tokens"))) {
         read_max_tokens(p, STR("max_completion_tokens"));
+    } else if (json_text_is(key, STR("n"))) {
+        read_answers(p);
     } else if (json_text_is(key, STR("tools"))) {
         read_tools(p);
+    } else if (json_text_is(key, STR("functions"))) {
+        (void)count_value(p);
     } else if (json_text_is(key, STR("response_format"))) {
         read_response_format(p);
     } else {

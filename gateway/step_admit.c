@@ -50,7 +50,7 @@ enum step_result step_admit(struct exchange *x)
     bool is_asked =
         is_prompt && x->endpoint->write == NULL; /* an explained route costs no tokens */
     x->reserved_tokens =
-        is_asked ? prompt_tokens_estimate(prompt) + prompt_answer_tokens(prompt) : 0;
+        is_asked ? prompt_tokens_estimate(prompt) + prompt_paid_answer_tokens(prompt) : 0;
     x->admission = quota_admit(x->tenant->quota, &x->tenant->rate,
                                clock_now_us(loop_clock(x->worker->loop)), x->reserved_tokens);
     if (!x->admission.is_allowed) {

@@ -58,20 +58,21 @@ struct policy_candidate {
 };
 
 struct policy_request {
-    unsigned needs;            /* bits of enum policy_need */
-    struct str language;       /* of the prompt, where that is sure; else "" */
-    int64_t prompt_tokens;     /* estimate; of embeddings of the longest text */
-    int64_t paid_tokens;       /* estimate; of all texts */
-    int64_t completion_tokens; /* what the client allows, or an estimate */
-    double min_score;          /* of experts that a category lists */
-    double cost_weight;        /* lambda: quality that one US cent is worth */
-    double latency_weight;     /* quality that one second is worth */
-    bool tries_shut;           /* when all experts are shut, the one that opens first is in */
-    double switch_cost;        /* score by which another expert must be better to take over */
-    bool is_tool_open;         /* a tool call waits: it keeps its expert */
-    bool is_forbidden;         /* the key may not use what it was led to */
-    struct str led_to;         /* of is_forbidden: a category or an expert */
-    const struct str *bans;    /* names of experts */
+    unsigned needs;                 /* bits of enum policy_need */
+    struct str language;            /* of the prompt, where that is sure; else "" */
+    int64_t prompt_tokens;          /* estimate; of embeddings of the longest text */
+    int64_t paid_tokens;            /* estimate; of all texts */
+    int64_t completion_tokens;      /* of an answer: what the client allows, or an estimate */
+    int64_t paid_completion_tokens; /* the same of all answers that it wants */
+    double min_score;               /* of experts that a category lists */
+    double cost_weight;             /* lambda: quality that one US cent is worth */
+    double latency_weight;          /* quality that one second is worth */
+    bool tries_shut;                /* when all experts are shut, the one that opens first is in */
+    double switch_cost;             /* score by which another expert must be better to take over */
+    bool is_tool_open;              /* a tool call waits: it keeps its expert */
+    bool is_forbidden;              /* the key may not use what it was led to */
+    struct str led_to;              /* of is_forbidden: a category or an expert */
+    const struct str *bans;         /* names of experts */
     size_t ban_count;
     bool has_max_price;
     int64_t max_price_nano_usd;

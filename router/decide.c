@@ -375,9 +375,8 @@ static struct policy_candidate facts_of(const struct decision *d, const struct e
                                         double score, const struct policy_request *request)
 {
     int64_t added = (request->needs & POLICY_EMBED) != 0 ? 0 : added_tokens(d, e);
-    const struct expert_tokens tokens = {request->paid_tokens + added, 0,
-                                         request->completion_tokens, 0};
-    int64_t cost = expert_cost_nano_usd(e, &tokens);
+    int64_t cost =
+        expert_cost_at_most(e, request->paid_tokens + added, request->paid_completion_tokens);
     return (struct policy_candidate){
         .name = e->id.name,
         .expert = e->index,
@@ -794,6 +793,7 @@ enum status decide(const struct routes *routes, struct decide_scratch *s,
         .prompt_tokens = prompt_context_estimate(prompt),
         .paid_tokens = prompt_tokens_estimate(prompt),
         .completion_tokens = prompt_answer_tokens(prompt),
+        .paid_completion_tokens = prompt_paid_answer_tokens(prompt),
         .min_score = d->category == NULL ? 0.0 : routes->policies.min_score,
         .cost_weight =
             routes->policies.cost_weight + routes->policies.degrade.weight * prompt->pressure,

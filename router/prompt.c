@@ -53,6 +53,11 @@ int64_t prompt_answer_tokens(const struct prompt *prompt)
     return prompt->max_tokens > 0 ? prompt->max_tokens : GUESS;
 }
 
+int64_t prompt_paid_answer_tokens(const struct prompt *prompt)
+{
+    return (1 + prompt->more_answers) * prompt_answer_tokens(prompt);
+}
+
 uint64_t prompt_seed(const struct prompt *prompt)
 {
     static const uint64_t MIX = 0x9e3779b97f4a7c15U; /* 2^64 over the golden ratio: spreads bits */

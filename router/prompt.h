@@ -41,8 +41,9 @@ struct prompt {
     struct str key;              /* the id of its key; the same */
     struct prompt_inputs inputs; /* with POLICY_EMBED, and no talk */
     unsigned needs;              /* bits of enum policy_need */
-    int64_t text_bytes;          /* of all messages, as sent */
-    int64_t max_tokens;          /* 0: the client sets no limit */
+    int64_t text_bytes;          /* of all messages, tools and schemas, as sent */
+    int64_t max_tokens;          /* of one answer; 0: the client sets no limit */
+    int64_t more_answers;        /* that it wants beside the first one: n - 1 */
     double pressure; /* of the budget of policies.degrade, 0 to 1; see policies/budget.h */
     bool is_stream;
     const struct signals
@@ -55,7 +56,7 @@ void prompt_from_text(struct prompt *prompt, struct str model, struct str text);
 /* The text that rules look at: the last user message. */
 struct str prompt_last_text(const struct prompt *prompt);
 
-/* About how many tokens the messages have: a quarter of their bytes, rounded up. */
+/* About how many tokens messages, tools and schemas have: a quarter of their bytes, rounded up. */
 int64_t prompt_tokens_estimate(const struct prompt *prompt);
 
 /* What chance goes by: the same number for the same conversation; where that has no name, for the same
@@ -70,3 +71,6 @@ int64_t prompt_context_estimate(const struct prompt *prompt);
 
 /* What the answer may have: max_tokens, or a guess where the client sets no limit; embeddings have none. */
 int64_t prompt_answer_tokens(const struct prompt *prompt);
+
+/* The same of all answers together: what is paid for. */
+int64_t prompt_paid_answer_tokens(const struct prompt *prompt);

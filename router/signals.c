@@ -148,6 +148,7 @@ void signals_take(const struct routes *routes, const struct prompt *prompt,
     s->english_p = d->language.english;
     s->text_bytes = prompt->text_bytes;
     s->max_tokens = prompt->max_tokens;
+    s->more_answers = prompt->more_answers;
     s->max_price_nano_usd = prompt->permit.max_price_nano_usd;
     s->kind_labels = d->kinds.labels;
     s->kind_examples = d->kinds.examples;
@@ -207,6 +208,7 @@ enum status signals_prompt(const struct signals *s, const struct routes *routes,
     ret_prompt->needs = s->needs;
     ret_prompt->text_bytes = s->text_bytes;
     ret_prompt->max_tokens = s->max_tokens;
+    ret_prompt->more_answers = s->more_answers;
     ret_prompt->pressure = s->pressure;
     ret_prompt->session.is_tool_open = (s->flags & SIGNALS_TOOL_OPEN) != 0;
     for (size_t i = 0; i < routes->experts.count; i++) {

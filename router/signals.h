@@ -86,6 +86,7 @@ struct signals {
     float english_p;
     int64_t text_bytes;
     int64_t max_tokens;
+    int64_t more_answers;       /* at most 65,535 are kept */
     int64_t max_price_nano_usd; /* SIGNALS_MAX_PRICE */
     uint64_t kind_labels;       /* SIGNALS_KINDS: of struct guarantee_facts */
     uint64_t kind_examples;     /* a bit for each of custom[] */

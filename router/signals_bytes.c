@@ -17,6 +17,7 @@ enum {
     FACT_BYTES_MAX = 4 + 4 + 4 * 8,
     FACT_BYTES_MIN = 4 + 4,
     NUMBERS = 4,        /* of a fact */
+    ANSWERS_SHIFT = 16, /* in the word of the flags: receipts of before have 0 there */
     OLD_LISTS_MAX = 16, /* purses, and states, of the old versions */
     OLD_BANS_MAX = 8,
     OLD_FACTS_MAX = OLD_BANS_MAX + 2 * OLD_LISTS_MAX,
@@ -110,9 +111,10 @@ static void pass_count(struct cursor *c, uint32_t *count, uint32_t max)
 /* One way for both directions: they cannot differ. */
 static void pass(struct cursor *c, struct signals *s)
 {
-    uint32_t flags = s->flags;
-    pass_u32(c, &flags);
-    s->flags = flags;
+    uint32_t word = s->flags | (uint32_t)s->more_answers << ANSWERS_SHIFT;
+    pass_u32(c, &word);
+    s->flags = word & ((1U << ANSWERS_SHIFT) - 1);
+    s->more_answers = word >> ANSWERS_SHIFT;
     pass_u64(c, &s->weights);
     pass_u64(c, &s->rule);
     pass_u64(c, &s->kind_labels);

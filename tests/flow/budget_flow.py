@@ -242,3 +242,62 @@ def test_budgets_that_cannot_hold_do_not_load():
             done = subprocess.run([BINARY, "check", "-c", path], capture_output=True, text=True,
                                   timeout=60)
             assert done.returncode == 1 and said in done.stdout + done.stderr, (budget, done)
+
+
+def _usage_of(prompt, tokens, reasoning=0):
+    def answer(conn, head, body):
+        reply = json.loads(completion("hello"))
+        reply["usage"] = {"prompt_tokens": prompt, "completion_tokens": tokens,
+                          "completion_tokens_details": {"reasoning_tokens": reasoning}}
+        return send_reply(conn, json.dumps(reply).encode())
+    return answer
+
+
+class With(Place):
+    """A place with one more expert."""
+
+    def __init__(self, name, price, *budgets, **more):
+        self.more = (name, price)
+        super().__init__(*budgets, **more)
+
+    def config(self, *budgets):
+        name, price = self.more
+        line = f"  {name}: {{url: {self.expert.url}, price: {{{price}}}}}\n"
+        return super().config(*budgets).replace("aliases:", line + "aliases:")
+
+
+def test_each_of_several_choices_is_reserved():
+    with Place("name: team, usd: 0.01, per: total", handle=_usage_of(5, 10 * TOKENS)) as p:
+        assert p.ask(n=11).status == 429 and p.expert.requests == 0
+        assert p.ask(headers=[("x-expertd-max-price", "0.009")], n=10).status == 400
+        assert p.ask(n=10).status == 200
+        assert p.gauge("remaining", "team") == 0
+
+
+def test_a_prompt_is_all_that_is_billed_as_one():
+    long = "x" * 40000  # 10,000 tokens: 10 USD at `dear`
+    tool = {"type": "function", "function": {"name": "f", "description": long}}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": long}}
+    asked = [
+        {"tools": [tool]},
+        {"functions": [tool["function"]]},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "f", "schema": {
+            "type": "object", "description": long}}}},
+        {"messages": [{"role": "user", "content": "hi"},
+                      {"role": "assistant", "content": None, "tool_calls": [call]},
+                      {"role": "tool", "tool_call_id": "c", "content": "1"}]},
+    ]
+
+    with With("dear", "input: 1000, output: 0", "name: team, usd: 9, per: total") as p:
+        assert p.ask("dear").status == 200
+        statuses = [p.ask("dear", **more).status for more in asked]
+        assert statuses == [429] * len(asked), statuses
+
+
+def test_reasoning_that_is_dearer_than_answers_is_reserved():
+    with With("thinker", "input: 0, output: 10, reasoning: 100",
+              "name: team, usd: 0.001, per: total",
+              handle=_usage_of(5, TOKENS, reasoning=TOKENS)) as p:
+        assert p.ask("thinker", max_tokens=TOKENS + 1).status == 429
+        assert p.ask("thinker").status == 200
+        assert p.gauge("remaining", "team") == 0

@@ -338,6 +338,26 @@ static void costs_are_exact_and_rounded_up(void **state)
     }
 }
 
+static void the_most_that_tokens_cost_is_at_the_dearer_prices(void **state)
+{
+    static const struct {
+        struct expert_price price;
+        int64_t nano_usd;
+    } cases[] = {
+        {{1000000, 2000000, 1000000, 2000000, true}, 10 + 40},
+        {{1000000, 2000000, 500000, 1000000, true}, 10 + 40},
+        {{1000000, 2000000, 3000000, 2000000, true}, 30 + 40},
+        {{1000000, 2000000, 1000000, 9000000, true}, 10 + 180},
+        {{0, 0, 0, 0, false}, EXPERT_COST_UNKNOWN},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expert e = {.price = cases[i].price};
+        assert_int_equal(expert_cost_at_most(&e, 10, 20), cases[i].nano_usd);
+    }
+}
+
 static void only_kernels_are_free_without_a_price(void **state)
 {
     struct fixture f;
@@ -380,6 +400,7 @@ int main(void)
         cmocka_unit_test(cached_tokens_cost_as_fresh_ones_unless_told),
         cmocka_unit_test(reasoning_costs_as_output_unless_told),
         cmocka_unit_test(costs_are_exact_and_rounded_up),
+        cmocka_unit_test(the_most_that_tokens_cost_is_at_the_dearer_prices),
         cmocka_unit_test(only_kernels_are_free_without_a_price),
         cmocka_unit_test(serials_are_never_reused),
     };

@@ -87,6 +87,9 @@ static void what_is_missing_or_of_the_wrong_type_is_named(void **state)
         {"{'model':'auto'," MESSAGES ",'max_tokens':1000000000}", PROBLEM_BAD_PARAM, "max_tokens"},
         {"{'model':'auto'," MESSAGES ",'max_completion_tokens':[]}", PROBLEM_BAD_PARAM,
          "max_completion_tokens"},
+        {"{'model':'auto'," MESSAGES ",'n':'9'}", PROBLEM_BAD_PARAM, "n"},
+        {"{'model':'auto'," MESSAGES ",'n':2.5}", PROBLEM_BAD_PARAM, "n"},
+        {"{'model':'auto'," MESSAGES ",'n':-1}", PROBLEM_BAD_PARAM, "n"},
     };
     check_refusals(*state, cases, sizeof cases / sizeof cases[0]);
 }
@@ -256,6 +259,51 @@ static void the_larger_limit_on_tokens_counts(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct str body = arena_printf(f->arena, "{'model':'auto',%s}", cases[i].members);
         assert_int_equal(parse_ok(f, body.ptr)->max_tokens, cases[i].max_tokens);
+    }
+}
+
+static void all_answers_that_are_wanted_count(void **state)
+{
+    static const struct {
+        const char *members;
+        int64_t paid_tokens;
+    } cases[] = {
+        {"'max_tokens':12", 12},
+        {"'max_tokens':12,'n':null", 12},
+        {"'max_tokens':12,'n':0", 12},
+        {"'max_tokens':12,'n':1", 12},
+        {"'n':3,'max_tokens':12", 36},
+        {"'n':3,'max_tokens':12,'n':2", 36},
+        {"'n':2", 1024},
+        {"'max_tokens':1,'n':100000000", 65536},
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str body =
+            arena_printf(f->arena, "{'model':'auto'," MESSAGES ",%s}", cases[i].members);
+        assert_int_equal(prompt_paid_answer_tokens(parse_ok(f, body.ptr)), cases[i].paid_tokens);
+    }
+}
+
+static void tools_calls_and_schemas_are_part_of_the_prompt(void **state)
+{
+    static const struct {
+        const char *members;
+        int64_t bytes;
+    } cases[] = {
+        {"'messages':[{'content':'hi'}]", 4},
+        {"'messages':[{'content':'hi','tool_calls':[{'a':1},{}]}]", 4 + 7 + 2},
+        {"'messages':[{'content':'hi','function_call':{'a':1}}]", 4 + 7},
+        {"'messages':[{'content':'hi'}],'tools':[{'a':1},{}]", 4 + 7 + 2},
+        {"'messages':[{'content':'hi'}],'functions':[{'a':1}]", 4 + 9},
+        {"'messages':[{'content':'hi'}],'response_format':{'a':1}", 4 + 7},
+    };
+
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str body = arena_printf(f->arena, "{'model':'auto',%s}", cases[i].members);
+        assert_int_equal(parse_ok(f, body.ptr)->text_bytes, cases[i].bytes);
     }
 }
 
@@ -536,6 +584,8 @@ int main(void)
         TEST(a_wrong_escaped_limit_names_the_plain_parameter),
         TEST(needs_follow_from_what_the_request_holds),
         TEST(the_larger_limit_on_tokens_counts),
+        TEST(all_answers_that_are_wanted_count),
+        TEST(tools_calls_and_schemas_are_part_of_the_prompt),
         TEST(stream_and_usage_wishes_are_read),
         TEST(turns_are_user_texts_with_the_last_reply_to_each),
         TEST(long_conversations_keep_their_opening_and_their_last_turns),

@@ -58,8 +58,8 @@ static void only_the_model_changes_where_nothing_is_streamed(void **state)
          "\n{ 'model' :\t'med-70b' , " MESSAGES " }\r\n"},
         {"{'mod\\u0065l':'\\u0061uto'," MESSAGES "}", "{'mod\\u0065l':'med-70b'," MESSAGES "}"},
         {"{'model':''," MESSAGES "}", "{'model':'med-70b'," MESSAGES "}"},
-        {"{'n':1.50e+2,'big':12345678901234567890,'model':'a'," MESSAGES ",'x':{'model':'b'}}",
-         "{'n':1.50e+2,'big':12345678901234567890,'model':'med-70b'," MESSAGES
+        {"{'y':1.50e+2,'big':12345678901234567890,'model':'a'," MESSAGES ",'x':{'model':'b'}}",
+         "{'y':1.50e+2,'big':12345678901234567890,'model':'med-70b'," MESSAGES
          ",'x':{'model':'b'}}"},
         {"{'model':'a'," MESSAGES ",'stream':false,'stream_options':{'include_usage':false}}",
          "{'model':'med-70b'," MESSAGES

@@ -123,6 +123,7 @@ static void decide_twice(struct fixture *f, const struct asked *asked)
     int64_t left = asked->left;
     prompt_from_text(&prompt, str_from(asked->model), str_from(asked->text));
     prompt.needs = asked->needs;
+    prompt.more_answers = 4;
     struct rule_facts facts = {.prompt = &prompt, .ctx = &left, .purse = purse};
     enum status st = decide(&f->sample.routes, &f->scratch, &facts, f->arena, &first);
     assert_true(st == ST_OK || st == ST_INVALID);
