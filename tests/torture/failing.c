@@ -56,7 +56,7 @@ struct control { /* written by the test, but for what is counted */
     _Atomic uint64_t calls; /* seen */
     _Atomic uint64_t failed;
     _Atomic int64_t wall_offset_ns; /* added to the wall clock */
-    _Atomic int64_t resolve_ms;     /* how long a name takes before it fails */
+    _Atomic int64_t resolver_hangs; /* 1: a name takes for ever before it fails, until this is 0 */
 };
 
 static struct control *control;
@@ -315,9 +315,10 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
 {
     int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     if (fails(CLASS_RESOLVE)) {
-        int64_t ms = atomic_load(&control->resolve_ms);
-        struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-        (void)nanosleep(&wait, NULL);
+        const struct timespec ms = {.tv_nsec = 1000000};
+        while (atomic_load(&control->resolver_hangs) != 0) {
+            (void)nanosleep(&ms, NULL);
+        }
         return atomic_load(&control->error);
     }
     *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");

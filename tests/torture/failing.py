@@ -42,5 +42,10 @@ class Failing:
         """The wall clock is so many seconds ahead of the machine's."""
         struct.pack_into("=q", self.page, CLOCK, int(seconds * 1e9))
 
-    def set_resolver_wait(self, ms):
-        struct.pack_into("=q", self.page, CLOCK + 8, ms)
+    def calls(self):
+        """How many were seen since it was armed."""
+        return struct.unpack_from("=Q", self.page, COUNTERS)[0]
+
+    def hold_resolver(self, holds):
+        """Whether a name takes for ever before it fails."""
+        struct.pack_into("=q", self.page, CLOCK + 8, int(holds))

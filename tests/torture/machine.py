@@ -1,5 +1,6 @@
 """What else a machine may do: the disk is full or read-only, the clock jumps, names do not resolve,
 somebody kills the process. (The network: partitions.py.)"""
+import contextlib
 import errno
 import json
 import re
@@ -9,7 +10,7 @@ import time
 
 import sweeps
 from gateway import Gateway
-from target import KEY, KINDS, Target
+from target import ALL, KEY, KINDS, Target
 from wire import PATIENCE_S, Conn, Failure, Reply, exchange, request_bytes
 
 EAI_AGAIN = -3
@@ -77,39 +78,40 @@ def test_a_name_that_does_not_resolve_is_an_error_in_time():
         target.close()
 
 
-def _resolving(wait_ms):
-    """One request to a host whose name is never known; how it ended and how long it took."""
+@contextlib.contextmanager
+def _resolving(hangs):
+    """A target whose expert for "libcurl" has a name that is never known: at once, or after for ever."""
     sweeps.needs_library()
     target = Target()
     try:
-        target.failing.set_resolver_wait(wait_ms)
-        gateway = Gateway(target.config.replace("expert.localhost", "some.example"),
-                          env=target.failing.env)
+        first = target.gateway
+        target.gateway = Gateway(target.config.replace("expert.localhost", "some.example"),
+                                 env=target.failing.env)
+        target.failing.hold_resolver(hangs)
+        target.failing.arm("resolve", EAI_AGAIN, count=FOR_EVER)
         try:
-            target.failing.arm("resolve", EAI_AGAIN, count=FOR_EVER)
-            target.gateway, first = gateway, target.gateway
-            started = time.monotonic()
-            seen = target.ask("libcurl")
-            took_s = time.monotonic() - started
-            target.must("plain")
-            target.failing.disarm()
-            target.gateway = first
+            yield target
         finally:
-            gateway.stop()
-        return seen, took_s
+            target.failing.hold_resolver(False)
+            target.failing.disarm()
+            target.gateway, second = first, target.gateway
+            second.stop()
     finally:
         target.close()
 
 
 def test_a_name_that_is_unknown_is_502():
-    seen, _ = _resolving(0)
-    _expect(seen.startswith("error 502"), seen)
+    with _resolving(hangs=False) as target:
+        seen = target.ask("libcurl")
+        _expect(seen.startswith("error 502"), seen)
+        target.must("plain")
 
 
 def test_a_resolver_that_hangs_ends_at_connect_ms():
-    seen, took_s = _resolving(4000)
-    _expect(seen.startswith("error 50"), seen)
-    _expect(took_s < 3.5, f"it took {took_s:.1f} s, connect_ms is 1.5 s")
+    with _resolving(hangs=True) as target:
+        seen = target.ask("libcurl")  # ends, though the resolver does not
+        _expect(seen.startswith("error 50"), seen)
+        target.must("plain")
 
 
 def test_the_wall_clock_may_jump():
@@ -131,13 +133,16 @@ def test_a_jump_of_the_wall_clock_moves_no_deadline():
     sweeps.needs_library()
     target = Target()
     try:
-        target.near.handle = lambda conn, head, body: conn.wait_gone()
-        threading.Timer(0.3, lambda: target.failing.move_clock(86400 * 30)).start()
+        def handle(conn, head, body):
+            target.failing.move_clock(86400 * 30)
+            conn.wait_gone()
+
+        target.near.handle = handle
         started = time.monotonic()
         seen = target.ask("plain")
         took_s = time.monotonic() - started
         _expect(seen.startswith("error 504"), seen)
-        _expect(1.2 < took_s < 1.5 + PATIENCE_S, f"first_token_ms of 1500 took {took_s:.1f} s")
+        _expect(took_s > 5.5, f"first_token_ms of 6000 took {took_s:.1f} s")
     finally:
         target.close()
 
@@ -162,11 +167,10 @@ def test_a_state_folder_that_is_read_only_refuses_the_start():
         raise Failure("it started, though it cannot store anything")
 
 
-def _answered(target, seconds, ids):
+def _answered(target, ids):
     """Asks until the gateway is gone; notes what was acknowledged to its end."""
-    end = time.monotonic() + seconds
     body = json.dumps({"model": "near", "messages": [{"role": "user", "content": "hi"}]}).encode()
-    while time.monotonic() < end:
+    while True:
         conn = None
         try:
             conn = Conn.open(target.gateway.port)
@@ -190,7 +194,7 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged():
     try:
         for turn in range(4):
             ids = []
-            threads = [threading.Thread(target=_answered, args=(target, 10, ids))
+            threads = [threading.Thread(target=_answered, args=(target, ids))
                        for _ in range(4)]
             for thread in threads:
                 thread.start()
@@ -213,27 +217,14 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged():
 
 
 def test_a_resolver_that_hangs_stops_nobody_else():
-    sweeps.needs_library()
-    target = Target()
-    gateway = None
-    try:
-        target.failing.set_resolver_wait(4000)
-        first = target.gateway
-        gateway = Gateway(target.config.replace("expert.localhost", "some.example"),
-                          env=target.failing.env)
-        target.gateway = gateway
-        target.failing.arm("resolve", EAI_AGAIN, count=FOR_EVER)
+    with _resolving(hangs=True) as target:
         asker = threading.Thread(target=target.ask, args=("libcurl",))
         asker.start()
-        slowest = 0
-        while asker.is_alive():
-            started = time.monotonic()
-            target.must("plain")
-            slowest = max(slowest, time.monotonic() - started)
-        target.failing.disarm()
-        target.gateway = first
-        _expect(slowest < 1.5, f"another request took {slowest:.1f} s")
-    finally:
-        if gateway is not None:
-            gateway.stop()
-        target.close()
+        deadline = time.monotonic() + PATIENCE_S
+        while target.failing.calls() == 0 and time.monotonic() < deadline:
+            time.sleep(0.002)  # the resolver is a thread without events for us
+        _expect(target.failing.calls() > 0, "nobody looks the name up")
+        for kind in KINDS:
+            if ALL[kind][0] != "far":
+                target.must(kind)
+        asker.join()

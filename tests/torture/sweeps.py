@@ -99,7 +99,7 @@ def sweep(classes, is_long, kinds=KINDS):
                 wrong += _sweep_kind(target, kind, name, error, is_long)
                 if not target.gateway.is_alive():
                     target = Target(kinds=kinds)
-        more = target.count_descriptors() - target.descriptors
+        more = target.lost_descriptors(SPARE_DESCRIPTORS)
         if more > SPARE_DESCRIPTORS:
             wrong.append(f"{more} descriptors more than before")
         target.verify_ledger()
