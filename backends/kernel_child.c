@@ -24,7 +24,8 @@
 
 enum {
     READ_BYTES = 16 * 1024,
-    END_MS = 1000, /* for a child that was killed to be gone */
+    LEAVE_MS = 250, /* for a child to end that is no longer needed, before it is killed */
+    END_MS = 5000,  /* for a child that was killed, or closed its socket, to be gone */
     LOG_BYTES = 1000,
     TASKS_MAX = 256, /* threads of a child; it may start no processes */
 };
@@ -368,7 +369,7 @@ static void destroy(struct ek_instance *c)
 {
     int status = 0;
     close_fd(&c->socket); /* the child ends when it sees that */
-    if (c->process.pid > 0 && !await_end(c, KERNEL_CHILD_GRACE_MS / 4, &status)) {
+    if (c->process.pid > 0 && !await_end(c, LEAVE_MS, &status)) {
         spawn_signal(&c->process, SIGKILL);
         (void)await_end(c, END_MS, &status);
     }

@@ -9,7 +9,7 @@
 #include "backends/kernel_abi.h"
 
 enum {
-    KERNEL_CHILD_GRACE_MS = 1000,     /* for a kernel to heed a cancel, before it is killed */
+    KERNEL_CHILD_GRACE_MS = 5000,     /* for a kernel to heed a cancel, before it is killed */
     KERNEL_CHILD_WAIT_MIN_MS = 250,   /* ceiling of the wait after the first failure */
     KERNEL_CHILD_WAIT_MAX_MS = 60000, /* and after many */
     KERNEL_CHILD_NICE = 5,

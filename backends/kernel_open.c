@@ -31,6 +31,8 @@
 enum {
     ARENA_BLOCK_BYTES = 4096,
     CONFIG_MAX_BYTES = 16 * 1024 * 1024,
+    CHILD_SPARE_MS =
+        30000, /* children keep load_ms themselves, and say more about it when they miss it */
 };
 
 enum isolation {
@@ -372,8 +374,7 @@ static enum status man(struct opening *o)
         }
         return ST_NO_MEMORY;
     }
-    /* Children keep their own deadline, and say more about it. */
-    int64_t spare_ms = crew->is_process ? 2L * KERNEL_CHILD_GRACE_MS : 0;
+    int64_t spare_ms = crew->is_process ? CHILD_SPARE_MS : 0;
     enum status st = ST_INVALID;
     if (!await_seats(crew, o->options.load_ms + spare_ms)) {
         complain(o, DIAG_ERROR, o->file, "loading and its self-test took longer than load_ms");

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ enum {
 
 struct ek_instance {
     uint64_t pieces; /* that the sink took in the last answer */
+    uint64_t late;   /* of these: after the answer had been cancelled */
 };
 
 static struct ek_instance only;
@@ -198,11 +200,13 @@ static enum ek_status try_to_break_out(const struct ek_sink *sink)
 
 /* ---- answering ---- */
 
-static enum ek_status talk_for_ever(const struct ek_sink *sink)
+static enum ek_status talk_for_ever(const struct ek_request *request, const struct ek_sink *sink)
 {
     enum ek_status status = EK_OK;
     while (status == EK_OK) {
+        bool is_cancelled = atomic_load(request->cancel) != 0;
         status = say(sink, "and on ");
+        only.late += is_cancelled && status == EK_OK ? 1 : 0;
         if (sink->pause(sink->ctx, ENDLESS_PAUSE_MS) != 0) {
             status = EK_CANCELLED;
         }
@@ -229,8 +233,8 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
 {
     char text[100];
     struct ek_text order = request->messages[request->message_count - 1].text;
-    uint64_t pieces = instance->pieces;
-    instance->pieces = 0;
+    struct ek_instance last = *instance;
+    *instance = (struct ek_instance){0};
     if (has(order, "first words")) {
         (void)say(sink, "first words ");
     }
@@ -247,7 +251,7 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
     } else if (has(order, "flood")) {
         flood_output();
     } else if (has(order, "endless")) {
-        return talk_for_ever(sink);
+        return talk_for_ever(request, sink);
     } else if (has(order, "torrent")) {
         return pour(sink);
     } else if (has(order, "break out")) {
@@ -255,7 +259,8 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
     } else if (has(order, "too long")) {
         return fail(ret_error, EK_TOO_LONG, "longer than 8 tokens");
     } else if (has(order, "pieces")) {
-        (void)snprintf(text, sizeof text, "pieces=%llu pid=%d", (unsigned long long)pieces,
+        (void)snprintf(text, sizeof text, "pieces=%s late=%llu pid=%d",
+                       last.pieces > 1 ? "many" : "few", (unsigned long long)last.late,
                        (int)getpid());
         return say(sink, text);
     }

@@ -16,8 +16,8 @@
 #include "tests/support/test.h"
 
 enum {
-    SETTLE_MS = 10000,
-    TRIES = 2000,
+    SETTLE_MS = 60000,
+    TRIES = 30000, /* of 2 ms */
 };
 
 struct stage {
@@ -465,7 +465,8 @@ static void cancel_stops_within_a_piece_and_keeps_the_child(void **state)
     struct stage s;
     open_stage(&s, "trial", "");
     ask(&s, "pieces");
-    struct str pid = arena_copy(s.arena, str_slice(buf_str(&s.text), 9, 40));
+    struct str text = buf_str(&s.text);
+    struct str pid = arena_copy(s.arena, str_slice(text, str_find(text, STR("pid=")), text.len));
     s.cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s.cancel_at = 3;
 
@@ -476,12 +477,8 @@ static void cancel_stops_within_a_piece_and_keeps_the_child(void **state)
     assert_int_equal(eventfd_read(s.cancel_fd, &count), 0);
     s.cancel_at = 0;
     ask(&s, "pieces");
-    struct str text = buf_str(&s.text);
-    assert_true(str_find(text, pid) < text.len); /* the same process */
-    int64_t pieces = 0;
-    size_t blank = str_find_char(text, ' ');
-    assert_int_equal(str_to_int(str_slice(text, 7, blank - 7), &pieces), ST_OK);
-    assert_in_range(pieces, 2, 4); /* the third may be refused while it is sent */
+    test_assert_str(buf_str(&s.text),
+                    arena_printf(s.arena, "pieces=many late=0 %.*s", STR_ARG(pid)));
     close_stage(&s);
 }
 
