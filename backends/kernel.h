@@ -115,6 +115,13 @@ static inline struct ek_text kernel_text(struct str text)
     return (struct ek_text){text.ptr, text.len};
 }
 
+/* The struct ek_info of a built-in: a literal and enum ek_capability. */
+#define KERNEL_FACTS(label, can)                                                                   \
+    {                                                                                              \
+        .size = sizeof(struct ek_info), .capabilities = (can), .name = STR_INIT(label),            \
+        .version = STR_INIT("1"), .license = STR_INIT("Apache-2.0"),                               \
+    }
+
 /* Text of the last message whose role is "user", or the empty string. */
 struct str kernel_last_question(const struct ek_request *request);
 

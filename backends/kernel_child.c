@@ -451,6 +451,21 @@ static void stop_call(struct ek_instance *c)
     }
 }
 
+/* EK_OK: the child has said how it went. */
+static enum ek_status end_call(struct ek_instance *c, enum status st, struct ek_error *ret_error)
+{
+    if (st == ST_NOT_FOUND) {
+        stop_call(c);
+        return EK_CANCELLED;
+    }
+    if (st != ST_OK) {
+        give_up(c, st, "was too slow");
+        return is_away(c, ret_error);
+    }
+    c->failures = 0;
+    return EK_OK;
+}
+
 /* Passes pieces on until the call is done. */
 static enum status relay(struct ek_instance *c, const struct kernel_request *request,
                          const struct ek_sink *sink, struct kernel_done *ret_done)
@@ -488,16 +503,10 @@ static enum ek_status generate(struct ek_instance *c, const struct ek_request *e
         bury(c, "there was no memory for a request"); /* half a frame may be in `out` */
         return kernel_fail(ret_error, EK_NO_MEMORY, "kernel-host: no memory for the request");
     }
-    enum status st = relay(c, request, sink, &done);
-    if (st == ST_NOT_FOUND) {
-        stop_call(c);
-        return EK_CANCELLED;
+    status = end_call(c, relay(c, request, sink, &done), ret_error);
+    if (status != EK_OK) {
+        return status;
     }
-    if (st != ST_OK) {
-        give_up(c, st, "was too slow");
-        return is_away(c, ret_error);
-    }
-    c->failures = 0;
     *ret_result = done.result;
     *ret_error = done.error;
     return done.status;
@@ -547,16 +556,10 @@ static enum ek_status embed(struct ek_instance *c, const struct ek_text *texts, 
         bury(c, "there was no memory for a text"); /* half a frame may be in `out` */
         return kernel_fail(ret_error, EK_NO_MEMORY, "kernel-host: no memory for the text");
     }
-    enum status st = take_vector(c, vectors, &done);
-    if (st == ST_NOT_FOUND) {
-        stop_call(c);
-        return EK_CANCELLED;
+    status = end_call(c, take_vector(c, vectors, &done), ret_error);
+    if (status != EK_OK) {
+        return status;
     }
-    if (st != ST_OK) {
-        give_up(c, st, "was too slow");
-        return is_away(c, ret_error);
-    }
-    c->failures = 0;
     ret_vectors->tokens = done.result.prompt_tokens;
     *ret_error = done.error;
     return done.status;

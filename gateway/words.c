@@ -202,13 +202,8 @@ static enum ek_status generate(struct ek_instance *k, const struct ek_request *r
 
 static const struct ek_info *info(void)
 {
-    static const struct ek_info facts = {
-        .size = sizeof facts,
-        .capabilities = EK_CAP_EMBED | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
-        .name = STR_INIT("words"),
-        .version = STR_INIT("1"),
-        .license = STR_INIT("Apache-2.0"),
-    };
+    static const struct ek_info facts =
+        KERNEL_FACTS("words", EK_CAP_EMBED | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL);
     return &facts;
 }
 

@@ -167,13 +167,7 @@ static enum ek_status generate(struct ek_instance *echo, const struct ek_request
 
 static const struct ek_info *info(void)
 {
-    static const struct ek_info facts = {
-        .size = sizeof facts,
-        .capabilities = EK_CAP_GENERATE | EK_CAP_PARALLEL,
-        .name = STR_INIT("echo"),
-        .version = STR_INIT("1"),
-        .license = STR_INIT("Apache-2.0"),
-    };
+    static const struct ek_info facts = KERNEL_FACTS("echo", EK_CAP_GENERATE | EK_CAP_PARALLEL);
     return &facts;
 }
 

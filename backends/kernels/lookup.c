@@ -229,13 +229,8 @@ static enum ek_status generate(struct ek_instance *lookup, const struct ek_reque
 
 static const struct ek_info *info(void)
 {
-    static const struct ek_info facts = {
-        .size = sizeof facts,
-        .capabilities = EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
-        .name = STR_INIT("lookup"),
-        .version = STR_INIT("1"),
-        .license = STR_INIT("Apache-2.0"),
-    };
+    static const struct ek_info facts =
+        KERNEL_FACTS("lookup", EK_CAP_GENERATE | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL);
     return &facts;
 }
 

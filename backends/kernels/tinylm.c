@@ -627,14 +627,9 @@ static enum ek_status count(struct ek_instance *t, struct ek_text text, uint64_t
 
 static const struct ek_info *info(void)
 {
-    static const struct ek_info facts = {
-        .size = sizeof facts,
-        .capabilities =
-            EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT | EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL,
-        .name = STR_INIT("tinylm"),
-        .version = STR_INIT("1"),
-        .license = STR_INIT("Apache-2.0"),
-    };
+    static const struct ek_info facts =
+        KERNEL_FACTS("tinylm", EK_CAP_GENERATE | EK_CAP_EMBED | EK_CAP_COUNT |
+                                   EK_CAP_DETERMINISTIC | EK_CAP_PARALLEL);
     return &facts;
 }
 
