@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backends/kernel.h"
@@ -28,6 +27,7 @@
 #include "backends/kernel_pool.h"
 #include "backends/kernel_reply.h"
 #include "backends/kernel_turn.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -252,14 +252,7 @@ static int on_piece(void *ctx, struct ek_text piece)
 static int on_pause(void *ctx, int64_t ms)
 {
     struct work *work = ((struct answer *)ctx)->work;
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    struct timespec until = clock_in_ms(ms);
     (void)pthread_mutex_lock(&work->lock);
     int error = 0;
     kernel_turn_give(kernel_threads(work->kernel));

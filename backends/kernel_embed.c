@@ -120,8 +120,7 @@ static enum ek_status look(const struct kernel_embed *e)
     if (*e->cancel != 0) {
         return EK_CANCELLED;
     }
-    uint64_t now_ns = (uint64_t)clock_now_us(clock_system()) * 1000;
-    return e->deadline_ns > 0 && now_ns >= e->deadline_ns ? EK_LATE : EK_OK;
+    return e->deadline_ns > 0 && clock_now_ns() >= e->deadline_ns ? EK_LATE : EK_OK;
 }
 
 static enum ek_status embed_one(struct run *r, size_t index, struct buf *out,

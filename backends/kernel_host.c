@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backends/kernel.h"
@@ -22,6 +21,7 @@
 #include "backends/kernel_frame.h"
 #include "backends/kernel_jail.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -150,19 +150,12 @@ static void on_log(struct ek_text line)
     (void)!write(STDERR_FILENO, text, len > 0 ? (size_t)len : 0); /* a full pipe loses lines */
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
 static const struct ek_host services = {
     .size = sizeof services,
     .abi_major = EK_ABI_MAJOR,
     .abi_minor = EK_ABI_MINOR,
     .log = on_log,
-    .now_ns = now_ns,
+    .now_ns = clock_now_ns,
 };
 
 static int on_piece(void *ctx, struct ek_text piece)
@@ -181,11 +174,7 @@ static int on_piece(void *ctx, struct ek_text piece)
 static int on_pause(void *ctx, int64_t ms)
 {
     struct host *h = ctx;
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    struct timespec until = clock_in_ms(ms);
     (void)pthread_mutex_lock(&h->lock);
     int error = 0;
     while (h->cancel == 0 && error != ETIMEDOUT) {

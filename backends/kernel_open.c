@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backends/kernel_child.h"
@@ -24,6 +23,7 @@
 #include "backends/kernel_options.h"
 #include "backends/kernel_pool.h"
 #include "backends/kernel_turn.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -226,19 +226,12 @@ static void on_log(struct ek_text line)
     log_write(LOG_DEBUG, "kernel", "%.*s", STR_ARG(kernel_str(line)));
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
 static const struct ek_host services = {
     .size = sizeof services,
     .abi_major = EK_ABI_MAJOR,
     .abi_minor = EK_ABI_MINOR,
     .log = on_log,
-    .now_ns = now_ns,
+    .now_ns = clock_now_ns,
 };
 
 /* ---- opening ---- */
@@ -325,11 +318,7 @@ static enum status load(struct opening *o)
 /* Waits for all seats. False: it took too long. */
 static bool await_seats(struct kernel_crew *crew, int64_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
+    struct timespec until = clock_in_ms(ms);
     int error = 0;
     (void)pthread_mutex_lock(&crew->lock);
     while (crew->ready < crew->count && error != ETIMEDOUT) {

@@ -1,8 +1,6 @@
 /* See clock.h. */
 #include "base/clock.h"
 
-#include <time.h>
-
 static int64_t read_us(clockid_t id)
 {
     struct timespec t;
@@ -20,6 +18,23 @@ const struct clock *clock_system(void)
 {
     static const struct clock system = {monotonic_us};
     return &system;
+}
+
+uint64_t clock_now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+struct timespec clock_in_ms(int64_t ms)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t ns = t.tv_nsec + ms % 1000 * 1000000;
+    t.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
+    t.tv_nsec = (long)(ns % 1000000000);
+    return t;
 }
 
 int64_t clock_thread_cpu_us(void)

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct clock { /* embedded as the first member by fakes */
     int64_t (*now_us)(const struct clock *c);
@@ -21,6 +22,10 @@ static inline int64_t clock_now_ms(const struct clock *c)
 {
     return c->now_us(c) / 1000;
 }
+
+/* CLOCK_MONOTONIC in nanoseconds, and as pthread_cond_timedwait wants a time from now. */
+uint64_t clock_now_ns(void);
+struct timespec clock_in_ms(int64_t ms);
 
 /* CPU time of the calling thread, microseconds. */
 int64_t clock_thread_cpu_us(void);

@@ -3,9 +3,9 @@
 #include "gateway/cmd_eval.h"
 
 #include <getopt.h>
-#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "gateway/snapshot.h"
 #include "router/centroid.h"
 #include "router/classifier.h"
@@ -80,9 +80,8 @@ static struct str file_name(struct str path)
 
 static double now_us(void)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+    uint64_t ns = clock_now_ns();
+    return (double)ns / 1e3;
 }
 
 static enum status add(struct eval *e, const struct prompts_row *prompt,

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 enum {
@@ -85,10 +85,8 @@ void supervisor_tell(const struct supervisor *s, const char *lines)
 void supervisor_tell_reloading(const struct supervisor *s)
 {
     char lines[96];
-    struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
     (void)snprintf(lines, sizeof lines, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
-                   (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+                   clock_now_us(clock_system()));
     supervisor_tell(s, lines);
 }
 

@@ -38,11 +38,27 @@ static void the_wall_clock_is_written_in_this_form(void **state)
     assert_int_equal(text[10], 'T');
 }
 
+static void a_time_from_now_is_neither_early_nor_late(void **state)
+{
+    static const int64_t cases_ms[] = {0, 1, 999, 1000, 1001, 3600000};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases_ms / sizeof cases_ms[0]; i++) {
+        uint64_t ahead_ns = (uint64_t)cases_ms[i] * 1000000;
+        uint64_t before_ns = clock_now_ns();
+        struct timespec t = clock_in_ms(cases_ms[i]);
+        uint64_t after_ns = clock_now_ns();
+        uint64_t is_ns = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+        assert_in_range(t.tv_nsec, 0, 999999999);
+        assert_true(is_ns >= before_ns + ahead_ns && is_ns <= after_ns + ahead_ns);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_written_as_rfc_3339),
         cmocka_unit_test(the_wall_clock_is_written_in_this_form),
+        cmocka_unit_test(a_time_from_now_is_neither_early_nor_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
