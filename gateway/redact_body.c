@@ -5,6 +5,7 @@
 #include "base/json_scan.h"
 #include "base/json_write.h"
 #include "base/mem.h"
+#include "gateway/redact_json.h"
 
 enum {
     EXPANSION = 20 /* a placeholder may be longer than what it stands for, an escape than a byte */
@@ -13,6 +14,7 @@ enum {
 struct piece { /* a string of the body, quotes included */
     struct str raw;
     struct str text; /* decoded */
+    bool is_arguments;
     struct piece *next;
 };
 
@@ -26,7 +28,7 @@ struct walk {
     enum status st;
 };
 
-static void keep(struct walk *w, struct json_value v)
+static void keep(struct walk *w, struct json_value v, bool is_arguments)
 {
     if (v.type != JSON_STRING || w->st != ST_OK) {
         return;
@@ -37,6 +39,8 @@ static void keep(struct walk *w, struct json_value v)
         return;
     }
     p->raw = v.raw;
+    p->is_arguments = is_arguments;
+    p->next = NULL;
     if (!v.escaped) {
         p->text = json_plain(v);
     } else {
@@ -55,7 +59,7 @@ static void take_text(struct walk *w)
 {
     struct json_value v = {0};
     (void)json_take(&w->reader, &v); /* errors are sticky and seen by json_close */
-    keep(w, v);
+    keep(w, v, false);
 }
 
 /* Goes as deep as the members below do, four levels, whatever the document is like. */
@@ -88,7 +92,7 @@ static void walk_object(struct walk *w, void (*member)(struct walk *w, struct js
 
 static void on_part(struct walk *w, struct json_value key)
 {
-    if (json_text_is(key, STR("text"))) {
+    if (json_text_is(key, STR("text")) || json_text_is(key, STR("refusal"))) {
         take_text(w);
     } else {
         (void)json_take(&w->reader, NULL);
@@ -97,10 +101,19 @@ static void on_part(struct walk *w, struct json_value key)
 
 static void on_function(struct walk *w, struct json_value key)
 {
+    struct json_value v = {0};
+    (void)json_take(&w->reader, &v);
     if (json_text_is(key, STR("arguments")) && w->set->tool_arguments) {
-        take_text(w);
-    } else {
-        (void)json_take(&w->reader, NULL);
+        keep(w, v, true);
+    }
+}
+
+static void on_custom(struct walk *w, struct json_value key)
+{
+    struct json_value v = {0};
+    (void)json_take(&w->reader, &v);
+    if (json_text_is(key, STR("input")) && w->set->tool_arguments) {
+        keep(w, v, false);
     }
 }
 
@@ -108,6 +121,8 @@ static void on_call(struct walk *w, struct json_value key)
 {
     if (json_text_is(key, STR("function"))) {
         walk_object(w, on_function);
+    } else if (json_text_is(key, STR("custom"))) {
+        walk_object(w, on_custom);
     } else {
         (void)json_take(&w->reader, NULL);
     }
@@ -117,7 +132,7 @@ static void on_message(struct walk *w, struct json_value key)
 {
     if (json_text_is(key, STR("content")) && json_peek(&w->reader) == JSON_ARRAY) {
         walk_array(w, on_part);
-    } else if (json_text_is(key, STR("content"))) {
+    } else if (json_text_is(key, STR("content")) || json_text_is(key, STR("refusal"))) {
         take_text(w);
     } else if (json_text_is(key, STR("tool_calls"))) {
         walk_array(w, on_call);
@@ -133,7 +148,7 @@ static void take_input(struct walk *w)
     struct json_value v = {0};
     (void)json_take(&w->reader, &v);
     w->is_opaque = w->is_opaque || v.type != JSON_STRING; /* tokens */
-    keep(w, v);
+    keep(w, v, false);
 }
 
 static void on_embedding(struct walk *w, struct json_value key)
@@ -170,7 +185,9 @@ static enum status write_body(struct walk *w, struct redact_vault *vault, struct
     buf_init(&text, body.len * EXPANSION + 64);
     for (const struct piece *p = w->first; st == ST_OK && p != NULL; p = p->next) {
         buf_reset(&text);
-        st = redact_text(&set, matcher, vault, p->text, &text);
+        st = redact_json_is(p->text, p->is_arguments)
+                 ? redact_json(&set, matcher, vault, p->text, p->is_arguments, &text)
+                 : redact_text(&set, matcher, vault, p->text, &text);
         if (st != ST_OK || str_eq(buf_str(&text), p->text)) {
             continue;
         }

@@ -5,9 +5,11 @@
 
 #include "base/json_scan.h"
 #include "base/json_write.h"
+#include "base/mem.h"
 
 enum {
-    TEXTS_MAX = 32,
+    TEXTS_MAX = 32,             /* of an event */
+    DOCUMENT_TEXTS_MAX = 65536, /* of a document */
     OUT_MAX = 64 * 1024 * 1024,
 };
 
@@ -22,8 +24,9 @@ struct text { /* a string of an answer */
 
 struct texts {
     struct str data;
-    struct text items[TEXTS_MAX];
+    struct text *items;
     size_t count;
+    size_t max;
     int64_t finished[TEXTS_MAX]; /* choices with a finish reason */
     size_t finished_count;
     bool is_too_many;
@@ -42,14 +45,14 @@ static void add_text(struct texts *t, struct json_value v, struct str member,
     if (v.type != JSON_STRING) {
         return;
     }
-    if (t->count == TEXTS_MAX) {
+    if (t->count == t->max) {
         t->is_too_many = true;
         return;
     }
     struct text *text = &t->items[t->count++];
     *text = (struct text){.raw = v.raw, .escaped = v.escaped, .choice = where->choice};
     text->is_nested = str_eq(member, STR("arguments"));
-    text->is_label = where->call >= 0 && !text->is_nested;
+    text->is_label = where->call >= 0 && !text->is_nested && !str_eq(member, STR("input"));
     text->key = str_hash(member) * 31 + (uint64_t)where->call * 1000003 + (uint64_t)where->choice;
 }
 
@@ -92,7 +95,7 @@ static void read_calls(struct json_reader *r, struct texts *t, struct where wher
         while (json_next_member(r, &key)) {
             if (json_text_is(key, STR("index"))) {
                 take_int(r, &where.call);
-            } else if (json_text_is(key, STR("function"))) {
+            } else if (json_text_is(key, STR("function")) || json_text_is(key, STR("custom"))) {
                 read_function(r, t, &where);
             } else {
                 (void)json_take(r, NULL);
@@ -156,13 +159,12 @@ static void read_choice(struct json_reader *r, struct texts *t, int64_t position
     }
 }
 
-/* False: it is no chat completion. */
-static bool read_texts(struct str data, struct texts *t)
+/* Into so many items. False: it is no chat completion. */
+static bool read_texts(struct str data, struct text *items, size_t max, struct texts *t)
 {
     struct json_reader r;
     struct json_value key;
-    memset(t, 0, sizeof *t);
-    t->data = data;
+    *t = (struct texts){.data = data, .items = items, .max = max};
     json_reader_init(&r, data);
     if (json_peek(&r) != JSON_OBJECT) {
         return false;
@@ -238,21 +240,16 @@ static bool may_hold(const struct text *text)
     return text->escaped || str_find_char(text->raw, '[') < text->raw.len;
 }
 
-enum status restore_document(const struct redact_vault *vault, struct str body, struct buf *out,
-                             bool *ret_is_changed)
+static enum status restore_texts(const struct redact_vault *vault, const struct texts *t,
+                                 struct buf *out, bool *ret_is_changed)
 {
-    struct texts t;
     struct edit e;
     size_t done = 0;
     size_t left = 0;
     enum status st = ST_OK;
-    *ret_is_changed = false;
-    if (!read_texts(body, &t)) {
-        return ST_OK;
-    }
-    edit_init(&e, body.len);
-    for (size_t i = 0; st == ST_OK && i < t.count; i++) {
-        const struct text *text = &t.items[i];
+    edit_init(&e, t->data.len);
+    for (size_t i = 0; st == ST_OK && i < t->count; i++) {
+        const struct text *text = &t->items[i];
         if (text->is_label || !may_hold(text)) {
             continue;
         }
@@ -264,12 +261,34 @@ enum status restore_document(const struct redact_vault *vault, struct str body, 
                                       &e.restored, &left);
         }
         if (st == ST_OK && !str_eq(buf_str(&e.decoded), buf_str(&e.restored))) {
-            st = splice(&t, text, buf_str(&e.restored), &done, out);
+            st = splice(t, text, buf_str(&e.restored), &done, out);
         }
     }
     edit_fini(&e);
     *ret_is_changed = done > 0;
-    return st == ST_OK && done > 0 ? buf_append(out, str_slice(body, done, body.len)) : st;
+    return st == ST_OK && done > 0 ? buf_append(out, str_slice(t->data, done, t->data.len)) : st;
+}
+
+enum status restore_document(const struct redact_vault *vault, struct str body, struct buf *out,
+                             bool *ret_is_changed)
+{
+    struct text few[TEXTS_MAX];
+    struct text *many = NULL;
+    struct texts t;
+    *ret_is_changed = false;
+    if (!read_texts(body, few, TEXTS_MAX, &t)) {
+        return ST_OK;
+    }
+    if (t.is_too_many) {
+        many = mem_alloc(DOCUMENT_TEXTS_MAX * sizeof *many);
+        if (many == NULL) {
+            return ST_NO_MEMORY;
+        }
+        (void)read_texts(body, many, DOCUMENT_TEXTS_MAX, &t);
+    }
+    enum status st = restore_texts(vault, &t, out, ret_is_changed);
+    mem_free(many);
+    return st;
 }
 
 /* ---------------------------------------------------------------- streams */
@@ -414,11 +433,12 @@ static enum status restore_text(struct restore *r, const struct texts *t, size_t
 enum status restore_event(struct restore *r, struct str data, struct buf *before, struct buf *out,
                           bool *ret_is_changed)
 {
+    struct text items[TEXTS_MAX];
     struct texts t;
     struct edit e;
     size_t done = 0;
     *ret_is_changed = false;
-    if (!read_texts(data, &t) || t.is_too_many) {
+    if (!read_texts(data, items, TEXTS_MAX, &t) || t.is_too_many) {
         bool is_end = t.is_too_many || str_eq(data, STR("[DONE]"));
         return is_end ? restore_flush(r, before) : ST_OK;
     }

@@ -50,6 +50,6 @@ static inline char redact_char_before(struct str text, size_t at)
     return at > 0 ? text.ptr[at - 1] : '\0';
 }
 
-/* Length of what may separate groups of digits: one of " -./", or a no-break space, a narrow one, a
- * no-break hyphen or an en dash in UTF-8. 0: nothing of that kind stands here. */
+/* Length of what may separate groups of digits: one of " -./", a tab, or a blank, hyphen or dash beyond
+ * ASCII; characters that show nothing may stand beside it, or alone. 0: nothing of that kind stands here. */
 size_t redact_char_gap(struct str text, size_t at);

@@ -68,7 +68,8 @@ static bool is_hex(char c)
     return redact_char_is_digit(c) || (low >= 'a' && low <= 'f');
 }
 
-/* Groups of up to four hexadecimal digits; eight of them, or fewer with "::" once. */
+/* Groups of up to four hexadecimal digits; eight of them, or fewer with "::" once; the last two may be an
+ * IPv4 address. */
 static size_t ipv6_end(struct str text, size_t at)
 {
     int groups = 0;
@@ -76,6 +77,13 @@ static size_t ipv6_end(struct str text, size_t at)
     size_t digits = 0;
     while (at < text.len && groups <= 8) {
         size_t start = at;
+        size_t end = ipv4_end(text, at);
+        if (end > 0) {
+            groups += 2;
+            at = end;
+            digits++;
+            break;
+        }
         while (at < text.len && at - start < 4 && is_hex(text.ptr[at])) {
             digits += redact_char_is_digit(text.ptr[at++]);
         }
@@ -96,25 +104,32 @@ static size_t ipv6_end(struct str text, size_t at)
     return is_whole && (digits > 0 || groups > 2) ? at : 0;
 }
 
+/* Whether the address from start to end stands by itself; a port may follow one of IPv4. */
+static bool stands_alone(struct str text, size_t start, size_t end, bool is_ipv6)
+{
+    char before = redact_char_before(text, start);
+    char after = redact_char_at(text, end);
+    bool goes_on = redact_char_is_alnum(after) || (is_ipv6 && after == ':') ||
+                   (after == '.' && redact_char_is_digit(redact_char_at(text, end + 1)));
+    return end > start && !goes_on && !redact_char_is_alnum(before) && before != '.';
+}
+
 bool redact_net_ip(const struct redact_place *place, struct redact_span *ret_span)
 {
     struct str text = place->text;
     size_t start = place->at;
-    size_t end = 0;
     while (start > place->floor && place->at - start < IPV6_MAX &&
            (is_hex(text.ptr[start - 1]) || text.ptr[start - 1] == ':')) {
         start--;
     }
-    if (start == place->at && text.ptr[start] != ':') {
-        end = ipv4_end(text, start);
+    size_t end = ipv6_end(text, start);
+    if (end <= place->at || !stands_alone(text, start, end, true)) {
+        start = place->at;
+        end = ipv4_end(text, start); /* after a colon, too, as in "from:10.0.0.1:80" */
+        if (!stands_alone(text, start, end, false)) {
+            return false;
+        }
     }
-    if (end == 0) {
-        end = ipv6_end(text, start);
-    }
-    char before = redact_char_before(text, start);
-    char after = redact_char_at(text, end);
-    bool goes_on = redact_char_is_alnum(after) || after == ':' ||
-                   (after == '.' && redact_char_is_digit(redact_char_at(text, end + 1)));
     *ret_span = (struct redact_span){start, end - start, REDACT_IP};
-    return end > 0 && !goes_on && !redact_char_is_alnum(before) && before != '.';
+    return true;
 }

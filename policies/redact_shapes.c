@@ -191,7 +191,8 @@ bool redact_shapes_card(const struct redact_place *place, struct redact_span *re
     struct compact compact = {.len = 0};
     struct str text = place->text;
     size_t longest = 0;
-    if (place->token != place->at || !starts_well(text, place->at)) {
+    if (redact_char_is_digit(redact_char_before(text, place->at)) ||
+        !starts_well(text, place->at)) {
         return false;
     }
     for (size_t at = place->at; compact.len < CARD_MAX && at < text.len;) {

@@ -9,6 +9,7 @@
 
 enum {
     DIGITS_MAX = 9, /* longer numbers are nobody's placeholders */
+    NUMBER_MAX = 999999999,
 };
 
 struct entry {
@@ -96,6 +97,9 @@ static enum status add_entry(struct redact_vault *v, struct label *label, struct
     struct entry *e = arena_alloc(v->arena, sizeof *e);
     if (e == NULL) {
         return ST_NO_MEMORY;
+    }
+    if (label->last >= NUMBER_MAX) {
+        return ST_TOO_BIG; /* the request has the highest itself, and may have any longer one */
     }
     e->value = arena_copy(v->arena, value);
     e->placeholder = arena_printf(v->arena, "[%.*s_%llu]", STR_ARG(label->text),

@@ -41,12 +41,27 @@ static const struct privacy_set everything = {.kinds = REDACT_ALL, .tool_argumen
 
 /* ---------------------------------------------------------------- bodies */
 
+struct redacted {
+    const char *body;
+    const char *out; /* NULL: the same bytes */
+};
+
+static void check_bodies(const struct redacted *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct fixture f;
+        struct str out = STR("");
+        start(&f);
+        assert_int_equal(redact_body(&everything, f.vault, str_from(cases[i].body), f.arena, &out),
+                         ST_OK);
+        test_assert_str(out, str_from(cases[i].out == NULL ? cases[i].body : cases[i].out));
+        stop(&f);
+    }
+}
+
 static void only_texts_with_something_in_them_change(void **state)
 {
-    static const struct {
-        const char *body;
-        const char *out; /* NULL: the same bytes */
-    } cases[] = {
+    static const struct redacted cases[] = {
         {"{\"x\":\"a@b.example\", \"messages\" : [ {\"content\":\"caf\\u00e9 \\/\"} ]}", NULL},
         {"{\"messages\":[{\"content\":\"mail a@b.example\",\"name\":\"c@d.example\"}],\"n\":1.0}",
          "{\"messages\":[{\"content\":\"mail [EMAIL_1]\",\"name\":\"c@d.example\"}],\"n\":1.0}"},
@@ -67,15 +82,38 @@ static void only_texts_with_something_in_them_change(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct fixture f;
-        struct str out = STR("");
-        start(&f);
-        assert_int_equal(redact_body(&everything, f.vault, str_from(cases[i].body), f.arena, &out),
-                         ST_OK);
-        test_assert_str(out, str_from(cases[i].out == NULL ? cases[i].body : cases[i].out));
-        stop(&f);
-    }
+    check_bodies(cases, sizeof cases / sizeof cases[0]);
+}
+
+#define ARGUMENTS(text)                                                                            \
+    "{\"messages\":[{\"tool_calls\":[{\"function\":{\"arguments\":\"" text "\"}}]}]}"
+#define ANSWER(text) "{\"messages\":[{\"role\":\"tool\",\"content\":\"" text "\"}]}"
+
+static void texts_that_are_json_are_looked_at_as_they_read(void **state)
+{
+    static const struct redacted cases[] = {
+        {ARGUMENTS("{\\\"e\\\":\\\"a\\\\u0040b.example\\\"}"),
+         ARGUMENTS("{\\\"e\\\":\\\"[EMAIL_1]\\\"}")},
+        {ARGUMENTS("{\\\"t\\\":\\\"pay:\\\\n4111111111111111\\\\nnow\\\"}"),
+         ARGUMENTS("{\\\"t\\\":\\\"pay:\\\\n[CARD_1]\\\\nnow\\\"}")},
+        {ARGUMENTS("{\\\"t\\\":\\\"Dear\\\\nMr. Lopez\\\"}"),
+         ARGUMENTS("{\\\"t\\\":\\\"Dear\\\\nMr. [NAME_1]\\\"}")},
+        {ARGUMENTS("{\\\"c\\\":4111111111111111,\\\"d\\\":[7]}"),
+         ARGUMENTS("{\\\"c\\\":\\\"[CARD_1]\\\",\\\"d\\\":[7]}")},
+        {ARGUMENTS("{\\\"c\\\":-4111111111111111}"), ARGUMENTS("{\\\"c\\\":\\\"-[CARD_1]\\\"}")},
+        {ARGUMENTS("{\\\"c\\\":4111111111111111,"), ARGUMENTS("{\\\"c\\\":[CARD_1],")},
+        {ARGUMENTS("{\\\"t\\\":\\\"caf\\\\u00e9 \\\\\\\" [A]\\\", \\\"n\\\": 1.5e3 }"), NULL},
+        {ANSWER("[{\\\"t\\\":\\\"Tel.\\\\u00a0+49\\\\u00a030\\\\u00a01234567\\\"}]"),
+         ANSWER("[{\\\"t\\\":\\\"Tel.\xc2\xa0[PHONE_1]\\\"}]")},
+        {ANSWER("{\\\"c\\\":4111111111111111}"), ANSWER("{\\\"c\\\":[CARD_1]}")},
+        {"{\"messages\":[{\"tool_calls\":[{\"custom\":{\"name\":\"f\",\"input\":\"a@b.example\"}}]},"
+         "{\"refusal\":\"c@d.example\",\"content\":[{\"refusal\":\"e@f.example\"}]}]}",
+         "{\"messages\":[{\"tool_calls\":[{\"custom\":{\"name\":\"f\",\"input\":\"[EMAIL_1]\"}}]},"
+         "{\"refusal\":\"[EMAIL_2]\",\"content\":[{\"refusal\":\"[EMAIL_3]\"}]}]}"},
+    };
+
+    (void)state;
+    check_bodies(cases, sizeof cases / sizeof cases[0]);
 }
 
 static void arguments_of_tools_are_left_if_so_configured(void **state)
@@ -144,6 +182,10 @@ static void documents_are_restored(void **state)
          "\"name\":\"f\",\"arguments\":\"{\\\"to\\\":\\\"[EMAIL_1]\\\"}\"}}]}}]}",
          "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"function\":{"
          "\"name\":\"f\",\"arguments\":\"{\\\"to\\\":\\\"a\\\\\\\"b@c.example\\\"}\"}}]}}]}"},
+        {"{\"choices\":[{\"message\":{\"tool_calls\":[{\"custom\":{\"name\":\"[NAME_1]\","
+         "\"input\":\"[NAME_1]\"}}]}}]}",
+         "{\"choices\":[{\"message\":{\"tool_calls\":[{\"custom\":{\"name\":\"[NAME_1]\","
+         "\"input\":\"Zo\xc3\xab\"}}]}}]}"},
         {"{\"choices\":[{\"message\":{\"content\":\"[NAME_2] [caf\\u00e9]\"}}]}", NULL},
         {"{\"error\":{\"message\":\"[NAME_1]\"}}", NULL},
         {"no json [NAME_1]", NULL},
@@ -243,6 +285,42 @@ static void check_stream(const struct fixture *f, struct str stream, size_t cut,
     assert_true(str_ends_with(buf_str(&out), STR("data: [DONE]\n\n")));
     buf_fini(&text);
     buf_fini(&out);
+}
+
+static void any_number_of_choices_is_restored(void **state)
+{
+    enum {
+        CHOICES = 100
+    };
+
+    struct fixture f;
+    struct buf body;
+    struct buf out;
+    bool is_changed = false;
+    size_t found = 0;
+    (void)state;
+    fill(&f);
+    buf_init(&body, TEXT_MAX);
+    buf_init(&out, TEXT_MAX);
+    assert_int_equal(buf_append(&body, STR("{\"choices\":[")), ST_OK);
+    for (int i = 0; i < CHOICES; i++) {
+        assert_int_equal(buf_printf(&body,
+                                    "%s{\"index\":%d,\"message\":{\"content\":\"[NAME_1]\"}}",
+                                    i == 0 ? "" : ",", i),
+                         ST_OK);
+    }
+    assert_int_equal(buf_append(&body, STR("]}")), ST_OK);
+
+    assert_int_equal(restore_document(f.vault, buf_str(&body), &out, &is_changed), ST_OK);
+
+    assert_true(is_changed);
+    for (struct str rest = buf_str(&out); str_find(rest, STR("Zo\xc3\xab")) < rest.len; found++) {
+        rest = str_slice(rest, str_find(rest, STR("Zo\xc3\xab")) + 1, rest.len);
+    }
+    assert_int_equal(found, CHOICES);
+    buf_fini(&body);
+    buf_fini(&out);
+    stop(&f);
 }
 
 static void streams_are_restored_however_their_text_is_cut(void **state)
@@ -403,18 +481,44 @@ static void memory_may_end_anywhere(void **state)
     stop(&f);
 }
 
+static void memory_may_end_in_a_request(void **state)
+{
+    static const char body[] =
+        ARGUMENTS("{\\\"e\\\":\\\"a\\\\u0040b.example\\\",\\\"c\\\":4111111111111111}");
+    static const char want[] =
+        ARGUMENTS("{\\\"e\\\":\\\"[EMAIL_1]\\\",\\\"c\\\":\\\"[CARD_1]\\\"}");
+    size_t failures = 0;
+    (void)state;
+    for (uint64_t n = 1; n < 40; n++) { /* an allocation that is given up may have been a wish */
+        struct fixture f;
+        struct str out = STR("");
+        start(&f);
+        mem_fail_at(n, 0);
+        enum status st = redact_body(&everything, f.vault, str_from(body), f.arena, &out);
+        mem_fail_at(0, 0);
+        assert_true(st == ST_OK || st == ST_NO_MEMORY);
+        test_assert_str(out, st == ST_OK ? str_from(want) : STR(""));
+        failures += st != ST_OK;
+        stop(&f);
+    }
+    assert_true(failures > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_texts_with_something_in_them_change),
+        cmocka_unit_test(texts_that_are_json_are_looked_at_as_they_read),
         cmocka_unit_test(arguments_of_tools_are_left_if_so_configured),
         cmocka_unit_test(a_pattern_over_its_limit_keeps_the_body_here),
         cmocka_unit_test(documents_are_restored),
+        cmocka_unit_test(any_number_of_choices_is_restored),
         cmocka_unit_test(streams_are_restored_however_their_text_is_cut),
         cmocka_unit_test(streams_are_restored_at_every_cut_of_their_bytes),
         cmocka_unit_test(whole_streams_look_like),
         cmocka_unit_test(what_is_held_is_no_longer_than_a_placeholder),
         cmocka_unit_test(memory_may_end_anywhere),
+        cmocka_unit_test(memory_may_end_in_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

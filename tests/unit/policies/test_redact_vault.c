@@ -104,6 +104,16 @@ static void numbers_of_the_prompt_are_avoided(void **state)
     stop(&f);
 }
 
+static void the_highest_number_is_the_last_one(void **state)
+{
+    struct fixture f;
+    (void)state;
+    start(&f);
+    redact_vault_avoid(f.vault, STR("[EMAIL_999999999] [EMAIL_1000000000]"));
+    assert_int_equal(redact(&f, "a@b.example"), ST_TOO_BIG);
+    stop(&f);
+}
+
 /* Feeds the text in two pieces, or byte by byte, with what is left over put before the next one. */
 static void restore_cut(const struct fixture *f, struct str text, size_t cut, size_t step,
                         struct buf *out)
@@ -242,6 +252,7 @@ int main(void)
         cmocka_unit_test(values_become_placeholders),
         cmocka_unit_test(overlaps_are_joined),
         cmocka_unit_test(numbers_of_the_prompt_are_avoided),
+        cmocka_unit_test(the_highest_number_is_the_last_one),
         cmocka_unit_test(texts_are_restored_at_every_cut),
         cmocka_unit_test(only_beginnings_of_placeholders_are_held_back),
         cmocka_unit_test(nested_values_are_escaped),
