@@ -12,7 +12,7 @@ a source that nobody was trained on (CORPUS/authored_train.jsonl).
 Text: CORPUS/train.jsonl, CORPUS/extra.jsonl and the project's own prompts (tools/train/prompts/english.jsonl),
 English only. Nothing of dev.jsonl or authored_dev.jsonl is read. Deterministic: the same files with the same versions
 of torch and sentencepiece (Debian's python3-torch and sentencepiece), whatever the number of jobs. --keep: vocabulary and
-trunk lie in FOLDER and are used again where they are there. About 40 minutes of one idle core.
+trunk lie in FOLDER and are used again where they are there. About 20 minutes of one idle core.
 """
 import argparse, collections, json, math, multiprocessing, os, random, struct, subprocess, sys, tempfile, time
 
