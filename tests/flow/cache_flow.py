@@ -158,7 +158,7 @@ def test_what_differs_in_a_byte_is_another_request():
 def test_sampled_answers_are_kept_only_where_that_is_said():
     for setting, found in (("", None), ("sampled", "hit")):
         extra = ("categories:\n  general: {experts: [{expert: main}], "
-                 f"cache: {{ttl_s: 60, sampled: {'true' if setting else 'false'}}}}}\n")
+                 f"cache: {{ttl_s: 3600, sampled: {'true' if setting else 'false'}}}}}\n")
         with Place(extra=extra) as p:
             for more in ({"temperature": 0.7}, {"temperature": None}):
                 p.ask(model="category/general", **more)

@@ -6,10 +6,11 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import time
 
 from expert import Expert, completion, send_reply
 from gateway import BINARY, SERVE, Gateway
-from wire import exchange
+from wire import PATIENCE_S, exchange
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROMPT = "zebra-prompt: what dose of amoxicillin is usual for a child with otitis media?"
@@ -167,7 +168,7 @@ def _run(p, *words):
     with open(conf, "w") as f:
         f.write(p.conf)
     return subprocess.run([BINARY, "feedback", *words, "-c", conf], capture_output=True, text=True,
-                          timeout=60)
+                          timeout=600)
 
 
 def test_commands_read_beside_the_server():
@@ -194,7 +195,7 @@ def test_a_state_file_that_cannot_be_opened_stops_the_start():
             f.write("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0}\n"
                     f"state: {{path: {diary}}}\nexperts: {{a: {{url: 'http://127.0.0.1:9/v1'}}}}\n")
         done = subprocess.run([*SERVE, "-c", conf], capture_output=True, text=True,
-                              timeout=60)
+                              timeout=600)
         assert done.returncode == 1, done
         assert "diary.txt" in done.stderr and "not a database" in done.stderr, done.stderr
         with open(diary) as f:
@@ -268,7 +269,9 @@ def test_a_rollback_by_the_command_takes_effect_with_a_reload():
         p.gateway.wait_output(r"the corrections were rolled back")
         p.gateway.wait_output(r"reloaded, generation 2")
         # The workers take the corrections that are left one after the other, after the reload.
-        assert any(_category(p, KIND.format("x"))["category"] == "general" for _ in range(500))
+        deadline = time.monotonic() + PATIENCE_S
+        while _category(p, KIND.format("x"))["category"] != "general":
+            assert time.monotonic() < deadline, "it is still corrected"
 
 
 def test_without_online_learning_feedback_changes_no_route():
@@ -302,7 +305,7 @@ def test_training_learns_from_feedback():
             f.writelines(json.dumps(row) + "\n" for row in rows)
         done = subprocess.run([BINARY, "train", "--from-feedback", f"{p.path}:2", "--data", data,
                                "--rows", "12", "--out", out, "--report", out + ".json"],
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done
         assert f"{p.path}: 20 rows" in done.stderr, done.stderr
         p.gateway.stop()

@@ -8,9 +8,8 @@ import time
 
 from expert import Expert, completion, send_reply
 from gateway import Gateway
-from wire import Conn, Reply, exchange, request_bytes
+from wire import PATIENCE_S, Conn, Reply, exchange, request_bytes
 
-PATIENCE_S = 20
 SERVER = ("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2, access_log: 'off'}\n"
           "policies: {retries: 0}\n")
 
@@ -133,7 +132,7 @@ def _send(gateway, name, count, headers=()):
 
 def test_tenants_take_turns_at_a_full_expert():
     room = Room()
-    with Play(room.handle, "concurrency: 4, queue: 1000, queue_ms: 60000",
+    with Play(room.handle, "concurrency: 4, queue: 1000, queue_ms: 3600000",
               _tenants("alice", "bob")) as play:
         conns = _send(play.gateway, "alice", 200)
         _wait_for(lambda: _experts(play.gateway)["main"]["queued"] == 196)
@@ -154,7 +153,7 @@ def test_tenants_take_turns_at_a_full_expert():
 
 def test_who_leaves_the_queue_is_never_served():
     room = Room()
-    with Play(room.handle, "concurrency: 1, queue_ms: 60000", _tenants("alice", "bob")) as play:
+    with Play(room.handle, "concurrency: 1, queue_ms: 3600000", _tenants("alice", "bob")) as play:
         first = _send(play.gateway, "alice", 1)
         _wait_for(lambda: _experts(play.gateway)["main"]["in_flight"] == 1)
         gone = _send(play.gateway, "bob", 20)
@@ -182,9 +181,12 @@ class Patient:
     def handle(self, conn, head, _body):
         if head.first.startswith("GET "):
             self.heads.append(head)
-            if self.status is None:
+            status = self.status
+            if status is None:
                 conn.wait_gone()
                 return False
+            if status == "undecided":
+                _wait_for(lambda: self.status != "undecided")
             return send_reply(conn, b"{}", self.status)
         self.chats += 1
         return self.chat(conn)
@@ -194,17 +196,18 @@ class Patient:
         _wait_for(lambda: len(self.heads) >= most)
 
 
-HEALTH = "health: {path: /health?deep=1, interval_ms: 20, timeout_ms: 1000, unhealthy: 2, healthy: 2}"
+HEALTH = "health: {path: /health?deep=1, interval_ms: 20, timeout_ms: 600000, unhealthy: 2, healthy: 2}"
 
 
 def test_an_expert_that_fails_its_probes_gets_no_requests_until_it_is_well():
     for status in (500, 404, None):
         patient = Patient()
-        with Play(patient.handle, HEALTH + ", key: sk-secret-probe") as play:
+        health = HEALTH if status is not None else HEALTH.replace("600000", "1000")
+        with Play(patient.handle, health + ", key: sk-secret-probe") as play:
             patient.wait_probes(1)
             assert patient.heads[0].first == "GET /health?deep=1 HTTP/1.1", patient.heads[0].first
             assert patient.heads[0].get("authorization") == "Bearer sk-secret-probe"
-            assert _chat(play.gateway).status == 200
+            _wait_for(lambda: _chat(play.gateway).status == 200)
             patient.status = status
             _wait_for(lambda: not _experts(play.gateway)["main"]["healthy"])
             play.gateway.wait_output("expert main fails its health checks")
@@ -214,7 +217,7 @@ def test_an_expert_that_fails_its_probes_gets_no_requests_until_it_is_well():
             assert patient.chats == chats
             patient.status = 200
             _wait_for(lambda: _experts(play.gateway)["main"]["healthy"])
-            assert _chat(play.gateway).status == 200
+            _wait_for(lambda: _chat(play.gateway).status == 200)
 
 
 def test_an_expert_that_is_gone_is_seen_without_a_request():
@@ -229,7 +232,7 @@ def test_an_expert_that_is_gone_is_seen_without_a_request():
 def test_a_probe_and_no_request_tries_whether_a_breaker_may_close():
     patient = Patient()
     with Play(patient.handle, HEALTH + ", breaker: {failures: 1, open_ms: 50}") as play:
-        patient.status = None  # neither well nor ill yet
+        patient.status = "undecided"
         patient.chat = _fail
         patient.wait_probes(1)
         assert _chat(play.gateway).status == 500

@@ -1,5 +1,6 @@
 """Hedged requests: a second call beside one whose first token is late."""
 import json
+import math
 import os
 import sqlite3
 import tempfile
@@ -8,9 +9,8 @@ import time
 
 from expert import DONE, Expert, completion, send_reply, send_stream, token_event
 from gateway import Gateway
-from wire import Conn, Reply, exchange, request_bytes
+from wire import PATIENCE_S, Conn, Reply, exchange, request_bytes
 
-PATIENCE_S = 20
 POLICIES = "policies: {retries: 0, hedge: {after_ms: 20, max: 1}}\n"
 
 
@@ -104,6 +104,12 @@ class Play:
             return db.execute("SELECT attempt, expert, outcome FROM ledger ORDER BY attempt"
                               ).fetchall()
 
+    def wait_rows(self, wanted):
+        """The row of a call that was outrun is written when that is, behind the answer."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.rows() != wanted:
+            assert time.monotonic() < deadline, self.rows()
+
     def standing(self, name):
         reply = exchange(self.gateway.admin, "GET", "/admin/experts")
         return {row["expert"]: row for row in json.loads(reply.body())}[name]
@@ -125,7 +131,7 @@ def test_the_second_answers_where_the_first_is_late():
         assert reply.head.get("x-expertd-attempts") == "2"
         assert reply.head.get("x-expertd-attempt-log") == "slow hedged; fast 200"
         assert first.left.acquire(timeout=PATIENCE_S), "the late call is still open"
-        assert play.rows() == [(1, "slow", "hedged"), (2, "fast", "ok")], play.rows()
+        play.wait_rows([(1, "slow", "hedged"), (2, "fast", "ok")])
         _wait_for(lambda: play.metric("won") == 1)
         play.gateway.wait_output('"hedged":"won"')
 
@@ -141,7 +147,7 @@ def test_of_a_stream_content_counts_and_nothing_else():
         assert body.count(b"data: ") == 3 and b"fast" in body, body
         assert reply.head.get("x-expertd-hedged") == "won"
         assert first.left.acquire(timeout=PATIENCE_S), "the late call is still open"
-        assert play.rows() == [(1, "slow", "hedged"), (2, "fast", "ok")], play.rows()
+        play.wait_rows([(1, "slow", "hedged"), (2, "fast", "ok")])
 
 
 def test_the_first_answers_where_it_is_faster_after_all():
@@ -154,7 +160,7 @@ def test_the_first_answers_where_it_is_faster_after_all():
         assert reply.head.get("x-expertd-hedged") == "lost"
         assert reply.head.get("x-expertd-expert") == "slow"
         assert second.left.acquire(timeout=PATIENCE_S), "the second call is still open"
-        assert play.rows() == [(1, "slow", "ok"), (2, "fast", "hedged")], play.rows()
+        play.wait_rows([(1, "slow", "ok"), (2, "fast", "hedged")])
 
 
 def test_a_client_that_leaves_ends_both():
@@ -185,7 +191,7 @@ def test_the_first_goes_on_where_the_second_fails():
             assert b"slow" in reply.body(), reply.body()
             assert reply.head.get("x-expertd-attempt-log") == f"fast {status}; slow 200"
             assert reply.head.get("x-expertd-hedged") == "lost"
-            assert play.rows() == [(1, "slow", "ok"), (2, "fast", "error_status")], play.rows()
+            play.wait_rows([(1, "slow", "ok"), (2, "fast", "error_status")])
 
 
 def test_the_second_goes_on_where_the_first_fails():
@@ -201,7 +207,7 @@ def test_the_second_goes_on_where_the_first_fails():
         reply = play.chat(stream=True)
         assert b"fast" in reply.body()
         assert reply.head.get("x-expertd-attempt-log") == "slow 500; fast 200"
-        assert play.rows() == [(1, "slow", "error_status"), (2, "fast", "ok")], play.rows()
+        play.wait_rows([(1, "slow", "error_status"), (2, "fast", "ok")])
 
 
 def test_where_both_fail_the_client_is_told_once():
@@ -215,7 +221,7 @@ def test_where_both_fail_the_client_is_told_once():
         threading.Thread(target=fail_both).start()
         reply = play.chat()
         assert reply.status in (500, 503), reply.status
-        assert len(play.rows()) == 2, play.rows()
+        _wait_for(lambda: len(play.rows()) == 2)
 
 
 def test_the_budget_bounds_second_calls():
@@ -223,13 +229,14 @@ def test_the_budget_bounds_second_calls():
     first = Silent(_says("slow"))
     with Play(first, _says("fast"),
               "policies: {retries: 0, hedge: {after_ms: 1, max: 0.01}}\n") as play:
-        conns = []
+        conns, began = [], time.monotonic()
         for _ in range(count):
             conns.append(Conn.open(play.gateway.port))
             conns[-1].send(request_bytes("POST", "/v1/chat/completions", [], _body()))
         _wait_for(lambda: play.metric("won") + play.metric("none") == count)
         # 3 that came with time, and those that come every 3.3 s; the share of 60 requests is 0.6
-        assert 1 <= play.experts[1].requests <= 3 + 1 + 6, play.experts[1].requests
+        most = 3 + 1 + math.ceil((time.monotonic() - began) / 3.3)
+        assert 1 <= play.experts[1].requests <= most, (play.experts[1].requests, most)
         first.may_go_on.set()
         for conn in conns:
             conn.close()
@@ -247,7 +254,7 @@ def _nobody_is_asked_beside(more, **request):
         assert reply.head.get("x-expertd-hedged") is None
         assert reply.head.get("x-expertd-attempts") == "1"
         assert play.experts[1].requests == 0
-        assert play.rows() == [(1, "slow", "ok")], play.rows()
+        play.wait_rows([(1, "slow", "ok")])
 
 
 def test_money_for_one_call_pays_no_second_one():

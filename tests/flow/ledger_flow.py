@@ -2,6 +2,7 @@
 clients were told."""
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -83,12 +84,11 @@ def _handle(conn, head, body):
     if name.startswith("status-"):
         return send_reply(conn, b'{"error":{"message":"no"}}', status=int(name[7:]))
     if name == "stall":
+        # In one go: nothing but the stall is late.
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                  b"Transfer-Encoding: chunked\r\n\r\n")
-        for piece in TOKENS:
-            conn.send(b"%x\r\n%s\r\n" % (len(piece), piece))
-        conn.sock.settimeout(30)
-        conn.sock.recv(1)  # until the gateway leaves
+                  b"Transfer-Encoding: chunked\r\n\r\n"
+                  + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in TOKENS))
+        conn.wait_gone()
         return False
     return send_reply(conn, _document(_usage(7, 3)))
 
@@ -99,6 +99,8 @@ class Place:
         self.path = os.path.join(self.folder.name, "expertd.db")
         self.expert = Expert(handle)
         self.expert.__enter__()
+        self.refusing = socket.socket()  # bound and not listening: the port stays ours, and refuses
+        self.refusing.bind(("127.0.0.1", 0))
         names = [*DOCUMENTS, *STREAMS, "status-500", "status-400", "status-404", "good"]
         self.conf = (
             f"server: {{listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 2{server}}}\n"
@@ -107,7 +109,8 @@ class Place:
             + "".join(f"  {name}: {{url: {self.expert.url}, {PRICE}}}\n" for name in names)
             + f"  stall: {{url: {self.expert.url}, {PRICE}, deadlines: {{idle_ms: 300}}}}\n"
             f"  unpriced: {{url: {self.expert.url}}}\n"
-            f"  nobody: {{url: 'http://127.0.0.1:9/v1', {PRICE}}}\n" + experts +
+            f"  nobody: {{url: 'http://127.0.0.1:{self.refusing.getsockname()[1]}/v1', {PRICE}}}\n"
+            + experts +
             "aliases: {fallback: [status-500, nobody, good]}\n" + extra)
         self.gateway = Gateway(self.conf)
 
@@ -117,6 +120,7 @@ class Place:
     def __exit__(self, *_):
         self.gateway.stop()
         self.expert.__exit__(None, None, None)
+        self.refusing.close()
         self.folder.cleanup()
 
     def ask(self, model, stream=False, headers=(), **more):
@@ -152,7 +156,7 @@ class Place:
         with open(conf, "w") as f:
             f.write(self.conf)
         return subprocess.run([BINARY, "ledger", "-c", conf, *words], capture_output=True,
-                              text=True, timeout=60)
+                              text=True, timeout=600)
 
     def metrics(self):
         return exchange(self.gateway.admin, "GET", "/metrics", []).body().decode()
@@ -178,7 +182,7 @@ def _check_row(name, row, want):
     else:
         assert row["prompt_tokens"] == prompt, (name, tuple(row))
     assert row["cost_nano_usd"] == _cost(row), (name, tuple(row))
-    assert 0 <= row["ended_ms"] - row["started_ms"] < 60000, (name, tuple(row))
+    assert 0 <= row["ended_ms"] - row["started_ms"] < 600000, (name, tuple(row))
     assert (row["expert"], row["attempt"], row["tenant"]) == (name, 1, ""), (name, tuple(row))
 
 
@@ -214,7 +218,7 @@ def test_a_stall_and_a_client_that_leaves_are_billed_for_what_came():
         reply = p.cut("stall")
         row, = p.rows(reply.head.get("x-request-id"))
         _check_row("stall", row, (None, 3, 1, 0, "idle_timeout"))
-        p.conf = p.conf.replace("idle_ms: 300", "idle_ms: 30000")
+        p.conf = p.conf.replace("idle_ms: 300", "idle_ms: 600000")
         p.gateway.stop()
         p.gateway = Gateway(p.conf)
         conn = Conn.open(p.gateway.port)
@@ -332,7 +336,7 @@ class Clients:
 
 def test_twenty_kills_lose_and_double_nothing_that_a_client_was_told():
     with Place() as p:
-        told, recoveries = {}, []
+        told, starts, recoveries = {}, [], []
         for turn in range(20):
             clients = Clients(p.gateway.port)
             clients.wait(5 + 7 * turn)
@@ -341,9 +345,14 @@ def test_twenty_kills_lose_and_double_nothing_that_a_client_was_told():
             clients.join()
             assert len(clients.whole) >= 5 + 7 * turn, len(clients.whole)
             told.update(clients.whole)
-            began = time.monotonic()
-            p.gateway = Gateway(p.conf)
-            recoveries.append(time.monotonic() - began)
+            for found, conf in ((starts, p.conf.replace(p.path, f"{p.path}.{turn}")),
+                                (recoveries, p.conf)):
+                began = time.monotonic()
+                gateway = Gateway(conf)
+                found.append(time.monotonic() - began)
+                if found is starts:
+                    gateway.stop()
+            p.gateway = gateway
         rows = {}
         for row in p.rows():
             assert row["request_id"] not in rows, row["request_id"]
@@ -356,8 +365,8 @@ def test_twenty_kills_lose_and_double_nothing_that_a_client_was_told():
             assert nano_usd in (None, row["cost_nano_usd"]), (nano_usd, tuple(row))
         done = p.run("--verify")
         assert done.returncode == 0, done
-        is_sanitized = os.environ.get("EXPERTD", "").find("asan") >= 0
-        assert is_sanitized or min(recoveries) < 0.2, recoveries
+        # Measured by a start without anything to recover, next to each.
+        assert min(recoveries) < 10 * min(starts), (recoveries, starts)
 
 
 def test_an_interval_keeps_rows_too():

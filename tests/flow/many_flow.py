@@ -6,7 +6,7 @@ import threading
 from expert import DONE, Expert, completion, send_reply, send_stream, token_event
 from gateway import Gateway
 from play import check_bytes
-from wire import Conn, Reply, exchange, request_bytes
+from wire import PATIENCE_S, Conn, Reply, exchange, request_bytes
 
 STREAMS = 200
 
@@ -19,7 +19,7 @@ def _chat_body(model, text, stream=False):
 
 
 def test_200_streams_at_once_each_get_their_own_bytes():
-    all_here = threading.Barrier(STREAMS, timeout=60)
+    all_here = threading.Barrier(STREAMS, timeout=PATIENCE_S)
 
     def events_of(name):
         return [token_event(f"{name} says {i}") for i in range(20)] + \

@@ -6,9 +6,7 @@ import time
 
 from expert import Expert, completion, send_reply
 from gateway import Gateway
-from wire import Conn, Failure, Reply, exchange, request_bytes
-
-PATIENCE_S = 20
+from wire import PATIENCE_S, Conn, Failure, Reply, exchange, request_bytes
 
 
 def _key(name):
@@ -84,7 +82,7 @@ class Play:
 
 
 def test_the_important_are_served_first():
-    with Play(options=", concurrency: 1, queue_ms: 60000") as play:
+    with Play(options=", concurrency: 1, queue_ms: 3600000") as play:
         play.send("plain", text="first")
         _wait_for(lambda: play.order == ["first"])
         waiting = [("low", None), ("low", None), ("plain", "low"), ("plain", None), ("high", None),

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+from clock import keep_clear_of_midnight
 from expert import Expert, completion, send_reply
 from gateway import BINARY, ROOT, Gateway
 from wire import PATIENCE_S, exchange
@@ -28,6 +29,7 @@ def _handle(conn, head, body):
 
 class Place:
     def __init__(self, receipts="replayable", more=""):
+        keep_clear_of_midnight()
         self.folder = tempfile.TemporaryDirectory(prefix="expertd-receipts-")
         self.path = os.path.join(self.folder.name, "expertd.db")
         self.expert = Expert(_handle)
@@ -80,7 +82,7 @@ guarantees:
         with open(path, "w") as f:
             f.write(self.conf if conf is None else conf)
         return subprocess.run([BINARY, *command.split(), "-c", path, *words], capture_output=True,
-                              text=True, timeout=60)
+                              text=True, timeout=600)
 
 
 def test_every_decision_has_a_receipt_before_its_answer():

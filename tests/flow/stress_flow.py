@@ -10,7 +10,7 @@ import time
 
 from expert import DONE, Expert, completion, send_reply, token_event
 from gateway import BINARY, Gateway
-from wire import Conn, Failure, Reply, exchange, request_bytes
+from wire import PATIENCE_S, Conn, Failure, Reply, exchange, request_bytes
 
 GOOD = completion("fine")
 IS_SANITIZED = any(word in BINARY for word in ("asan", "tsan"))
@@ -98,7 +98,7 @@ def test_fifty_reloads_under_load_fail_no_request_and_cut_no_stream():
             over.set()
             gateway.stop()
     assert not failures, f"{len(failures)} of {len(served)} and {len(streamed)}: {failures[:3]}"
-    assert len(served) > 500 and len(streamed) > 0, (len(served), len(streamed))
+    assert len(served) >= 500 and len(streamed) > 0, (len(served), len(streamed))
 
 
 def _wait_failed_reloads(gateway, count):
@@ -126,12 +126,12 @@ def test_large_configuration_reloads():
 
 def test_drain_loses_no_accepted_request():
     count = 50
-    all_here = threading.Barrier(count + 1, timeout=30)
+    all_here = threading.Barrier(count + 1, timeout=PATIENCE_S)
     draining = threading.Event()
 
     def handle(conn, head, body):
         all_here.wait()
-        draining.wait(30)
+        draining.wait(PATIENCE_S)
         return send_reply(conn, GOOD)
 
     statuses = []
@@ -213,7 +213,7 @@ def test_clients_that_leave_anywhere_leave_nothing_behind():
                     thread.start()
                 for thread in threads:
                     thread.join()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + PATIENCE_S
             while open_streams[0] > 0 and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert open_streams[0] == 0, f"{open_streams[0]} streams outlive their clients"
@@ -230,7 +230,9 @@ def test_client_whose_last_bytes_and_goodbye_arrive_together():
              "half a body": request[:-5], "a whole request": request}
     failures = []
     with Expert(lambda conn, head, body: send_reply(conn, GOOD)) as expert:
-        gateway = Gateway(f"experts:\n  main: {{url: {expert.url}}}\n")
+        gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, "
+                          "limits: {head_ms: 600000, body_ms: 600000, idle_ms: 600000}}\n"
+                          f"experts:\n  main: {{url: {expert.url}}}\n")
         try:
             for name, part in parts.items():
                 for is_new in (False, True):  # the kernel's queue holds new ones meanwhile
@@ -246,7 +248,7 @@ def test_client_whose_last_bytes_and_goodbye_arrive_together():
                     conn.sock.shutdown(socket.SHUT_WR)
                     gateway.signal(signal.SIGCONT)
                     try:
-                        conn.rest(3)
+                        conn.rest()
                     except Failure:
                         failures.append(f"{name} ({'new' if is_new else 'kept'} connection) stays")
                     conn.close()
@@ -270,7 +272,9 @@ def test_broken_streams_leave_no_descriptor():
             assert b"[DONE]" not in conn.rest()
             conn.close()
 
-    gateway = Gateway("experts:\n"
+    gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, "
+                      "limits: {head_ms: 600000, body_ms: 600000, idle_ms: 600000}}\n"
+                      "experts:\n"
                       "  cuts: {kernel: {fault: [cut@2]}}\n")
     try:
         before = descriptors()
@@ -279,7 +283,7 @@ def test_broken_streams_leave_no_descriptor():
             thread.start()
         for thread in threads:
             thread.join()
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + PATIENCE_S
         while descriptors() > before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert descriptors() <= before, f"{descriptors() - before} descriptors are left"
@@ -359,7 +363,7 @@ def test_a_slow_reader_holds_a_bounded_amount_and_gets_all_of_its_stream():
                 conns.append(Conn.open(gateway.port, rcvbuf=4096))
                 conns[-1].send(request_bytes("POST", "/v1/chat/completions", [],
                                              _body("main", str(i), True)))
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 5 * PATIENCE_S
             while not is_stuck():
                 assert time.monotonic() < deadline, "the expert is read although nobody reads"
             each = (_rss_kb(gateway) - before) / count

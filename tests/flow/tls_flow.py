@@ -245,12 +245,17 @@ def test_slow_handshakes_and_bodies_end():
     with tempfile.TemporaryDirectory() as folder, Expert(_answer) as expert:
         authority = Authority(folder)
         cert, key = authority.issue("server")
-        config = _config(expert, cert, key).replace(
-            "workers: 1", "workers: 1, limits: {head_ms: 2000, body_ms: 200}")
-        gateway = Gateway(config)
+        def config(limits):
+            return _config(expert, cert, key).replace("workers: 1", f"workers: 1, limits: {{{limits}}}")
+
+        gateway = Gateway(config("head_ms: 300, body_ms: 600000, idle_ms: 600000"))
         try:
             silent = Conn.open(gateway.port)  # no handshake
             silent.wait_gone()
+        finally:
+            gateway.stop()
+        gateway = Gateway(config("head_ms: 600000, body_ms: 200, idle_ms: 600000"))
+        try:
             slow = _connect(gateway.port, _context(authority))
             slow.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
                       b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{")

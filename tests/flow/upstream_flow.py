@@ -182,9 +182,9 @@ class Matrix:
         self.lock = threading.Lock()
         self.faulty = Expert(self._fail)
         self.spare = Expert(self._answer)
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            closed = sock.getsockname()[1]
+        self.closed = socket.socket()  # bound and not listening: the port stays ours, and refuses
+        self.closed.bind(("127.0.0.1", 0))
+        closed = self.closed.getsockname()[1]
 
         def url(port):
             return f"http://{host}:{port}/v1"
@@ -192,8 +192,8 @@ class Matrix:
         self.gateway = Gateway(
             "experts:\n"
             f"  main: {{url: '{url(self.faulty.port)}', reply_bytes: 65536, context: 8192}}\n"
-            f"  slow: {{url: '{url(self.faulty.port)}', deadlines: {{first_token_ms: 3000, "
-            "idle_ms: 1500}}\n"
+            f"  slow: {{url: '{url(self.faulty.port)}', deadlines: {{first_token_ms: 6000, "
+            "idle_ms: 3000}}\n"
             f"  nobody: {{url: '{url(closed)}'}}\n"
             f"  spare: {{url: '{url(self.spare.port)}', context: 32768}}\n"
             "aliases:\n"
@@ -207,6 +207,7 @@ class Matrix:
         self.gateway.stop()
         self.faulty.close()
         self.spare.close()
+        self.closed.close()
 
     def _count(self, body):
         request = json.loads(body)

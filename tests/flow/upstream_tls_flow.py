@@ -32,7 +32,7 @@ def _context(pair, believed=None):
 def _config(port, tls, host="localhost"):
     block = f", tls: {{{tls}}}" if tls else ""
     return (f"experts:\n  main: {{url: 'https://{host}:{port}/v1', key: {KEY}{block}, "
-            "deadlines: {connect_ms: 10000}}\n")
+            "deadlines: {connect_ms: 60000}}\n")
 
 
 def _status(context, tls, host="localhost"):

@@ -3,11 +3,12 @@
 its name and pid. No model: what it does and fails to do is said by its arguments.
 
     fake_model.py (--port P | --socket PATH) [--name N] [--load-ms N] [--service-ms N] [--memory-mb N]
-                  [--starts FILE] [--fail crash|never|deaf|flood|stubborn|hungry] [--flag FILE] [--child]
+                  [--starts FILE] [--fail crash|never|deaf|flood|stubborn|hungry|slow] [--flag FILE] [--child]
                   [--escapes FILE]
 
 crash: ends with status 3 while it loads; never: is never healthy; deaf: goes silent once it is asked;
-flood: writes without end; stubborn: ignores SIGTERM; hungry: takes memory without end once it is asked. With --flag the failure holds only while that file
+flood: writes without end; stubborn: ignores SIGTERM; hungry: takes memory without end once it is asked;
+slow: does not answer as long as it fails. With --flag the failure holds only while that file
 is there. --child: leaves the serving to a child in the same group.
 --escapes: also starts a process in a session of its own, without environment, whose parent has ended,
 and writes its number to the file: nobody finds that by its group or by what it carries."""
@@ -67,6 +68,8 @@ class Model:
             self.meals.append(bytearray(b"x") * (16 << 20))
         while self.is_deaf:
             time.sleep(1)
+        while self.fails("slow"):
+            time.sleep(0.01)
         time.sleep(self.args.service_ms / 1000)
         asked = json.loads(body)
         text = f"{self.args.name} {os.getpid()}"
