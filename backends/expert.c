@@ -80,6 +80,12 @@ static enum status decode_price(struct key_reader *reader, const struct yaml_nod
 {
     struct expert_price *price = field;
     enum status st = keys_decode(&price_keys, reader, node, price);
+    if (!is_given(node, STR("input")) && !is_given(node, STR("output"))) {
+        diags_add(
+            reader->diags, DIAG_ERROR, node->file, node->pos,
+            "this price has neither \"input\" nor \"output\": leave it out where it is not known, "
+            "and write {input: 0, output: 0} for free");
+    }
     if (!is_given(node, STR("cached_input"))) {
         price->cached_input = price->input;
     }

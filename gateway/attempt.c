@@ -138,20 +138,27 @@ static void take_usage(struct exchange *x, enum call_outcome outcome, struct led
     bool is_known =
         usage.is_reported && usage_is_plausible(&usage, prompt.text_bytes, prompt.max_tokens);
     row->is_suspect = usage.is_reported && !is_known;
-    row->is_estimated = !is_known;
+    bool is_paid = x->leg.error_status == 0 && is_billed(x->leg.call, outcome);
+    bool lacks_prompt = !is_known || usage.lacks_prompt;
+    bool lacks_completion =
+        !is_known || (usage.lacks_completion && !prompt_is_embedding(&x->chat.prompt));
     if (!is_known) {
-        bool is_paid = x->leg.error_status == 0 && is_billed(x->leg.call, outcome);
-        usage = (struct usage){
-            .prompt_tokens = is_paid ? prompt_tokens_estimate(&prompt) : 0,
-            .completion_tokens = is_paid ? delivered_tokens(x, outcome) : 0,
-        };
+        usage = (struct usage){0};
     }
+    if (lacks_prompt && is_paid) {
+        usage.prompt_tokens = prompt_tokens_estimate(&prompt);
+    }
+    if (lacks_completion && is_paid) {
+        usage.completion_tokens = delivered_tokens(x, outcome);
+    }
+    row->is_estimated = lacks_prompt || lacks_completion;
+    usage.is_reported = !row->is_estimated;
     row->prompt_tokens = usage.prompt_tokens;
     row->cached_tokens = usage.cached_tokens;
     row->completion_tokens = usage.completion_tokens;
     row->reasoning_tokens = usage.reasoning_tokens;
     x->leg.usage = usage;
-    x->leg.is_usage_estimated = !is_known;
+    x->leg.is_usage_estimated = row->is_estimated;
 }
 
 static void take_cost(struct exchange *x, struct ledger_row *row)

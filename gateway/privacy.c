@@ -156,6 +156,22 @@ static enum status complain(struct key_reader *reader, struct str file,
     return ST_INVALID;
 }
 
+/* A rule for experts of a place where there are none is misunderstood by whoever relies on it. */
+static void advise_place(const struct privacy_rule *rule, const struct routes *routes,
+                         struct key_reader *reader, struct str file)
+{
+    const struct expert *experts = routes->experts.items;
+    bool is_local = rule->when.locality == LOCALITY_LOCAL;
+    for (size_t i = 0; i < routes->experts.count; i++) {
+        if (rule->when.locality == LOCALITY_ANY || expert_is_local(&experts[i]) == is_local) {
+            return;
+        }
+    }
+    diags_add(reader->diags, DIAG_WARNING, file, rule->id.pos,
+              "this rule replaces nothing: it is about %s experts, and there is none",
+              is_local ? "local" : "remote");
+}
+
 static enum status build_when(const struct privacy_rule *rule, const struct routes *routes,
                               const struct tenants *tenants, struct key_reader *reader,
                               struct str file)
@@ -173,6 +189,7 @@ static enum status build_when(const struct privacy_rule *rule, const struct rout
             st = complain(reader, file, rule, "tenant", name);
         }
     }
+    advise_place(rule, routes, reader, file);
     return st;
 }
 

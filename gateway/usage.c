@@ -50,6 +50,8 @@ static void read_detail(struct json_reader *r, struct usage *usage, struct str n
 bool usage_read_value(struct json_reader *r, struct usage *usage)
 {
     struct json_value key;
+    bool has_prompt = false;
+    bool has_completion = false;
     if (json_peek(r) != JSON_OBJECT) {
         (void)json_take(r, NULL); /* null in ordinary chunks */
         return false;
@@ -57,10 +59,9 @@ bool usage_read_value(struct json_reader *r, struct usage *usage)
     (void)json_open(r, JSON_OBJECT);
     while (json_next_member(r, &key)) {
         if (json_text_is(key, STR("prompt_tokens"))) {
-            usage->is_reported = read_count(r, usage, &usage->prompt_tokens) || usage->is_reported;
+            has_prompt = read_count(r, usage, &usage->prompt_tokens) || has_prompt;
         } else if (json_text_is(key, STR("completion_tokens"))) {
-            usage->is_reported =
-                read_count(r, usage, &usage->completion_tokens) || usage->is_reported;
+            has_completion = read_count(r, usage, &usage->completion_tokens) || has_completion;
         } else if (json_text_is(key, STR("prompt_tokens_details"))) {
             read_detail(r, usage, STR("cached_tokens"), &usage->cached_tokens);
         } else if (json_text_is(key, STR("completion_tokens_details"))) {
@@ -69,6 +70,9 @@ bool usage_read_value(struct json_reader *r, struct usage *usage)
             (void)json_take(r, NULL);
         }
     }
+    usage->is_reported = usage->is_reported || has_prompt || has_completion;
+    usage->lacks_prompt = !has_prompt;
+    usage->lacks_completion = !has_completion;
     usage->is_suspect = usage->is_suspect || usage->cached_tokens > usage->prompt_tokens ||
                         usage->reasoning_tokens > usage->completion_tokens;
     return true;

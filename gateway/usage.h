@@ -13,7 +13,9 @@ struct usage {
     int64_t completion_tokens;
     int64_t reasoning_tokens; /* of the completion tokens */
     bool is_reported;         /* prompt or completion tokens stood there; else all are 0 */
-    bool is_suspect;          /* a figure cannot be: negative, no integer, over 2^53, a part over
+    bool lacks_prompt;        /* reported, but not this part of it */
+    bool lacks_completion;
+    bool is_suspect; /* a figure cannot be: negative, no integer, over 2^53, a part over
                                  the whole */
 };
 

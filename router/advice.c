@@ -20,7 +20,7 @@ static const double OUT_OF_REACH = 0.9999;
 static bool asks_header(const struct rule_when *when, const struct rule_header *header)
 {
     for (size_t i = 0; i < when->header_count; i++) {
-        if (str_eq(when->headers[i].name, header->name) &&
+        if (str_eq_nocase(when->headers[i].name, header->name) &&
             str_eq(when->headers[i].value, header->value)) {
             return true;
         }
@@ -148,6 +148,32 @@ static void read_categories(const struct reading *r)
                 const struct expert *const pair[] = {list[k].expert, list[j].expert};
                 compare(r, list[k].id.pos, name, pair);
             }
+        }
+    }
+}
+
+/* Experts whose score in a category is below the floor. */
+static void read_floor(const struct reading *r)
+{
+    const struct category *categories = r->routes->categories.items;
+    double floor = r->routes->policies.min_score;
+    for (size_t i = 0; i < r->routes->categories.count; i++) {
+        const struct category *c = &categories[i];
+        const struct category_expert *list = c->experts.items;
+        bool is_inherited = c->parent != NULL && c->experts.items == c->parent->experts.items;
+        size_t below = 0;
+        for (size_t k = 0; !is_inherited && k < c->experts.count; k++) {
+            if (list[k].score < floor) {
+                below++;
+                WARN(r, list[k].id.pos,
+                     "expert \"%.*s\" never answers in category \"%.*s\": its score %g is below "
+                     "policies.min_score %g",
+                     STR_ARG(list[k].expert->id.name), STR_ARG(c->id.name), list[k].score, floor);
+            }
+        }
+        if (below > 0 && below == c->experts.count) {
+            WARN(r, c->id.pos, "prompts of category \"%.*s\" are refused: nobody may answer there",
+                 STR_ARG(c->id.name));
         }
     }
 }
@@ -314,8 +340,8 @@ static void read_unclassified(const struct reading *r)
 }
 
 static void (*const readings[])(const struct reading *r) = {
-    read_rules,        read_heads,  read_aliases,    read_categories, read_experts,
-    read_unclassified, read_prices, read_thresholds, read_settings,
+    read_rules,   read_heads,        read_aliases, read_categories, read_floor,
+    read_experts, read_unclassified, read_prices,  read_thresholds, read_settings,
 };
 
 void advise(const struct routes *routes, struct key_reader *reader, struct str file)

@@ -54,6 +54,9 @@ DOCUMENTS = {
                        completion_tokens_details={"reasoning_tokens": 20}), (7, 30, 0, 0, "ok")),
     "missing": (None, (None, 2, 1, 0, "ok")),
     "empty": ({}, (None, 2, 1, 0, "ok")),
+    "prompt-only": ({"prompt_tokens": 7}, (7, 2, 1, 0, "ok")),
+    "answer-only": ({"completion_tokens": 3}, (None, 3, 1, 0, "ok")),
+    "answer-null": ({"prompt_tokens": 7, "completion_tokens": None}, (7, 2, 1, 0, "ok")),
     "zero": (_usage(0, 0), (0, 0, 0, 0, "ok")),
     "negative": (_usage(-7, 3), (None, 2, 1, 1, "ok")),
     "huge": (_usage(7, 2 ** 60), (None, 2, 1, 1, "ok")),
@@ -64,6 +67,8 @@ DOCUMENTS = {
 STREAMS = {
     "s-reported": ([*TOKENS, STOP, _usage_event(_usage(7, 3)), DONE], (7, 3, 0, 0, "ok")),
     "s-missing": ([*TOKENS, STOP, DONE], (None, 4, 1, 0, "ok")),
+    "s-prompt-only": ([*TOKENS, STOP, _usage_event({"prompt_tokens": 7}), DONE],
+                      (7, 4, 1, 0, "ok")),
     "s-zero": ([*TOKENS, STOP, _usage_event(_usage(0, 0)), DONE], (0, 0, 0, 0, "ok")),
     "s-absurd": ([*TOKENS, STOP, _usage_event(_usage(-1, 3)), DONE], (None, 4, 1, 1, "ok")),
     "s-late": ([*TOKENS, STOP, DONE + _usage_event(_usage(7, 3))], (7, 3, 0, 0, "ok")),

@@ -261,7 +261,7 @@ static void cached_tokens_cost_as_fresh_ones_unless_told(void **state)
         {"{input: 0.6, output: 2.4, cached_input: null}", 600000000},
         {"{input: 0.6, cached_input: 0.06}", 60000000},
         {"{input: 0.6, cached_input: 0}", 0},
-        {"{}", 0},
+        {"{output: 1}", 0},
     };
 
     (void)state;
@@ -338,6 +338,17 @@ static void costs_are_exact_and_rounded_up(void **state)
     }
 }
 
+static void an_empty_price_is_not_zero(void **state)
+{
+    static const char *const cases[] = {"{}", "{cached_input: 1}", "{input: null}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char members[128];
+        (void)snprintf(members, sizeof members, "url: 'http://h/v1', price: %s", cases[i]);
+        check_refused(members, "this price has neither \"input\" nor \"output\"");
+    }
+}
+
 static void the_most_that_tokens_cost_is_at_the_dearer_prices(void **state)
 {
     static const struct {
@@ -400,6 +411,7 @@ int main(void)
         cmocka_unit_test(cached_tokens_cost_as_fresh_ones_unless_told),
         cmocka_unit_test(reasoning_costs_as_output_unless_told),
         cmocka_unit_test(costs_are_exact_and_rounded_up),
+        cmocka_unit_test(an_empty_price_is_not_zero),
         cmocka_unit_test(the_most_that_tokens_cost_is_at_the_dearer_prices),
         cmocka_unit_test(only_kernels_are_free_without_a_price),
         cmocka_unit_test(serials_are_never_reused),

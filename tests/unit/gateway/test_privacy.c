@@ -41,6 +41,31 @@ static void mistakes_are_explained(void **state)
     }
 }
 
+static void a_rule_about_nobody_is_said(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *message; /* "": nothing */
+    } cases[] = {
+        {"privacy: {redact: [{when: {locality: local}, kinds: [ip]}]}",
+         "this rule replaces nothing: it is about local experts, and there is none"},
+        {"privacy: {redact: [{when: {locality: any}, kinds: [ip]}]}", ""},
+        {"privacy: {redact: [{kinds: [ip]}]}", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct snapshot_sample s;
+        char yaml[1024];
+        (void)snprintf(yaml, sizeof yaml, "%s%s\n", BASE, cases[i].yaml);
+        assert_int_equal(snapshot_sample_load(&s, str_from(yaml)), ST_OK);
+        bool is_said = strstr(s.messages, "replaces nothing") != NULL;
+        assert_int_equal(is_said, cases[i].message[0] != '\0');
+        assert_non_null(strstr(s.messages, cases[i].message));
+        snapshot_sample_fini(&s);
+    }
+}
+
 static void rules_hold_together(void **state)
 {
     static const struct {
@@ -92,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_are_explained),
+        cmocka_unit_test(a_rule_about_nobody_is_said),
         cmocka_unit_test(rules_hold_together),
         cmocka_unit_test(nothing_is_asked_by_default),
     };

@@ -40,7 +40,7 @@ static void rules_that_never_fire_are_mistakes(void **state)
          "7:5: this rule never fires: the one at line 6 fires first whenever it would"},
         {A GENERAL "rules:\n"
                    "  - {when: {header: {x-a: '1'}}, expert: a}\n"
-                   "  - {when: {header: {x-b: '1', x-a: '1'}, text: y}, expert: a}\n",
+                   "  - {when: {header: {x-b: '1', X-A: '1'}, text: y}, expert: a}\n",
          "7:5: this rule never fires: the one at line 6 fires first whenever it would"},
         {A GENERAL "rules:\n"
                    "  - {when: {model: gpt-4o}, expert: a}\n"
@@ -106,6 +106,14 @@ static void what_has_no_effect_is_said(void **state)
         {A GENERAL "  own: {experts: [{expert: a}]}\n",
          "5:3: warning: nothing leads to category \"own\": there is no router.model, and no rule "
          "names it; only clients that ask for category/own get there"},
+        {A B "policies: {min_score: 0.6}\n"
+             "categories: {general: {experts: [{expert: a, score: 0.6}, {expert: b}]}}\n",
+         "5:59: warning: expert \"b\" never answers in category \"general\": its score 0.5 is below "
+         "policies.min_score 0.6"},
+        {A "policies: {min_score: 0.6}\n" GENERAL,
+         "5:23: warning: expert \"a\" never answers in category \"general\": its score 0.5 is below "
+         "policies.min_score 0.6\n"
+         "c.yaml:5:3: warning: prompts of category \"general\" are refused: nobody may answer there"},
         {A GENERAL "policies: {cost_weight: 1}\n",
          "2:3: warning: policies.cost_weight has no effect: no expert has a price above 0"},
     };
