@@ -337,13 +337,20 @@ static void reserve(struct room *room, int64_t bytes)
     room->coming -= bytes - (now > 0 ? now : 0);
 }
 
+/* The room that one takes. What is larger than all memory runs alone: it takes all of it. */
+static int64_t need_of(const struct residency *r, const struct resident *e)
+{
+    int64_t bytes = resident_bytes(e);
+    return r->memory_bytes > 0 && bytes > r->memory_bytes ? r->memory_bytes : bytes;
+}
+
 /* What one that wants to be loaded may do; takes its share of the room. */
 static struct residency_step consider(const struct residency *r, size_t index, struct room *room,
                                       int64_t now_ms)
 {
     const struct residency_step nothing = {RESIDENCY_NOTHING, 0, ""};
     const struct resident *e = r->list[index];
-    int64_t need = resident_bytes(e);
+    int64_t need = need_of(r, e);
     bool has_conflicts = has_conflict(r, e);
     if (!has_conflicts && (need <= room->free || room->is_empty)) {
         return (struct residency_step){RESIDENCY_LOAD, index, e->waiting > 0 ? "demand" : "wish"};
@@ -485,7 +492,7 @@ int64_t residency_wait_ms(const struct residency *r, size_t index, int64_t now_m
         return load;
     }
     struct search s = {r, index, now_ms, false};
-    struct exit_plan plan = plan_exit(&s, resident_bytes(e) - room.free - room.coming);
+    struct exit_plan plan = plan_exit(&s, need_of(r, e) - room.free - room.coming);
     int64_t price = (int64_t)(plan.price * r->patience);
     return load + (plan.is_possible && price < r->starve_ms ? price : r->starve_ms);
 }

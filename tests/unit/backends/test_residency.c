@@ -347,8 +347,22 @@ static void one_that_is_larger_than_all_memory_still_runs_alone(void **state)
     assert_step(residency_next(&h.r, 1000), RESIDENCY_LOAD, 1, "demand");
 
     make_ready(&h.experts[0], 1000);
+    h.experts[0].busy = 1;
 
     assert_step(residency_next(&h.r, 1000), RESIDENCY_NOTHING, 0, "");
+}
+
+static void an_idle_one_leaves_for_one_that_is_larger_than_all_memory(void **state)
+{
+    (void)state;
+    struct house h;
+    build(&h, 2, GIB);
+    h.experts[1].measured_bytes = 3 * GIB;
+    make_ready(&h.experts[0], 1000);
+    let_wait(&h.experts[1], 1000);
+
+    assert_step(residency_next(&h.r, 1000), RESIDENCY_STOP, 0, "memory");
+    assert_int_equal(residency_wait_ms(&h.r, 1, 1000), RESIDENCY_LOAD_GUESS_MS);
 }
 
 static void groups_decide_who_may_be_together(void **state)
@@ -651,6 +665,7 @@ int main(void)
         cmocka_unit_test(a_failed_expert_is_not_tried_before_its_time),
         cmocka_unit_test(what_was_measured_corrects_what_was_declared),
         cmocka_unit_test(one_that_is_larger_than_all_memory_still_runs_alone),
+        cmocka_unit_test(an_idle_one_leaves_for_one_that_is_larger_than_all_memory),
         cmocka_unit_test(groups_decide_who_may_be_together),
         cmocka_unit_test(memory_never_takes_from_a_persistent_group),
         cmocka_unit_test(what_is_to_be_unloaded_drains_then_stops),
