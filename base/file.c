@@ -14,9 +14,12 @@ enum status file_map(const char *path, struct diags *diags, struct str *ret_byte
 {
     struct str file = str_from(path);
     struct stat info;
+    char text[64] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
-    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
+    bool is_found = fd >= 0 && fstat(fd, &info) == 0;
+    if (!is_found || !S_ISREG(info.st_mode)) {
+        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: %s",
+                  is_found ? "it is no regular file" : strerror_r(errno, text, sizeof text));
         if (fd >= 0) {
             (void)close(fd); /* nothing was written */
         }
@@ -54,7 +57,9 @@ enum status file_read_secret(const char *path, char *memory, size_t size, struct
     bool is_read = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info) != 0) {
-        (void)snprintf(reason, sizeof reason, "cannot be opened: error %d", errno);
+        char text[64] = "";
+        (void)snprintf(reason, sizeof reason, "cannot be opened: %s",
+                       strerror_r(errno, text, sizeof text));
     } else if (S_ISREG(info.st_mode) && !is_private(info.st_mode)) {
         (void)snprintf(reason, sizeof reason,
                        "is a secret with mode %04o: others must not reach it; chmod 0600",

@@ -389,7 +389,9 @@ enum status weights_open(const char *path, struct diags *diags, struct weights *
     void *map = MAP_FAILED;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 || fstat(fd, &info) != 0) {
-        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: error %d", errno);
+        char text[64] = "";
+        diags_add(diags, DIAG_ERROR, file, (struct pos){0, 0}, "cannot be read: %s",
+                  strerror_r(errno, text, sizeof text));
         if (fd >= 0) {
             (void)close(fd); /* nothing was written */
         }
