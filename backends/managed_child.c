@@ -26,6 +26,7 @@ enum {
     PORT_TRIES = 3,
     OUTPUT_BYTES = 8 * 1024, /* read at once: others get their turn in between */
     LOG_MODE = 0640,
+    HEALTH_SHOWN_BYTES = 80,
     LINGER_MS = 2000, /* what a child had started, and was killed, has for its end */
 };
 
@@ -89,9 +90,10 @@ static void keep_output(struct managed *m, struct str bytes)
         m->log[m->log_len++ % MANAGED_LOG_BYTES] = bytes.ptr[i];
     }
     managed_unlock(m->set);
-    if (m->log_fd >= 0 && write(m->log_fd, bytes.ptr, bytes.len) < 0) {
-        log_write(LOG_WARN, "managed", "expert %.*s: its log cannot be written any more",
-                  STR_ARG(m->name));
+    if (m->log_fd >= 0 && write(m->log_fd, bytes.ptr, bytes.len) < 0 && errno != EAGAIN) {
+        char text[64] = "";
+        log_write(LOG_WARN, "managed", "expert %.*s: its log \"%s\" cannot be written any more: %s",
+                  STR_ARG(m->name), m->spec.log.ptr, strerror_r(errno, text, sizeof text));
         (void)close(m->log_fd);
         m->log_fd = -1;
     }
@@ -370,6 +372,7 @@ static void judge_suspect(struct managed *m, int http_status)
 
 static void judge_knock(struct managed *m, int http_status)
 {
+    m->health_status = http_status;
     if (m->resident.state == RESIDENCY_READY) {
         judge_suspect(m, http_status);
     } else if (m->resident.state == RESIDENCY_STARTING) {
@@ -411,7 +414,12 @@ void managed_child_suspect(struct managed *m)
 static void on_start_late(struct loop_timer *timer)
 {
     struct managed *m = CONTAINER_OF(timer, struct managed, deadline);
-    set_reason(m, "not healthy in time (start_ms)");
+    char said[32] = "no answer in HTTP";
+    if (m->health_status != 0) {
+        (void)snprintf(said, sizeof said, "status %d", m->health_status);
+    }
+    set_reason(m, "not healthy in time (start_ms): the last GET %.*s brought %s",
+               STR_ARG(str_slice(m->spec.health, 0, HEALTH_SHOWN_BYTES)), said);
     stop_as_failed(m);
 }
 
@@ -504,9 +512,14 @@ static int open_output(struct managed *m)
         return -1;
     }
     if (m->spec.log.len > 0 && m->log_fd < 0) {
-        m->log_fd = open(m->spec.log.ptr, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, LOG_MODE);
+        char text[64] = "";
+        /* A pipe that nobody reads must hold up neither the open nor a write. */
+        m->log_fd =
+            open(m->spec.log.ptr, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                 LOG_MODE);
         if (m->log_fd < 0) {
-            log_write(LOG_WARN, "managed", "expert %.*s: cannot open its log", STR_ARG(m->name));
+            log_write(LOG_WARN, "managed", "expert %.*s: cannot open its log \"%s\": %s",
+                      STR_ARG(m->name), m->spec.log.ptr, strerror_r(errno, text, sizeof text));
         }
     }
     return ends[1];
@@ -574,6 +587,7 @@ void managed_child_start(struct managed *m)
     m->fails = false;
     managed_unlock(m->set);
     m->suspicions = 0;
+    m->health_status = 0;
     m->knock_pause_ms = KNOCK_FIRST_MS;
     if (spawn(m, why) != ST_OK) {
         close_output(m);

@@ -94,6 +94,7 @@ struct managed {
     struct loop_timer next_knock;
     struct knock knock;
     int64_t knock_pause_ms;
+    int health_status;   /* that the last knock brought; 0: none */
     unsigned suspicions; /* knocks in a row that a suspect did not answer */
     unsigned port_tries;
     bool is_killed;

@@ -547,3 +547,22 @@ def test_children_get_no_secrets_and_no_descriptors():
         assert "SECRET_KEY" not in output and "MINE" in output, output
         assert "OMP_WAIT_POLICY" in output and "OMP_NUM_THREADS" in output, output
         assert "FDS ['0', '1', '2', '3']" in output, output  # 3: the listing itself
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody():
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = os.path.join(folder, "log")
+        os.mkfifo(pipe)
+        with House({"a": ([], f", log: '{pipe}'"), "b": ([], "")}) as h:
+            assert h.words("a")[0] == "a"
+            assert h.words("b")[0] == "b"
+            h.gateway.wait_output(r'expert a: cannot open its log "[^"]*/log": No such device')
+
+
+def test_what_the_health_check_brought_is_told():
+    gateway = Gateway("experts:\n  a: {process: {argv: [sleep, '600', '${PORT}'], start_ms: 100, preload: true}}\n")
+    try:
+        gateway.wait_output("expert a failed: not healthy in time .start_ms.: "
+                            "the last GET /health brought no answer in HTTP")
+    finally:
+        gateway.stop()
