@@ -12,6 +12,8 @@
 enum {
     COMMAND_MAX_BYTES = 1024 * 1024,
     WORDS_MAX = 4096,
+    HEALTH_MAX_BYTES = 256, /* with the rest of it a knock's request has to have room, */
+    PATH_MAX_BYTES = 64,    /* and a url */
 };
 
 static enum status decode_env(struct key_reader *reader, const struct yaml_node *node, void *field)
@@ -354,8 +356,12 @@ enum status process_spec_check(const struct process_spec *spec, const struct key
         {has_port == has_socket,
          "a command that says neither or both of ${PORT} and ${SOCKET}: it must be told where to "
          "listen"},
-        {!is_path(spec->health), "a health path that does not start with \"/\""},
-        {spec->path.len > 0 && !is_path(spec->path), "an API path that does not start with \"/\""},
+        {!is_path(spec->health),
+         "a health path that does not start with \"/\", or has blanks or other than ASCII characters in it"},
+        {spec->path.len > 0 && !is_path(spec->path),
+         "an API path that does not start with \"/\", or has blanks or other than ASCII characters in it"},
+        {spec->health.len > HEALTH_MAX_BYTES, "a health path of more than 256 bytes"},
+        {spec->path.len > PATH_MAX_BYTES, "an API path of more than 64 bytes"},
         {!has_group(local, spec->group), "a group that is not in local.groups"},
         {local->memory_bytes > 0 && spec->memory_bytes == 0,
          "no \"memory\", which local.memory needs to know"},

@@ -167,6 +167,9 @@ static void what_cannot_work_is_refused(void **state)
         {"{argv: [s, '${PORT}'], group: g}", "groups: {h: {swap: true}}", "a group that is not"},
         {"argv: [s, '${PORT}']", "memory: 1GiB", "no \"memory\""},
         {"{argv: [s, '${PORT}'], memory: 2GiB}", "memory: 1GiB", "more \"memory\""},
+        {"{argv: [s, '${PORT}'], path: /a234567890b234567890c234567890d234567890e234567890f234567890g234}",
+         "", "an API path of more than 64 bytes"},
+        {"{argv: [s, '${PORT}'], health: '/a b'}", "", "or has blanks"},
         {"{argv: [s, '${PORT}'], uid: 5}", "", "only one of"},
     };
 
