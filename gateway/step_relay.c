@@ -140,7 +140,7 @@ static enum step_result answer_document(struct exchange *x)
         return fail(x, call->outcome);
     }
     int status = call->http_status;
-    bool is_json = usage_read(document, inputs > 0 ? STR("data") : STR("choices"), &x->leg.usage,
+    bool is_json = usage_read(document, inputs > 0 ? USAGE_VECTORS : USAGE_CHOICES, &x->leg.usage,
                               &answers) == ST_OK;
     bool is_whole = inputs > 0 ? answers == inputs : answers > 0; /* a vector for each text */
     if (status >= 200 && status < 300 && is_json && is_whole) {

@@ -1,6 +1,7 @@
 /* See usage.h. */
 #include "gateway/usage.h"
 
+#include "backends/embed_body.h"
 #include "base/json_scan.h"
 
 enum {
@@ -78,13 +79,84 @@ bool usage_read_value(struct json_reader *r, struct usage *usage)
     return true;
 }
 
-enum status usage_read(struct str document, struct str list, struct usage *ret_usage,
+struct answers { /* in the list */
+    size_t count;
+    size_t most; /* the highest index */
+    bool are_broken;
+    uint64_t seen[EMBED_INPUTS_MAX / 64]; /* a bit for each index */
+};
+
+/* Whether the array or string at the cursor holds something. */
+static bool read_embedding(struct json_reader *r)
+{
+    struct json_value value = {0};
+    if (json_peek(r) != JSON_ARRAY) {
+        return json_take(r, &value) && value.type == JSON_STRING && value.raw.len > 2;
+    }
+    bool are_numbers = true;
+    size_t count = 0;
+    (void)json_open(r, JSON_ARRAY);
+    while (json_next_item(r)) {
+        are_numbers = json_peek(r) == JSON_NUMBER && are_numbers;
+        (void)json_take(r, NULL);
+        count++;
+    }
+    return are_numbers && count > 0;
+}
+
+/* Without an index it is that of its place. */
+static void read_vector(struct json_reader *r, struct answers *a)
+{
+    struct json_value key;
+    struct json_value value = {0};
+    int64_t index = (int64_t)a->count;
+    bool is_answer = false;
+    bool has_index = true;
+    (void)json_open(r, JSON_OBJECT);
+    while (json_next_member(r, &key)) {
+        if (json_text_is(key, STR("embedding"))) {
+            is_answer = read_embedding(r);
+            continue;
+        }
+        (void)json_take(r, &value);
+        if (json_text_is(key, STR("index"))) {
+            has_index = value.type == JSON_NUMBER && json_to_int(value, &index) == ST_OK;
+        }
+    }
+    if (!is_answer || !has_index || index < 0 || index >= EMBED_INPUTS_MAX) {
+        a->are_broken = true;
+        return;
+    }
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    a->are_broken = a->are_broken || (a->seen[index / 64] & bit) != 0;
+    a->seen[index / 64] |= bit;
+    a->most = (size_t)index > a->most ? (size_t)index : a->most;
+}
+
+static void read_answers(struct json_reader *r, enum usage_list list, struct answers *a)
+{
+    (void)json_open(r, JSON_ARRAY);
+    while (json_next_item(r)) {
+        bool is_object = json_peek(r) == JSON_OBJECT;
+        a->are_broken = a->are_broken || !is_object;
+        if (is_object && list == USAGE_VECTORS) {
+            read_vector(r, a);
+        } else {
+            (void)json_take(r, NULL); /* what a choice holds is between expert and client */
+        }
+        a->count++;
+    }
+}
+
+enum status usage_read(struct str document, enum usage_list list, struct usage *ret_usage,
                        size_t *ret_answers)
 {
+    static const struct str names[] = {
+        [USAGE_CHOICES] = STR_INIT("choices"), [USAGE_VECTORS] = STR_INIT("data")};
     struct json_reader r;
     struct json_value key;
     struct usage usage = {0};
-    size_t answers = 0;
+    struct answers answers = {0};
     json_reader_init(&r, document);
     if (json_peek(&r) != JSON_OBJECT) {
         return ST_INVALID;
@@ -93,12 +165,8 @@ enum status usage_read(struct str document, struct str list, struct usage *ret_u
     while (json_next_member(&r, &key)) {
         if (json_text_is(key, STR("usage"))) {
             (void)usage_read_value(&r, &usage);
-        } else if (json_text_is(key, list) && json_peek(&r) == JSON_ARRAY) {
-            (void)json_open(&r, JSON_ARRAY);
-            while (json_next_item(&r)) {
-                answers++;
-                (void)json_take(&r, NULL);
-            }
+        } else if (json_text_is(key, names[list]) && json_peek(&r) == JSON_ARRAY) {
+            read_answers(&r, list, &answers);
         } else {
             (void)json_take(&r, NULL);
         }
@@ -109,7 +177,8 @@ enum status usage_read(struct str document, struct str list, struct usage *ret_u
     if (usage.is_reported) {
         *ret_usage = usage;
     }
-    *ret_answers = answers;
+    bool is_whole = !answers.are_broken && answers.most < (answers.count > 0 ? answers.count : 1);
+    *ret_answers = is_whole ? answers.count : 0;
     return ST_OK;
 }
 

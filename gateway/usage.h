@@ -21,11 +21,15 @@ struct usage {
 
 struct json_reader;
 
+enum usage_list {
+    USAGE_CHOICES, /* `choices`: objects */
+    USAGE_VECTORS, /* `data` of embeddings: each has numbers or base64, and the index of a text of its own */
+};
+
 /* Reads a JSON document. ret_usage is filled if it has a usage object; *ret_answers tells how much it
- * answers: the length of its array `list`, which is `choices`, or `data` of embeddings. ST_INVALID: no
- * JSON object. */
-MUST_CHECK enum status usage_read(struct str document, struct str list, struct usage *ret_usage,
-                                  size_t *ret_answers);
+ * answers: the length of its list, 0 if anything in there is no answer. ST_INVALID: no JSON object. */
+MUST_CHECK enum status usage_read(struct str document, enum usage_list list,
+                                  struct usage *ret_usage, size_t *ret_answers);
 
 /* Reads the value of a `usage` member. Whether it is an object. */
 bool usage_read_value(struct json_reader *r, struct usage *usage);

@@ -41,7 +41,7 @@ static void usage_is_read_wherever_it_stands(void **state)
         const struct usage_case *c = &cases[i];
         struct usage got = {0};
         size_t answers = 77;
-        assert_int_equal(usage_read(quoted(arena, c->document), STR("choices"), &got, &answers),
+        assert_int_equal(usage_read(quoted(arena, c->document), USAGE_CHOICES, &got, &answers),
                          ST_OK);
         if (got.is_reported != c->is_reported || got.prompt_tokens != c->prompt ||
             got.cached_tokens != c->cached || got.completion_tokens != c->completion ||
@@ -62,10 +62,55 @@ static void the_items_of_the_list_asked_for_are_counted(void **state)
     size_t answers = 0;
     (void)state;
 
-    assert_int_equal(usage_read(quoted(arena, document), STR("data"), &got, &answers), ST_OK);
+    assert_int_equal(usage_read(quoted(arena, document), USAGE_VECTORS, &got, &answers), ST_OK);
 
     assert_int_equal(answers, 2);
     assert_int_equal(got.prompt_tokens, 5);
+    arena_destroy(arena);
+}
+
+static void a_list_with_something_in_it_that_is_no_answer_answers_nothing(void **state)
+{
+    static const struct {
+        enum usage_list list;
+        const char *items;
+        size_t answers;
+    } cases[] = {
+        {USAGE_CHOICES, "{'message':{'content':'a'}},{'text':'b'}", 2},
+        {USAGE_CHOICES, "{'message':{}},null", 0},
+        {USAGE_CHOICES, "'a'", 0},
+        {USAGE_CHOICES, "{},7", 0},
+        {USAGE_CHOICES, "[{}]", 0},
+        {USAGE_VECTORS, "{'embedding':[1]},{'embedding':'AACAPw=='}", 2},
+        {USAGE_VECTORS, "{'embedding':[1],'index':1},{'index':0,'embedding':[2]}", 2},
+        {USAGE_VECTORS, "{'embedding':[1],'index':0},{'index':0,'embedding':[2]}", 0},
+        {USAGE_VECTORS, "{'embedding':[1],'index':0},{'index':2,'embedding':[2]}", 0},
+        {USAGE_VECTORS, "{'embedding':[1],'index':-1}", 0},
+        {USAGE_VECTORS, "{'embedding':[1],'index':2048}", 0},
+        {USAGE_VECTORS, "{'embedding':[1],'index':'0'}", 0},
+        {USAGE_VECTORS, "{'embedding':[]}", 0},
+        {USAGE_VECTORS, "{'embedding':''}", 0},
+        {USAGE_VECTORS, "{'embedding':null}", 0},
+        {USAGE_VECTORS, "{'embedding':['a']}", 0},
+        {USAGE_VECTORS, "{'embedding':[1,null]}", 0},
+        {USAGE_VECTORS, "{'index':0}", 0},
+        {USAGE_VECTORS, "null,null", 0},
+    };
+
+    struct arena *arena = arena_create(4096, 1 << 20);
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct usage got = {0};
+        size_t answers = 77;
+        struct str document =
+            arena_printf(arena, "{'%s':[%s]}", cases[i].list == USAGE_CHOICES ? "choices" : "data",
+                         cases[i].items);
+        assert_int_equal(usage_read(quoted(arena, document.ptr), cases[i].list, &got, &answers),
+                         ST_OK);
+        if (answers != cases[i].answers) {
+            fail_msg("%s: %zu", cases[i].items, answers);
+        }
+    }
     arena_destroy(arena);
 }
 
@@ -84,7 +129,7 @@ static void what_is_no_object_is_refused_and_changes_nothing(void **state)
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
         struct usage got = {.prompt_tokens = 77};
         size_t answers = 78;
-        assert_int_equal(usage_read(quoted(arena, documents[i]), STR("choices"), &got, &answers),
+        assert_int_equal(usage_read(quoted(arena, documents[i]), USAGE_CHOICES, &got, &answers),
                          ST_INVALID);
         assert_int_equal(got.prompt_tokens, 77);
         assert_int_equal(answers, 78);
@@ -98,7 +143,7 @@ static void a_chunk_without_usage_keeps_what_was_read_before(void **state)
     size_t answers;
     (void)state;
 
-    assert_int_equal(usage_read(STR("{\"usage\":null}"), STR("choices"), &got, &answers), ST_OK);
+    assert_int_equal(usage_read(STR("{\"usage\":null}"), USAGE_CHOICES, &got, &answers), ST_OK);
 
     assert_int_equal(got.prompt_tokens, 77);
     assert_true(got.is_reported && answers == 0);
@@ -132,8 +177,7 @@ static void figures_that_cannot_be_are_suspect(void **state)
         size_t answers = 0;
         char document[256];
         (void)snprintf(document, sizeof document, "{'usage':%s}", cases[i].usage);
-        assert_int_equal(usage_read(quoted(arena, document), STR("choices"), &got, &answers),
-                         ST_OK);
+        assert_int_equal(usage_read(quoted(arena, document), USAGE_CHOICES, &got, &answers), ST_OK);
         if (got.is_suspect != cases[i].is_suspect) {
             fail_msg("%s: %d", cases[i].usage, got.is_suspect);
         }
@@ -205,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usage_is_read_wherever_it_stands),
         cmocka_unit_test(the_items_of_the_list_asked_for_are_counted),
+        cmocka_unit_test(a_list_with_something_in_it_that_is_no_answer_answers_nothing),
         cmocka_unit_test(what_is_no_object_is_refused_and_changes_nothing),
         cmocka_unit_test(a_chunk_without_usage_keeps_what_was_read_before),
         cmocka_unit_test(figures_that_cannot_be_are_suspect),
