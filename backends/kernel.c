@@ -145,7 +145,7 @@ enum ek_status kernel_embed(struct kernel *kernel, struct kernel_vectors *vector
     }
     return v->dimensions == 0 || v->dimensions == v->width
                ? EK_OK
-               : kernel_refuse_dimensions(ret_error, v->width);
+               : kernel_refuse_dimensions(ret_error, v->width, false);
 }
 
 int64_t kernel_count(struct kernel *kernel, size_t thread, struct str text)

@@ -132,8 +132,8 @@ MUST_CHECK enum ek_status kernel_say(const struct ek_sink *sink, struct str text
 enum ek_status kernel_fail(struct ek_error *ret_error, enum ek_status status, const char *format,
                            ...) __attribute__((format(printf, 3, 4)));
 
-/* EK_UNSUPPORTED: vectors have this width and no other. */
-enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width);
+/* EK_UNSUPPORTED: vectors have this width and no other; or, with `shortens`, none that is higher. */
+enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width, bool shortens);
 
 /* Scratch memory for create. NULL with *ret_error. */
 struct arena *kernel_arena(struct ek_error *ret_error);

@@ -42,11 +42,12 @@ enum ek_status kernel_fail(struct ek_error *ret_error, enum ek_status status, co
     return status;
 }
 
-enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width)
+enum ek_status kernel_refuse_dimensions(struct ek_error *ret_error, size_t width, bool shortens)
 {
     (void)snprintf(ret_error->option, sizeof ret_error->option, "dimensions");
     return kernel_fail(ret_error, EK_UNSUPPORTED,
-                       "This model's embeddings have %zu dimensions and no other number.", width);
+                       "This model's embeddings have %zu dimensions and no %s number.", width,
+                       shortens ? "higher" : "other");
 }
 
 struct arena *kernel_arena(struct ek_error *ret_error)

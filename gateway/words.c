@@ -178,7 +178,7 @@ static enum ek_status embed(struct ek_instance *k, const struct ek_text *texts, 
     enum ek_status status = EK_OK;
     v->width = k->width;
     if (ek_vectors_is_whole(v) && v->dimensions > 0 && v->dimensions != k->width) {
-        return kernel_refuse_dimensions(ret_error, k->width);
+        return kernel_refuse_dimensions(ret_error, k->width, false);
     }
     if (count > v->capacity / k->width) {
         return EK_TOO_LONG;

@@ -551,7 +551,7 @@ static enum ek_status choose_width(const struct ek_instance *t, struct ek_vector
     size_t own = t->lm->shape.width;
     size_t asked = ek_vectors_is_whole(v) && v->dimensions > 0 ? v->dimensions : own;
     if (asked > own || (asked < own && !t->shortens)) {
-        return kernel_refuse_dimensions(ret_error, own);
+        return kernel_refuse_dimensions(ret_error, own, t->shortens);
     }
     v->width = asked;
     return asked > v->capacity ? EK_TOO_LONG : EK_OK;

@@ -126,7 +126,7 @@ enum ek_status vector_make(struct engine *e, struct ek_text text, struct ek_vect
     struct ids ids = {NULL, 0};
     v->width = (size_t)llama_model_n_embd_out(e->model);
     if (ek_vectors_is_whole(v) && v->dimensions > 0 && v->dimensions != v->width) {
-        return kernel_refuse_dimensions(ret_error, v->width);
+        return kernel_refuse_dimensions(ret_error, v->width, false);
     }
     enum ek_status status = v->width > v->capacity ? EK_TOO_LONG : EK_OK;
     if (status == EK_OK) {
