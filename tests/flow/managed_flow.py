@@ -511,10 +511,13 @@ def threads(pid):
     """[(name, cores it may run on, nice)]"""
     found = []
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as f:
-            before, _, after = f.read().rpartition(")")
-        found.append((before.partition("(")[2], len(os.sched_getaffinity(int(task))),
-                      int(after.split()[16])))
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as f:
+                before, _, after = f.read().rpartition(")")
+            cores = len(os.sched_getaffinity(int(task)))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+        found.append((before.partition("(")[2], cores, int(after.split()[16])))
     return found
 
 
