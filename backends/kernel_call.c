@@ -78,6 +78,7 @@ struct kernel_call {
     int64_t total_due_ms;
     int64_t idle_ms; /* 0: none */
     int64_t last_byte_ms;
+    int64_t reply_bytes; /* that may still come */
 };
 
 struct answer { /* one run of a kernel, on the pool's thread */
@@ -570,6 +571,10 @@ static enum status take_bytes(struct kernel_call *kc, struct work *work)
     enum status st = ST_OK;
     if (work->outbox.len > 0) {
         int64_t now_us = clock_now_us(loop_clock(kc->loop));
+        kc->reply_bytes -= (int64_t)work->outbox.len;
+        if (kc->reply_bytes < 0) {
+            return ST_TOO_BIG;
+        }
         call->first_byte_us = call->first_byte_us == 0 ? now_us : call->first_byte_us;
         kc->last_byte_ms = now_us / 1000;
         if (call->in.len == 0) {
@@ -617,7 +622,7 @@ static void on_posted(struct loop_task *task)
         }
         if (st != ST_OK) {
             stop_work(kc);
-            finish(kc, CALL_NO_MEMORY);
+            finish(kc, st == ST_TOO_BIG ? CALL_TOO_BIG : CALL_NO_MEMORY);
         } else if (is_done) {
             finish(kc, outcome);
         }
@@ -744,6 +749,7 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
     kc->first_token_due_ms = due_after(started_ms, options->first_token_ms);
     kc->total_due_ms = due_after(started_ms, options->total_ms);
     kc->idle_ms = options->idle_ms;
+    kc->reply_bytes = options->reply_bytes > 0 ? options->reply_bytes : INT64_MAX;
     if (options->total_ms > 0) {
         kc->work->deadline_ns = (uint64_t)kc->total_due_ms * 1000000U;
     }

@@ -56,6 +56,7 @@ struct kernel_call_options {
     int64_t first_token_ms;
     int64_t idle_ms;
     int64_t total_ms;
+    int64_t reply_bytes; /* a longer answer is CALL_TOO_BIG; 0: no bound of the caller's */
 };
 
 MUST_CHECK enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,

@@ -68,8 +68,12 @@ static enum status start_call(struct exchange *x, struct str body)
     }
     int64_t now_ms = loop_now_ms(x->worker->loop);
     struct kernel_call_options options = {
-        e->kernel, e->id.name, at_most(e->deadlines.first_token_ms, f->first_ms - now_ms),
-        e->deadlines.idle_ms, at_most(e->deadlines.total_ms, f->deadline_ms - now_ms)};
+        e->kernel,
+        e->id.name,
+        at_most(e->deadlines.first_token_ms, f->first_ms - now_ms),
+        e->deadlines.idle_ms,
+        at_most(e->deadlines.total_ms, f->deadline_ms - now_ms),
+        e->reply_bytes};
     return kernel_pool_call(x->worker->kernels, x->worker->loop, &request, &options, &x->leg.call);
 }
 

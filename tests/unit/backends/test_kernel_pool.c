@@ -608,6 +608,24 @@ static void slow_reader_holds_the_kernel_back(void **state)
     close_stage(&s);
 }
 
+static void an_answer_over_its_bound_ends_the_call_and_the_kernel(void **state)
+{
+    static const char *const bodies[] = {ASK_STREAM("x"), ASK("x")};
+    (void)state;
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct stage s;
+        open_stage(&s, SAY_MUCH, NULL);
+        s.actor->count = 100;
+        s.options.reply_bytes = 100000;
+
+        run_to_end(&s, str_from(bodies[i]));
+
+        assert_int_equal(s.call->outcome, CALL_TOO_BIG);
+        assert_in_range(s.call->in.len, 0, 100000);
+        close_stage(&s);
+    }
+}
+
 static void full_queue_refuses_and_a_cancelled_call_frees_its_place(void **state)
 {
     (void)state;
@@ -784,6 +802,7 @@ int main(void)
         cmocka_unit_test(cancel_ends_a_pause),
         cmocka_unit_test(call_may_be_destroyed_while_its_kernel_runs),
         cmocka_unit_test(slow_reader_holds_the_kernel_back),
+        cmocka_unit_test(an_answer_over_its_bound_ends_the_call_and_the_kernel),
         cmocka_unit_test(full_queue_refuses_and_a_cancelled_call_frees_its_place),
         cmocka_unit_test(first_token_deadline_ends_a_silent_kernel),
         cmocka_unit_test(idle_deadline_ends_a_kernel_that_stalls),
