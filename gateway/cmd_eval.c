@@ -2,10 +2,9 @@
  * I/O, so that on an idle machine it is the time a request waits. */
 #include "gateway/cmd_eval.h"
 
-#include <getopt.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
+#include "gateway/cmd_options.h"
 #include "gateway/snapshot.h"
 #include "router/centroid.h"
 #include "router/classifier.h"
@@ -313,106 +312,61 @@ enum status cmd_eval_run(const struct classifier *c, const struct cmd_eval_reque
     return st;
 }
 
-enum option_id { /* values for getopt_long */
-    OPTION_CONFIG = 'c',
-    OPTION_MODEL = 256,
-    OPTION_DATA,
-    OPTION_THRESHOLD,
-    OPTION_GENERAL,
-    OPTION_BASELINE,
-    OPTION_SVG,
-    OPTION_PERTURB,
-    OPTION_SECOND_LOOK,
-    OPTION_JSON,
-    OPTION_HELP,
-};
-
-static const struct option options[] = {
-    {"config", required_argument, NULL, OPTION_CONFIG},
-    {"model", required_argument, NULL, OPTION_MODEL},
-    {"data", required_argument, NULL, OPTION_DATA},
-    {"threshold", required_argument, NULL, OPTION_THRESHOLD},
-    {"general", required_argument, NULL, OPTION_GENERAL},
-    {"baseline-train", required_argument, NULL, OPTION_BASELINE},
-    {"svg", required_argument, NULL, OPTION_SVG},
-    {"perturb", no_argument, NULL, OPTION_PERTURB},
-    {"second-look", required_argument, NULL, OPTION_SECOND_LOOK},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
 struct arguments {
     const char *config;
     const char *model;
     const char *files[FILES_MAX];
     const char *baseline_files[FILES_MAX];
+    const char *general;
     struct cmd_eval_request request;
     bool wants_help;
 };
 
-static bool add_path(const char *paths[FILES_MAX], size_t *count)
+static bool add_path(const char *paths[FILES_MAX], size_t *count, const char *path)
 {
     if (*count == FILES_MAX) {
         return false;
     }
-    paths[(*count)++] = optarg;
+    paths[(*count)++] = path;
     return true;
 }
 
-static bool take_option(int option, struct arguments *a)
+static bool take_data(void *place, const char *value)
 {
-    struct cmd_eval_request *request = &a->request;
-    switch ((enum option_id)option) {
-    case OPTION_CONFIG:
-        a->config = optarg;
-        return true;
-    case OPTION_MODEL:
-        a->model = optarg;
-        return true;
-    case OPTION_DATA:
-        return add_path(a->files, &request->file_count);
-    case OPTION_THRESHOLD:
-        return str_to_real(str_from(optarg), &request->threshold) == ST_OK;
-    case OPTION_GENERAL:
-        request->general = str_from(optarg);
-        return true;
-    case OPTION_BASELINE:
-        return add_path(a->baseline_files, &request->baseline_count);
-    case OPTION_SVG:
-        request->svg = optarg;
-        return true;
-    case OPTION_PERTURB:
-        request->is_perturbed = true;
-        return true;
-    case OPTION_SECOND_LOOK:
-        return str_to_real(str_from(optarg), &request->second_look) == ST_OK;
-    case OPTION_JSON:
-        request->is_json = true;
-        return true;
-    case OPTION_HELP:
-        a->wants_help = true;
-        return true;
-    }
-    return false; /* getopt has said what is wrong */
+    struct arguments *a = place;
+    return add_path(a->files, &a->request.file_count, value);
+}
+
+static bool take_baseline(void *place, const char *value)
+{
+    struct arguments *a = place;
+    return add_path(a->baseline_files, &a->request.baseline_count, value);
 }
 
 /* False: the usage is to be printed. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
-    a->request = (struct cmd_eval_request){.threshold = default_threshold,
-                                           .general = STR("general"),
-                                           .files = a->files,
-                                           .baseline_files = a->baseline_files};
-    optind = 1;
-    for (int found = getopt_long(argc, argv, "c:", options, NULL); found != -1;
-         found = getopt_long(argc, argv, "c:", options, NULL)) {
-        if (!take_option(found, a)) {
-            return false;
-        }
-    }
-    return a->wants_help || (optind == argc && (a->model == NULL) != (a->config == NULL) &&
-                             a->request.file_count > 0);
+    struct cmd_eval_request *request = &a->request;
+    const struct cmd_option options[] = {
+        {.name = "config", .kind = CMD_TEXT, .place = &a->config, .letter = 'c'},
+        {.name = "model", .kind = CMD_TEXT, .place = &a->model},
+        {.name = "data", .kind = CMD_CALL, .place = a, .take = take_data},
+        {.name = "threshold", .kind = CMD_REAL, .place = &request->threshold},
+        {.name = "general", .kind = CMD_TEXT, .place = &a->general},
+        {.name = "baseline-train", .kind = CMD_CALL, .place = a, .take = take_baseline},
+        {.name = "svg", .kind = CMD_TEXT, .place = &request->svg},
+        {.name = "perturb", .kind = CMD_FLAG, .place = &request->is_perturbed},
+        {.name = "second-look", .kind = CMD_REAL, .place = &request->second_look},
+        {.name = "json", .kind = CMD_FLAG, .place = &request->is_json},
+        {.name = "help", .kind = CMD_HELP, .place = &a->wants_help},
+    };
+    a->general = "general";
+    *request = (struct cmd_eval_request){
+        .threshold = default_threshold, .files = a->files, .baseline_files = a->baseline_files};
+    bool is_read = cmd_options_read(argc, argv, options, sizeof options / sizeof options[0]);
+    request->general = str_from(a->general);
+    return is_read && (a->wants_help ||
+                       ((a->model == NULL) != (a->config == NULL) && request->file_count > 0));
 }
 
 /* Weights alone, or with the threshold and the general category that a configuration gives them. */

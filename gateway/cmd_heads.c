@@ -1,6 +1,5 @@
 /* expertd train-heads: adds heads (router/heads.h) to a weights file, which stays as it is
  * otherwise. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +9,7 @@
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "gateway/cmd.h"
+#include "gateway/cmd_options.h"
 #include "router/head_rows.h"
 #include "router/weights.h"
 
@@ -68,27 +68,6 @@ struct adding {
     struct str name;
 };
 
-enum option_id { /* values for getopt_long */
-    OPTION_WEIGHTS = 1,
-    OPTION_HEAD,
-    OPTION_SCORE,
-    OPTION_DROP,
-    OPTION_OUT,
-    OPTION_LEFT_OUT,
-    OPTION_HELP,
-};
-
-static const struct option options[] = {
-    {"weights", required_argument, NULL, OPTION_WEIGHTS},
-    {"head", required_argument, NULL, OPTION_HEAD},
-    {"score", required_argument, NULL, OPTION_SCORE},
-    {"drop", required_argument, NULL, OPTION_DROP},
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"left-out", required_argument, NULL, OPTION_LEFT_OUT},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
 /* NAME:FILE, or NAME where has_path is false. */
 static bool take_change(struct arguments *a, const char *argument, enum head_kind kind,
                         bool has_path)
@@ -111,43 +90,35 @@ static bool take_change(struct arguments *a, const char *argument, enum head_kin
     return true;
 }
 
-static bool take_option(int option, struct arguments *a)
+static bool take_probability(void *a, const char *value)
 {
-    switch ((enum option_id)option) {
-    case OPTION_WEIGHTS:
-        a->weights = optarg;
-        return true;
-    case OPTION_HEAD:
-        return take_change(a, optarg, HEAD_PROBABILITY, true);
-    case OPTION_SCORE:
-        return take_change(a, optarg, HEAD_SCORE, true);
-    case OPTION_DROP:
-        return take_change(a, optarg, HEAD_SCORE, false);
-    case OPTION_OUT:
-        a->out = optarg;
-        return true;
-    case OPTION_LEFT_OUT:
-        a->left_out = optarg;
-        return true;
-    case OPTION_HELP:
-        a->wants_help = true;
-        return true;
-    }
-    return false;
+    return take_change(a, value, HEAD_PROBABILITY, true);
+}
+
+static bool take_score(void *a, const char *value)
+{
+    return take_change(a, value, HEAD_SCORE, true);
+}
+
+static bool take_drop(void *a, const char *value)
+{
+    return take_change(a, value, HEAD_SCORE, false);
 }
 
 /* False: the usage is to be printed. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
-    optind = 1;
-    for (int found = getopt_long(argc, argv, "", options, NULL); found != -1;
-         found = getopt_long(argc, argv, "", options, NULL)) {
-        if (found == '?' || !take_option(found, a)) {
-            return false;
-        }
-    }
-    return a->wants_help ||
-           (optind == argc && a->weights != NULL && a->out != NULL && a->change_count > 0);
+    const struct cmd_option options[] = {
+        {.name = "weights", .kind = CMD_TEXT, .place = &a->weights},
+        {.name = "head", .kind = CMD_CALL, .place = a, .take = take_probability},
+        {.name = "score", .kind = CMD_CALL, .place = a, .take = take_score},
+        {.name = "drop", .kind = CMD_CALL, .place = a, .take = take_drop},
+        {.name = "out", .kind = CMD_TEXT, .place = &a->out},
+        {.name = "left-out", .kind = CMD_TEXT, .place = &a->left_out},
+        {.name = "help", .kind = CMD_HELP, .place = &a->wants_help},
+    };
+    return cmd_options_read(argc, argv, options, sizeof options / sizeof options[0]) &&
+           (a->wants_help || (a->weights != NULL && a->out != NULL && a->change_count > 0));
 }
 
 static enum status on_prompt(void *ctx, const struct prompts_row *prompt)

@@ -1,10 +1,10 @@
 /* expertd profile: which experts carry the traffic, and what memory they take. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/cmd.h"
+#include "gateway/cmd_options.h"
 #include "gateway/profile.h"
 #include "gateway/snapshot.h"
 
@@ -19,6 +19,7 @@ struct request { /* what the command line asks for */
     const char *ledger;
     double share;
     bool json;
+    bool wants_help;
 };
 
 static void help(FILE *out)
@@ -90,8 +91,9 @@ static int run(const struct request *r, const struct snapshot *s)
     return st == ST_OK ? 0 : 1;
 }
 
-static bool parse_share(const char *text, double *ret)
+static bool take_share(void *place, const char *text)
 {
+    double *ret = place;
     char *end = NULL;
     double share = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(share) || share < 0.0 || share > 1.0) {
@@ -105,43 +107,19 @@ static bool parse_share(const char *text, double *ret)
 
 int cmd_profile(int argc, char **argv)
 {
-    enum {
-        OPT_LEDGER = 256,
-        OPT_COVER,
-        OPT_JSON,
-    };
-
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"from-ledger", required_argument, NULL, OPT_LEDGER},
-        {"cover", required_argument, NULL, OPT_COVER},
-        {"json", no_argument, NULL, OPT_JSON},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-
     struct request r = {.share = 0.97};
     struct snapshot *s = NULL;
-    optind = 1;
-    for (int c = getopt_long(argc, argv, "c:h", options, NULL); c != -1;
-         c = getopt_long(argc, argv, "c:h", options, NULL)) {
-        if (c == 'c') {
-            r.config = optarg;
-        } else if (c == OPT_LEDGER) {
-            r.ledger = optarg;
-        } else if (c == OPT_JSON) {
-            r.json = true;
-        } else if (c == 'h') {
-            help(stdout);
-            return 0;
-        } else if (c != OPT_COVER || !parse_share(optarg, &r.share)) {
-            help(stderr);
-            return 2;
-        }
-    }
-    if ((r.config == NULL && r.ledger == NULL) || optind != argc) {
-        help(stderr);
-        return 2;
+    const struct cmd_option options[] = {
+        {.name = "config", .kind = CMD_TEXT, .place = &r.config, .letter = 'c'},
+        {.name = "from-ledger", .kind = CMD_TEXT, .place = &r.ledger},
+        {.name = "cover", .kind = CMD_CALL, .place = &r.share, .take = take_share},
+        {.name = "json", .kind = CMD_FLAG, .place = &r.json},
+        {.name = "help", .kind = CMD_HELP, .place = &r.wants_help, .letter = 'h'},
+    };
+    bool is_read = cmd_options_read(argc, argv, options, sizeof options / sizeof options[0]);
+    if (r.wants_help || !is_read || (r.config == NULL && r.ledger == NULL)) {
+        help(r.wants_help ? stdout : stderr);
+        return r.wants_help ? 0 : 2;
     }
     if (r.config != NULL && snapshot_load(r.config, stderr, &s) != ST_OK) {
         return 1;

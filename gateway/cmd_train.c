@@ -1,7 +1,6 @@
 /* See cmd_train.h. Collects rows, trains, and writes the weights with a card that says from what. */
 #include "gateway/cmd_train.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "gateway/cmd_options.h"
 #include "gateway/cmd_train_report.h"
 #include "gateway/feedback.h"
 #include "gateway/state.h"
@@ -30,6 +30,7 @@ enum {
     EXIT_USAGE = 2,
     EPOCHS_MAX = 1000,
     THREADS_MAX = 16,
+    ROWS_BITS = 18, /* of the default */
     ROWS_BITS_MIN = 8,
     ROWS_BITS_MAX = 22,
 };
@@ -72,6 +73,10 @@ struct arguments {
     const char *report;  /* NULL: none */
     const char *vectors; /* NULL: none */
     struct train_options options;
+    int64_t rows_bits;
+    int64_t epochs;
+    int64_t seed;
+    int64_t threads;
     bool wants_help;
 };
 
@@ -179,109 +184,65 @@ static bool read_source(const char *argument, struct source *ret_source)
     return true;
 }
 
-static bool read_number(const char *argument, int64_t min, int64_t max, int64_t *ret_value)
+static bool add_source(struct arguments *a, const char *value, bool is_feedback)
 {
-    return str_to_int(str_from(argument), ret_value) == ST_OK && *ret_value >= min &&
-           *ret_value <= max;
+    if (a->source_count == FILES_MAX) {
+        return false;
+    }
+    a->sources[a->source_count].is_feedback = is_feedback;
+    return read_source(value, &a->sources[a->source_count++]);
 }
 
-enum option_id { /* values for getopt_long */
-    OPTION_DATA = 1,
-    OPTION_FEEDBACK,
-    OPTION_VECTORS,
-    OPTION_OUT,
-    OPTION_REPORT,
-    OPTION_ROWS,
-    OPTION_EPOCHS,
-    OPTION_DROPPING,
-    OPTION_SEED,
-    OPTION_THREADS,
-    OPTION_HELP,
-};
-
-static const struct option options[] = {
-    {"data", required_argument, NULL, OPTION_DATA},
-    {"from-feedback", required_argument, NULL, OPTION_FEEDBACK},
-    {"vectors", required_argument, NULL, OPTION_VECTORS},
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"report", required_argument, NULL, OPTION_REPORT},
-    {"rows", required_argument, NULL, OPTION_ROWS},
-    {"epochs", required_argument, NULL, OPTION_EPOCHS},
-    {"dropping", required_argument, NULL, OPTION_DROPPING},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool take_option(int option, struct arguments *a)
+static bool take_data(void *a, const char *value)
 {
-    int64_t number = 0;
-    switch ((enum option_id)option) {
-    case OPTION_DATA:
-    case OPTION_FEEDBACK:
-        if (a->source_count == FILES_MAX) {
-            return false;
-        }
-        a->sources[a->source_count].is_feedback = option == OPTION_FEEDBACK;
-        return read_source(optarg, &a->sources[a->source_count++]);
-    case OPTION_VECTORS:
-        a->vectors = optarg;
-        return true;
-    case OPTION_OUT:
-        a->out = optarg;
-        return true;
-    case OPTION_REPORT:
-        a->report = optarg;
-        return true;
-    case OPTION_ROWS:
-        if (!read_number(optarg, ROWS_BITS_MIN, ROWS_BITS_MAX, &number)) {
-            return false;
-        }
-        /* The default stays below four million bytes; the other sizes are in proportion. */
-        a->options.buckets = (uint32_t)((uint64_t)a->options.buckets << number >> 18);
-        return true;
-    case OPTION_EPOCHS:
-        if (!read_number(optarg, 1, EPOCHS_MAX, &number)) {
-            return false;
-        }
-        a->options.fit.epochs = (int)number;
-        return true;
-    case OPTION_DROPPING:
-        return str_to_real(str_from(optarg), &a->options.fit.dropping) == ST_OK &&
-               a->options.fit.dropping >= 0.0 && a->options.fit.dropping < 0.99;
-    case OPTION_SEED:
-        if (!read_number(optarg, 0, INT64_MAX, &number)) {
-            return false;
-        }
-        a->options.fit.seed = (uint64_t)number;
-        return true;
-    case OPTION_THREADS:
-        if (!read_number(optarg, 1, THREADS_MAX, &number)) {
-            return false;
-        }
-        a->options.threads = (int)number;
-        return true;
-    case OPTION_HELP:
-        a->wants_help = true;
-        return true;
-    }
-    return false;
+    return add_source(a, value, false);
+}
+
+static bool take_feedback(void *a, const char *value)
+{
+    return add_source(a, value, true);
+}
+
+static bool read_options(int argc, char **argv, struct arguments *a)
+{
+    const struct cmd_option options[] = {
+        {.name = "data", .kind = CMD_CALL, .place = a, .take = take_data},
+        {.name = "from-feedback", .kind = CMD_CALL, .place = a, .take = take_feedback},
+        {.name = "vectors", .kind = CMD_TEXT, .place = &a->vectors},
+        {.name = "out", .kind = CMD_TEXT, .place = &a->out},
+        {.name = "report", .kind = CMD_TEXT, .place = &a->report},
+        {.name = "rows",
+         .kind = CMD_NUMBER,
+         .place = &a->rows_bits,
+         .min = ROWS_BITS_MIN,
+         .max = ROWS_BITS_MAX},
+        {.name = "epochs", .kind = CMD_NUMBER, .place = &a->epochs, .min = 1, .max = EPOCHS_MAX},
+        {.name = "dropping", .kind = CMD_REAL, .place = &a->options.fit.dropping},
+        {.name = "seed", .kind = CMD_NUMBER, .place = &a->seed, .min = 0, .max = INT64_MAX},
+        {.name = "threads", .kind = CMD_NUMBER, .place = &a->threads, .min = 1, .max = THREADS_MAX},
+        {.name = "help", .kind = CMD_HELP, .place = &a->wants_help},
+    };
+    return cmd_options_read(argc, argv, options, sizeof options / sizeof options[0]);
 }
 
 /* False: the usage is to be printed. */
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
-    train_options_default(&a->options);
-    optind = 1;
-    for (int found = getopt_long(argc, argv, "", options, NULL); found != -1;
-         found = getopt_long(argc, argv, "", options, NULL)) {
-        if (found == '?' || !take_option(found, a)) {
-            return false;
-        }
+    struct train_options *o = &a->options;
+    train_options_default(o);
+    a->rows_bits = ROWS_BITS;
+    a->epochs = o->fit.epochs;
+    a->seed = (int64_t)o->fit.seed;
+    a->threads = o->threads;
+    if (!read_options(argc, argv, a) || !(o->fit.dropping >= 0.0 && o->fit.dropping < 0.99)) {
+        return false;
     }
-    return a->wants_help ||
-           (optind == argc && (a->out != NULL || a->report != NULL) && a->source_count > 0);
+    /* The default stays below four million bytes; the other sizes are in proportion. */
+    o->buckets = (uint32_t)((uint64_t)o->buckets << a->rows_bits >> ROWS_BITS);
+    o->fit.epochs = (int)a->epochs;
+    o->fit.seed = (uint64_t)a->seed;
+    o->threads = (int)a->threads;
+    return a->wants_help || ((a->out != NULL || a->report != NULL) && a->source_count > 0);
 }
 
 static struct str file_name(struct str path)
