@@ -14,7 +14,7 @@
 #include "tests/support/test.h"
 
 enum {
-    PEER_TURNS = 3000, /* of at most a millisecond each, before a test gives up */
+    PEER_TURNS = 60000, /* of at most a millisecond each, before a test gives up */
     PEER_BYTES_MAX = 64 << 20,
 };
 
