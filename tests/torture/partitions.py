@@ -370,7 +370,7 @@ def test_one_way_requests_do_not_arrive_and_the_next_expert_is_asked():
             world.cable.there.is_cut = True
             seen = world.must(f"{model}-team", who="near")
             _expect("first_token_timeout; near 200" in seen.head.get("x-expertd-attempt-log"), seen)
-            _expect(_unsent(world.far.port) == 0, "a request that was given up may still arrive")
+            _wait_for(lambda: _unsent(world.far.port) == 0, "a request that was given up may still arrive")
             world.cable.mend()
 
 
