@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ struct kernel *kernel_wrap(const struct ek_kernel *abi, struct ek_instance *inst
 {
     struct kernel *kernel = mem_zalloc(1, sizeof *kernel);
     if (kernel != NULL) {
-        *kernel = (struct kernel){.abi = abi, .instance = instance, .users = 1};
+        *kernel = (struct kernel){
+            .abi = abi, .instance = instance, .grace_ms = KERNEL_GRACE_MS, .users = 1};
     }
     return kernel;
 }
@@ -79,6 +81,17 @@ struct kernel_pool *kernel_own_pool(const struct kernel *kernel)
 size_t kernel_threads(const struct kernel *kernel)
 {
     return kernel->threads;
+}
+
+void kernel_set_turn(struct kernel *kernel, struct kernel_turn *ret_turn)
+{
+    *ret_turn = (struct kernel_turn){
+        .threads = kernel->threads, .grace_ms = kernel->grace_ms, .stuck = &kernel->stuck};
+}
+
+bool kernel_is_stuck(const struct kernel *kernel)
+{
+    return atomic_load(&kernel->stuck) > 0;
 }
 
 bool kernel_is_child(const struct kernel *kernel)

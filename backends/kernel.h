@@ -59,6 +59,18 @@ struct kernel_pool *kernel_own_pool(const struct kernel *kernel);
 /* Threads that compute while it answers, for kernel_turn.h; 0: it answers at once. */
 size_t kernel_threads(const struct kernel *kernel);
 
+enum {
+    KERNEL_GRACE_MS = 10000, /* for a call to return once it is called off; kernel_turn.h */
+};
+
+struct kernel_turn;
+
+/* Sets what a turn of an answer begins with; the rest is zero. */
+void kernel_set_turn(struct kernel *kernel, struct kernel_turn *ret_turn);
+
+/* Whether a call that was called off has not returned for too long: it gets no others meanwhile. */
+bool kernel_is_stuck(const struct kernel *kernel);
+
 /* Whether it lives in a child process; generate wants a cancel_fd then. */
 bool kernel_is_child(const struct kernel *kernel);
 

@@ -49,8 +49,9 @@ struct work {
     struct kernel_reply reply; /* pool thread only, like body */
     struct str body;           /* own copy, in the same block as reply.model */
     uint64_t deadline_ns;      /* for the kernel; 0: none */
-    int cancel_fd;             /* for kernels that wait for descriptors; -1: none */
-    bool is_embedding;         /* the body asks for vectors */
+    struct kernel_turn turn;
+    int cancel_fd;     /* for kernels that wait for descriptors; -1: none */
+    bool is_embedding; /* the body asks for vectors */
     _Atomic unsigned users;
     ek_flag cancel;       /* is_cancelled, for the kernel: written under the lock, read without */
     pthread_mutex_t lock; /* guards what follows */
@@ -121,11 +122,12 @@ static void post(struct work *work)
     }
 }
 
-/* Under the lock, which it lets go of: whoever has waited computes no further before its turn. */
+/* Under the lock, which it lets go of: whoever has waited computes no further before its turn, unless it
+ * is cancelled. */
 static void resume(struct work *work)
 {
     (void)pthread_mutex_unlock(&work->lock);
-    kernel_turn_take(kernel_threads(work->kernel));
+    (void)kernel_turn_take(&work->turn);
     (void)pthread_mutex_lock(&work->lock);
 }
 
@@ -137,7 +139,7 @@ static enum status put(struct work *work, struct str bytes)
     while (!work->is_cancelled &&
            work->outbox.len + work->waiting_bytes > (size_t)CALL_IN_PAUSE_BYTES) {
         if (!has_waited) {
-            kernel_turn_give(kernel_threads(work->kernel));
+            kernel_turn_give(&work->turn);
         }
         has_waited = true;
         work->is_blocked = true;
@@ -256,7 +258,7 @@ static int on_pause(void *ctx, int64_t ms)
     struct timespec until = clock_in_ms(ms);
     (void)pthread_mutex_lock(&work->lock);
     int error = 0;
-    kernel_turn_give(kernel_threads(work->kernel));
+    kernel_turn_give(&work->turn);
     while (!work->is_cancelled && error != ETIMEDOUT) {
         error = pthread_cond_timedwait(&work->changed, &work->lock, &until);
     }
@@ -468,9 +470,7 @@ static void embed(struct answer *a)
 static void run_work(struct kernel_job *job, size_t thread)
 {
     struct work *work = CONTAINER_OF(job, struct work, job);
-    size_t threads = kernel_threads(work->kernel);
-    kernel_turn_take(threads);
-    if (!is_cancelled(work)) {
+    if (kernel_turn_take(&work->turn) && !is_cancelled(work)) {
         struct answer a = {.work = work, .thread = thread};
         buf_init(&a.text, ANSWER_MAX_BYTES);
         buf_init(&a.events, REPLY_MAX_BYTES);
@@ -482,7 +482,7 @@ static void run_work(struct kernel_job *job, size_t thread)
         buf_fini(&a.events);
         buf_fini(&a.text);
     }
-    kernel_turn_give(threads);
+    kernel_turn_end(&work->turn);
     unref(work);
 }
 
@@ -498,7 +498,7 @@ static int64_t now_ms(const struct kernel_call *kc)
     return clock_now_ms(loop_clock(kc->loop));
 }
 
-/* Tells the pool's side to stop. */
+/* Tells the pool's side to stop; what it does all the same is for kernel_turn.h. */
 static void stop_work(struct kernel_call *kc)
 {
     struct work *work = kc->work;
@@ -513,6 +513,8 @@ static void stop_work(struct kernel_call *kc)
     (void)pthread_mutex_unlock(&work->lock);
     if (is_running && kernel_pool_drop(kc->pool, &work->job)) {
         unref(work);
+    } else if (is_running) {
+        kernel_turn_call_off(&work->turn, now_ms(kc));
     }
 }
 
@@ -692,6 +694,7 @@ static struct work *create_work(struct kernel_pool *pool, struct loop *loop,
     work->is_embedding = request->is_embedding;
     work->kernel = options->kernel;
     kernel_ref(work->kernel);
+    kernel_set_turn(work->kernel, &work->turn);
     work->users = 2; /* the call and the job */
     work->cancel_fd = -1;
     work->retry_after_s = -1;
@@ -724,6 +727,9 @@ enum status kernel_pool_call(struct kernel_pool *pool, struct loop *loop,
                              const struct call_request *request,
                              const struct kernel_call_options *options, struct call **ret_call)
 {
+    if (kernel_is_stuck(options->kernel)) {
+        return ST_TOO_BIG;
+    }
     struct kernel_call *kc = mem_zalloc(1, sizeof *kc);
     if (kc == NULL) {
         return ST_NO_MEMORY;

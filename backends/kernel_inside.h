@@ -11,7 +11,10 @@ struct kernel {
     struct ek_instance *instance; /* without a crew: one for all threads */
     struct kernel_crew *crew;
     size_t threads;         /* see kernel_threads */
+    int64_t grace_ms;       /* see kernel_turn.h */
     _Atomic uint32_t users; /* whoever made it, and each call that runs on the pool */
+    _Atomic uint32_t
+        stuck; /* calls that do not return; written by kernel_turn.c, read by any thread */
 };
 
 struct ek_instance *kernel_crew_instance(const struct kernel_crew *crew, size_t thread);

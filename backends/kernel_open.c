@@ -51,6 +51,7 @@ struct file_options {
     int64_t threads;
     int64_t queue;
     int64_t load_ms;
+    int64_t grace_ms;
 };
 
 static enum status decode_options(struct key_reader *reader, const struct yaml_node *node,
@@ -130,7 +131,19 @@ static const struct key rows[] = {
      .unit = "ms",
      .fallback = "30000",
      .sentence = "how long loading and the self-test may take"},
+    {.name = "grace_ms",
+     .type = KEY_INT,
+     .offset = FIELD(grace_ms),
+     .min = 100,
+     .max = 3600000,
+     .unit = "ms",
+     .fallback = "10000",
+     .sentence = "with inprocess: a call that has not returned so long after its deadline or its "
+                 "client's leaving loses its turn to others, and until it returns there are no "
+                 "further ones; a child is killed after five seconds"},
 };
+
+_Static_assert(KERNEL_GRACE_MS == 10000, "the fallback of grace_ms");
 
 const struct keys kernel_file_keys = {"file", sizeof(struct file_options), rows,
                                       sizeof rows / sizeof rows[0],
@@ -279,6 +292,8 @@ static enum status copy_config(struct opening *o, const char *program)
     config->load_ms = o->options.load_ms;
     size_t most = kernel_turn_most();
     crew->kernel.threads = (size_t)o->options.threads < most ? (size_t)o->options.threads : most;
+    bool is_inside = o->options.isolation == ISOLATION_INPROCESS; /* children are killed before */
+    crew->kernel.grace_ms = is_inside ? o->options.grace_ms : KERNEL_GRACE_MS;
     config->ret_capabilities = &crew->child_capabilities;
     config->ek = (struct ek_config){
         .size = sizeof config->ek,

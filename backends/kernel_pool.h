@@ -47,7 +47,7 @@ bool kernel_pool_settle(int64_t ms);
  * even if the kernel still runs.
  * `model` is the expert's name, put into the reply. `loop` is the caller's loop: wake is called on
  * it. Deadlines: first token, idle and total as given (ms, 0 none).
- * ST_TOO_BIG: the queue is full. ST_NO_MEMORY. A body that is no chat request is a reply with status
+ * ST_TOO_BIG: the queue is full, or the kernel is stuck (kernel_turn.h). ST_NO_MEMORY. A body that is no chat request is a reply with status
  * 400, not an error here. A request for embeddings (request->is_embedding) is answered with the document of
  * its vectors, whole, in the same way. */
 struct kernel_call_options {

@@ -145,7 +145,7 @@ static bool is_tried_by_probes(const struct health *h)
 
 static bool is_shut(const struct health *h, int64_t now_us)
 {
-    return h->is_sick || is_tried_by_probes(h) ||
+    return h->is_sick || h->is_stuck || is_tried_by_probes(h) ||
            !breaker_allows(&h->breaker, &h->breaker_rule, now_us / 1000);
 }
 
@@ -198,7 +198,7 @@ static void admit_waiters(struct health *h, int64_t now_us)
 
 static void note_plain(struct health *h)
 {
-    atomic_store(&h->is_unplain, h->breaker.state != BREAKER_CLOSED || h->is_sick);
+    atomic_store(&h->is_unplain, h->breaker.state != BREAKER_CLOSED || h->is_sick || h->is_stuck);
 }
 
 /* Waits, in the place of a less important one where the queue is full. */
@@ -359,6 +359,19 @@ bool health_probed(struct health *h, int64_t now_us, bool is_good)
     return is_news;
 }
 
+bool health_note_stuck(struct health *h, int64_t now_us, bool is_stuck)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    bool is_news = h->is_stuck != is_stuck;
+    h->is_stuck = is_stuck;
+    if (is_news) {
+        admit_waiters(h, now_us); /* or sends them elsewhere */
+        note_plain(h);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return is_news;
+}
+
 /* ---------------------------------------------------------------- facts */
 
 bool health_is_plain(const struct health *h)
@@ -382,10 +395,11 @@ void health_look(struct health *h, int64_t now_us, struct policy_health *ret)
 {
     (void)pthread_mutex_lock(&h->lock);
     ret->why = h->is_sick              ? "it fails its health checks"
+               : h->is_stuck           ? "a call to it does not return"
                : !is_shut(h, now_us)   ? NULL
                : h->breaker.is_cooling ? "it asked for time"
                                        : "its breaker is open";
-    ret->opens_ms = h->is_sick ? -1 : breaker_wait_ms(&h->breaker, now_us / 1000);
+    ret->opens_ms = h->is_sick || h->is_stuck ? -1 : breaker_wait_ms(&h->breaker, now_us / 1000);
     ret->wait_us = queue_us(h) + h->p50_us;
     (void)pthread_mutex_unlock(&h->lock);
 }

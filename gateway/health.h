@@ -25,9 +25,9 @@ struct healths; /* the process's, all of them */
 enum health_entry {
     HEALTH_IN,     /* go on; must be left once */
     HEALTH_QUEUED, /* waits; `done` will run once, unless it is cancelled */
-    HEALTH_SHUT,   /* the breaker is open, or the expert fails its probes */
-    HEALTH_FULL,   /* as many as may are in work, and as many as may wait */
-    HEALTH_LATE,   /* waited too long; never said by health.c */
+    HEALTH_SHUT, /* the breaker is open, or the expert fails its probes, or is a kernel that is stuck */
+    HEALTH_FULL, /* as many as may are in work, and as many as may wait */
+    HEALTH_LATE, /* waited too long; never said by health.c */
 };
 
 struct health_pass { /* from enter to leave */
@@ -100,6 +100,9 @@ int64_t health_retry_s(struct health *h, int64_t now_us);
 /* A probe came back. True: the expert fails its probes from now on, or no longer does. An open breaker
  * whose time is over takes it for the probe that it waits for. Any thread. */
 bool health_probed(struct health *h, int64_t now_us, bool is_good);
+
+/* Whether it is a kernel that is stuck (kernel_turn.h). True: that is news. Any thread. */
+bool health_note_stuck(struct health *h, int64_t now_us, bool is_stuck);
 
 /* Appends [{"expert":..., "state":..., ...}, ...]. Any thread. ST_NO_MEMORY, ST_TOO_BIG. */
 MUST_CHECK enum status healths_write_json(struct healths *hs, int64_t now_us, struct buf *out);

@@ -11,6 +11,7 @@ struct facts {
     const char *state;
     bool is_cooling;
     bool is_sick;
+    bool is_stuck;
     int64_t opens_ms;
     int64_t in_flight;
     int64_t limit;
@@ -35,6 +36,7 @@ static struct facts take(struct health *h, int64_t now_us)
         .state = breaker_state_text(h->breaker.state),
         .is_cooling = h->breaker.is_cooling,
         .is_sick = h->is_sick,
+        .is_stuck = h->is_stuck,
         .opens_ms = breaker_wait_ms(&h->breaker, now_us / 1000),
         .in_flight = h->in_flight,
         .limit = concurrency_limit(&h->concurrency, &h->concurrency_rule),
@@ -73,10 +75,10 @@ static enum status write_object(struct buf *out, const struct facts *f)
     if (st == ST_OK) {
         st = buf_printf(
             out,
-            ",\"breaker\":\"%s\",\"cooling_down\":%s,\"healthy\":%s,\"opens_in_ms\":%" PRId64
+            ",\"breaker\":\"%s\",\"cooling_down\":%s,\"healthy\":%s,\"stuck\":%s,\"opens_in_ms\":%" PRId64
             ",\"in_flight\":%" PRId64 ",\"limit\":",
-            f->state, f->is_cooling ? "true" : "false", f->is_sick ? "false" : "true", f->opens_ms,
-            f->in_flight);
+            f->state, f->is_cooling ? "true" : "false", f->is_sick ? "false" : "true",
+            f->is_stuck ? "true" : "false", f->opens_ms, f->in_flight);
     }
     if (st == ST_OK) {
         st = f->limit == 0 ? buf_append(out, STR("null")) : buf_printf(out, "%" PRId64, f->limit);
@@ -152,6 +154,11 @@ static enum status write_healthy(struct buf *out, const char *name, const struct
     return write_count(out, name, f, !f->is_sick);
 }
 
+static enum status write_stuck(struct buf *out, const char *name, const struct facts *f)
+{
+    return write_count(out, name, f, f->is_stuck);
+}
+
 static enum status write_opened(struct buf *out, const char *name, const struct facts *f)
 {
     return write_count(out, name, f, (int64_t)f->opened);
@@ -210,6 +217,8 @@ static const struct {
     {"expertd_expert_breaker", "gauge", "1 for the state that the expert's breaker is in.",
      write_state},
     {"expertd_expert_healthy", "gauge", "0 while it fails its health checks.", write_healthy},
+    {"expertd_expert_stuck", "gauge", "1 while a call to it (a kernel) does not return.",
+     write_stuck},
     {"expertd_expert_breaker_opened_total", "counter", "How often its breaker opened.",
      write_opened},
     {"expertd_expert_attempts_total", "counter", "Attempts that ended, by what they say of it.",

@@ -26,6 +26,7 @@ struct health {
     bool cools_down;
     bool is_probed; /* so that no request has to try whether it is well again */
     bool is_sick;   /* by its probes */
+    bool is_stuck;  /* a kernel of which a call does not return */
     size_t queue_max;
     int64_t probe_bad;
     int64_t probe_good;

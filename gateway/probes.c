@@ -2,11 +2,17 @@
 #include "gateway/probes.h"
 
 #include "backends/expert.h"
+#include "backends/kernel.h"
+#include "backends/kernel_turn.h"
 #include "backends/transport.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/health.h"
+
+enum {
+    KERNEL_LOOK_MS = 500,
+};
 
 struct probe {
     struct probes *owner;
@@ -76,10 +82,28 @@ static void judge(struct probe *p)
     set_timer(p, p->expert->limits.probe.interval_ms);
 }
 
+/* A kernel is not asked: it shows in what becomes of calls. */
+static void look(struct probe *p)
+{
+    int64_t now_ms = loop_now_ms(p->owner->loop);
+    kernel_turn_check(now_ms);
+    bool is_stuck = kernel_is_stuck(p->expert->kernel);
+    if (health_note_stuck(p->health, now_ms * 1000, is_stuck)) {
+        log_write(is_stuck ? LOG_WARN : LOG_INFO, "probes", "expert %.*s %s",
+                  STR_ARG(p->expert->id.name),
+                  is_stuck ? "is stuck: a call to it does not return, long after it was given up; "
+                             "it gets no requests, and its turn goes to others"
+                           : "is stuck no more: it gets requests again");
+    }
+    set_timer(p, KERNEL_LOOK_MS);
+}
+
 static void on_due(struct loop_timer *timer)
 {
     struct probe *p = CONTAINER_OF(timer, struct probe, timer);
-    if (p->call == NULL) {
+    if (p->expert->kernel != NULL) {
+        look(p);
+    } else if (p->call == NULL) {
         begin(p);
     } else {
         judge(p);
@@ -96,7 +120,7 @@ enum status probes_start(struct loop *loop, struct transport *transport, struct 
     }
     for (size_t i = 0; i < experts->count; i++) {
         const struct expert *e = &((const struct expert *)experts->items)[i];
-        if (e->limits.probe.path.len > 0) {
+        if (e->limits.probe.path.len > 0 || e->kernel != NULL) {
             ps->items[ps->count++] =
                 (struct probe){.owner = ps, .expert = e, .health = snapshot->health[e->index]};
         }

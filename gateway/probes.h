@@ -1,5 +1,5 @@
-/* Active health checks: asks each expert that has `health.path` whether it is well, again and again, and
- * tells its struct health. Part of the first worker, on its loop and through its transport: the other
+/* Active health checks: asks each remote expert that has `health.path` whether it is well, again and again,
+ * looks whether a kernel is stuck (kernel_turn.h), and tells its struct health. Part of the first worker, on its loop and through its transport: the other
  * workers see the result in what they share. Lives with one snapshot at a time, and is started anew
  * with each; what a probe said before stays with the expert. */
 #pragma once

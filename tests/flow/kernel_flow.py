@@ -260,6 +260,44 @@ def test_a_kernel_that_says_that_it_takes_no_time_waits_for_none():
         gateway.stop()
 
 
+def _standing(gateway, name):
+    reply = exchange(gateway.admin, "GET", "/admin/experts")
+    return {row["expert"]: row for row in json.loads(reply.body())}[name]
+
+
+def _metric(gateway, line):
+    return f"\n{line}\n" in exchange(gateway.admin, "GET", "/metrics").body().decode()
+
+
+def test_a_kernel_in_the_process_that_does_not_return_loses_its_turn_until_it_does():
+    inside = f"{{kernel: {{file: {TRIAL}, isolation: inprocess, grace_ms: 100}}, deadlines: {{idle_ms: 200}}}}"
+    gateway = Gateway("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1, kernel_cpus: 1}\n"
+                      f"experts:\n  trial: {inside}\n  other: {inside}\n"
+                      "policies: {attempts: 1}\n")
+    try:
+        conn = _stream(gateway, "first words be stuck")
+        conn.until(b'"error"')  # of idle_ms
+        assert _text(_chat(gateway, "other", "hello")) == "as told: hello"  # the one turn that there is
+        _wait(lambda: _standing(gateway, "trial")["stuck"], "it is known to be stuck")
+        gateway.wait_output("expert trial is stuck")
+        assert _metric(gateway, 'expertd_expert_stuck{expert="trial"} 1')
+        assert _metric(gateway, 'expertd_expert_stuck{expert="other"} 0')
+        refused = _chat(gateway, "trial", "hello")
+        assert (refused.status, b"experts_unavailable" in refused.body()) == (503, True), refused.body()
+        seen = _standing(gateway, "trial")
+        assert seen["in_flight"] == 0 and sum(seen["attempts"].values()) == 1, seen
+
+        assert _text(_chat(gateway, "other", "release")) == "as told: release"
+        _wait(lambda: not _standing(gateway, "trial")["stuck"], "it is known to be back")
+        gateway.wait_output("expert trial is stuck no more")
+        for model in ("trial", "other", "trial"):
+            assert _text(_chat(gateway, model, "hello")) == "as told: hello"
+        seen = _standing(gateway, "trial")
+        assert seen["attempts"] == {"success": 2, "failure": 1, "neutral": 0, "cool_down": 0}, seen
+    finally:
+        gateway.stop()
+
+
 def test_check_says_where_more_is_asked_for_than_may_compute():
     stories = os.path.join(ROOT, "tests", "unit", "backends", "data", "tinylm", "stories260K.gguf")
     cases = (

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,9 +34,9 @@ enum {
     ENDLESS_PAUSE_MS = 5,
 };
 
-struct ek_instance {
-    uint64_t pieces; /* that the sink took in the last answer */
-    uint64_t late;   /* of these: after the answer had been cancelled */
+struct ek_instance {         /* one for all: atomic, for several may be in one process */
+    _Atomic uint64_t pieces; /* that the sink took in the last answer */
+    _Atomic uint64_t late;   /* of these: after the answer had been cancelled */
 };
 
 static struct ek_instance only;
@@ -70,6 +71,18 @@ static _Noreturn void hang(void)
     for (;;) {
         nap();
     }
+}
+
+/* Of all instances in the process. */
+static atomic_int is_released;
+
+/* Hangs, whatever it is told, until another instance is asked for "release". */
+static void be_stuck(void)
+{
+    while (atomic_load(&is_released) == 0) {
+        nap();
+    }
+    atomic_store(&is_released, 0);
 }
 
 static int has(struct ek_text text, const char *word)
@@ -233,8 +246,10 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
 {
     char text[100];
     struct ek_text order = request->messages[request->message_count - 1].text;
-    struct ek_instance last = *instance;
-    *instance = (struct ek_instance){0};
+    uint64_t pieces = instance->pieces;
+    uint64_t late = instance->late;
+    instance->pieces = 0;
+    instance->late = 0;
     if (has(order, "first words")) {
         (void)say(sink, "first words ");
     }
@@ -246,6 +261,10 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
         write_garbage();
     } else if (has(order, "hang")) {
         hang();
+    } else if (has(order, "be stuck")) {
+        be_stuck();
+    } else if (has(order, "release")) {
+        atomic_store(&is_released, 1);
     } else if (has(order, "exit")) {
         _exit(7);
     } else if (has(order, "flood")) {
@@ -259,9 +278,8 @@ static enum ek_status generate(struct ek_instance *instance, const struct ek_req
     } else if (has(order, "too long")) {
         return fail(ret_error, EK_TOO_LONG, "longer than 8 tokens");
     } else if (has(order, "pieces")) {
-        (void)snprintf(text, sizeof text, "pieces=%s late=%llu pid=%d",
-                       last.pieces > 1 ? "many" : "few", (unsigned long long)last.late,
-                       (int)getpid());
+        (void)snprintf(text, sizeof text, "pieces=%s late=%llu pid=%d", pieces > 1 ? "many" : "few",
+                       (unsigned long long)late, (int)getpid());
         return say(sink, text);
     }
     ret_result->completion_tokens = 2;

@@ -6,6 +6,7 @@
 
 #include "backends/kernel.h"
 #include "backends/kernel_pool.h"
+#include "backends/kernel_turn.h"
 #include "backends/sse.h"
 #include "base/mem.h"
 #include "tests/support/test.h"
@@ -647,6 +648,62 @@ static void full_queue_refuses_and_a_cancelled_call_frees_its_place(void **state
     close_stage(&s);
 }
 
+static void await_done(struct stage *s, const struct call *call)
+{
+    for (int i = 0; i < TURNS_MAX && call->state != CALL_DONE; i++) {
+        (void)loop_turn(s->loop, TURN_MS);
+    }
+    assert_int_equal(call->outcome, CALL_OK);
+}
+
+static void a_kernel_that_does_not_return_gets_no_calls_until_it_does(void **state)
+{
+    (void)state;
+    struct stage s;
+    struct call *before = NULL; /* waits for the one thread, as `s.call` does not return */
+    struct call *refused = NULL;
+    open_stage(&s, WAIT_FOR_GATE, "x");
+    assert_int_equal(start(&s, STR(ASK("x")), &s.call), ST_OK);
+    await(s.actor, &s.actor->started, 1);
+    assert_int_equal(start(&s, STR(ASK("x")), &before), ST_OK);
+
+    call_cancel(s.call);
+    int64_t now_ms = s.clock.us / 1000;
+    kernel_turn_check(now_ms + KERNEL_GRACE_MS - 1);
+    assert_false(kernel_is_stuck(s.kernel));
+    kernel_turn_check(now_ms + KERNEL_GRACE_MS);
+    assert_true(kernel_is_stuck(s.kernel));
+    assert_int_equal(start(&s, STR(ASK("x")), &refused), ST_TOO_BIG);
+    open_gate(s.actor);
+    await_done(&s, before); /* the first one has returned */
+
+    assert_false(kernel_is_stuck(s.kernel));
+    call_destroy(before);
+    call_destroy(s.call);
+    run_to_end(&s, STR(ASK("x")));
+    assert_int_equal(s.call->outcome, CALL_OK);
+    close_stage(&s);
+}
+
+static void a_deadline_calls_off_as_a_client_that_left_does(void **state)
+{
+    (void)state;
+    struct stage s;
+    open_stage(&s, WAIT_FOR_GATE, "x");
+    s.options.total_ms = 1000;
+    assert_int_equal(start(&s, STR(ASK("x")), &s.call), ST_OK);
+    await(s.actor, &s.actor->started, 1);
+
+    s.clock.us += 1000000;
+    (void)loop_turn(s.loop, 0);
+    assert_int_equal(s.call->outcome, CALL_TOTAL_TIMEOUT);
+    kernel_turn_check(s.clock.us / 1000 + KERNEL_GRACE_MS);
+    assert_true(kernel_is_stuck(s.kernel));
+
+    open_gate(s.actor);
+    close_stage(&s);
+}
+
 static void first_token_deadline_ends_a_silent_kernel(void **state)
 {
     (void)state;
@@ -804,6 +861,8 @@ int main(void)
         cmocka_unit_test(slow_reader_holds_the_kernel_back),
         cmocka_unit_test(an_answer_over_its_bound_ends_the_call_and_the_kernel),
         cmocka_unit_test(full_queue_refuses_and_a_cancelled_call_frees_its_place),
+        cmocka_unit_test(a_kernel_that_does_not_return_gets_no_calls_until_it_does),
+        cmocka_unit_test(a_deadline_calls_off_as_a_client_that_left_does),
         cmocka_unit_test(first_token_deadline_ends_a_silent_kernel),
         cmocka_unit_test(idle_deadline_ends_a_kernel_that_stalls),
         cmocka_unit_test(total_deadline_counts_from_the_start),

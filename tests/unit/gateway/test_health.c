@@ -392,6 +392,36 @@ static void many_threads_share_the_places(void **state)
     healths_destroy(s.all);
 }
 
+static void a_kernel_that_is_stuck_is_shut_until_it_is_not(void **state)
+{
+    struct expert e = expert_of("main");
+    struct setting s = set_up(&e);
+    struct policy_health facts = {0};
+    struct health_pass pass;
+    struct buf page;
+    (void)state;
+    buf_init(&page, 100000);
+
+    assert_true(health_note_stuck(s.health, S, true));
+    assert_false(health_note_stuck(s.health, S, true)); /* no news */
+    assert_false(health_is_plain(s.health));
+    assert_int_equal(health_enter(s.health, S, NULL, &pass), HEALTH_SHUT);
+    health_look(s.health, S, &facts);
+    assert_string_equal(facts.why, "a call to it does not return");
+    assert_int_equal(facts.opens_ms, -1);
+    assert_int_equal(healths_write_json(s.all, S, &page), ST_OK);
+    assert_int_equal(healths_write_metrics(s.all, S, &page), ST_OK);
+    assert_int_equal(buf_append_char(&page, '\0'), ST_OK);
+    assert_non_null(strstr(page.data, "\"stuck\":true,"));
+    assert_non_null(strstr(page.data, "\nexpertd_expert_stuck{expert=\"main\"} 1\n"));
+
+    assert_true(health_note_stuck(s.health, 2 * S, false));
+    assert_true(health_is_plain(s.health));
+    assert_int_equal(attempt(s.health, 2 * S, CALL_OK, 200, -1), HEALTH_IN);
+    buf_fini(&page);
+    healths_destroy(s.all);
+}
+
 static void short_of_memory_it_says_so(void **state)
 {
     struct expert e = expert_of("main");
@@ -422,6 +452,7 @@ int main(void)
         cmocka_unit_test(the_queue_is_bounded_and_the_least_important_give_way),
         cmocka_unit_test(a_breaker_that_opens_sends_the_queue_away),
         cmocka_unit_test(many_threads_share_the_places),
+        cmocka_unit_test(a_kernel_that_is_stuck_is_shut_until_it_is_not),
         cmocka_unit_test(short_of_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
