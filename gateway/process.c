@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/cage.h"
@@ -300,11 +302,26 @@ static void use(struct process *p, const struct snapshot *s)
     healths_use(p->healths, experts->items, experts->count, s->health);
 }
 
+/* A file that was there before has the rights that it has. */
+static bool is_open_to_others(struct str path)
+{
+    struct stat info;
+    char name[PATH_MAX];
+    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(path));
+    return stat(name, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & S_IRWXO) != 0;
+}
+
 static enum status open_prompt_log(struct process *p)
 {
     struct str path = p->snapshot->conf.privacy.prompt_log.path;
     if (path.len == 0) {
         return ST_OK;
+    }
+    if (is_open_to_others(path)) {
+        log_write(LOG_ERROR, "process",
+                  "others have rights to the log of prompts \"%.*s\": chmod 0600 it",
+                  STR_ARG(path));
+        return ST_IO;
     }
     enum status st = access_log_open(path, PROMPT_LOG_MODE, &p->prompt_log);
     if (st == ST_IO) {

@@ -2,10 +2,11 @@
 import json
 import os
 import stat
+import subprocess
 import tempfile
 
 from expert import Expert, completion, send_reply
-from gateway import Gateway
+from gateway import SERVE, Gateway
 from wire import exchange
 
 PROMPT = 'my name is Zoë Zebra,\nmail "zebra@mail.example"'
@@ -66,3 +67,19 @@ def test_logged_prompts_are_as_they_went_out():
                         "prompt_log: {path: @path@, redacted: false}}\n")
     assert _text(sent) == 'my name is Zoë Zebra,\nmail "[EMAIL_1]"'
     assert log["request"] == sent
+
+
+def test_a_log_of_prompts_that_others_can_read_is_refused():
+    with tempfile.TemporaryDirectory(prefix="expertd-privacy-") as folder:
+        log = os.path.join(folder, "prompts.jsonl")
+        conf = os.path.join(folder, "expertd.yaml")
+        with open(log, "w", encoding="utf-8"):
+            os.chmod(log, 0o644)
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write("server: {listen: 127.0.0.1:0, admin: 127.0.0.1:0, workers: 1}\n"
+                    "experts: {far: {kernel: echo}}\n"
+                    f"privacy: {{prompt_log: {{path: {log}}}}}\n")
+        done = subprocess.run([*SERVE, "--config", conf], capture_output=True, text=True,
+                              timeout=600, check=False)
+        assert done.returncode == 1, done
+        assert "others have rights to the log of prompts" in done.stderr, done.stderr
