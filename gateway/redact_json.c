@@ -78,10 +78,12 @@ static enum status redact_strings(struct work *w, struct str text, struct buf *o
 /* Length of a placeholder that stands at `at`, outside of strings; 0: none does. */
 static size_t placeholder_at(struct str text, size_t at)
 {
+    if (redact_char_at(text, at) != '[' || !redact_char_is_upper(redact_char_at(text, at + 1))) {
+        return 0;
+    }
     struct str near = str_slice(text, at, REDACT_PLACEHOLDER_MAX);
-    bool is_one = redact_char_at(near, 0) == '[' && redact_char_is_upper(redact_char_at(near, 1));
     size_t close = str_find_char(near, ']');
-    return is_one && close < near.len ? close + 1 : 0;
+    return close < near.len ? close + 1 : 0;
 }
 
 /* What goes on from `at` as a number, or as one of which parts were replaced. */

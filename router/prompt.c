@@ -55,7 +55,9 @@ int64_t prompt_answer_tokens(const struct prompt *prompt)
 
 int64_t prompt_paid_answer_tokens(const struct prompt *prompt)
 {
-    return (1 + prompt->more_answers) * prompt_answer_tokens(prompt);
+    int64_t answers = 1 + prompt->more_answers;
+    int64_t tokens = prompt_answer_tokens(prompt); /* of a receipt: any number */
+    return tokens <= INT64_MAX / answers ? answers * tokens : INT64_MAX;
 }
 
 uint64_t prompt_seed(const struct prompt *prompt)

@@ -64,9 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&out, OUT_MAX);
     check_spans(text);
     redact_vault_avoid(vault, text);
-    ASSERT(redact_text(&set, NULL, vault, text, &out) == ST_OK);
-    check_restored(vault, buf_str(&out), text, OUT_MAX);
-    check_restored(vault, buf_str(&out), text, (size_t)data[0] % 17 + 1);
+    enum status st = redact_text(&set, NULL, vault, text, &out);
+    ASSERT(st == ST_OK || st == ST_TOO_BIG); /* it has the highest number of a placeholder */
+    if (st == ST_OK) {
+        check_restored(vault, buf_str(&out), text, OUT_MAX);
+        check_restored(vault, buf_str(&out), text, (size_t)data[0] % 17 + 1);
+    }
     buf_fini(&out);
     redact_vault_destroy(vault);
     arena_destroy(arena);
