@@ -78,11 +78,11 @@ def soak():
     found = results("soak")
     samples = found["samples"]
     shown = [samples[0], samples[len(samples) // 2], samples[-1]]
-    growth = found["growth"]["rss_bytes"] / (shown[2]["requests"] - shown[1]["requests"])
+    growth = found["growth"]["rss_bytes"] / found["judged_requests"]
     return table(("after requests", "descriptors", "threads", "memory"),
                  *((f"{s['requests']:,}", s["descriptors"], s["threads"], f"{s['rss_bytes'] / 2**20:.1f} MB")
                    for s in shown),
-                 ("growth a request, second half", "", "", f"{growth:.1f} bytes"))
+                 (f"growth a request, last {found['judged_requests']:,}", "", "", f"{growth:.1f} bytes"))
 
 
 def computing():
