@@ -140,7 +140,7 @@ static enum status play_all(const struct selftest *t, const char *model, bool is
     static struct selftest_target
         targets[TARGETS_MAX]; /* for the stack's sake; written here alone */
     size_t count = selftest_targets(t->s, model != NULL, targets, TARGETS_MAX);
-    bool is_known = model == NULL;
+    bool is_known = model == NULL && count > 0;
     enum status st = ST_OK;
     for (size_t i = 0; st == ST_OK && i < count; i++) {
         if (model == NULL || str_eq(targets[i].model, str_from(model))) {
@@ -148,7 +148,11 @@ static enum status play_all(const struct selftest *t, const char *model, bool is
             st = play_target(t, &targets[i], is_json, tally);
         }
     }
-    if (!is_known) {
+    if (!is_known && count == 0) {
+        (void)fputs("expertd selftest: no expert here chats, and chats are what is played\n",
+                    stderr);
+        tally->failed++;
+    } else if (!is_known) {
         (void)fprintf(stderr, "expertd selftest: \"%s\" is none of", model);
         for (size_t i = 0; i < count; i++) {
             (void)fprintf(stderr, " %.*s", STR_ARG(targets[i].model));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/kernel.h"
 #include "base/json_write.h"
 #include "gateway/ledger.h"
 #include "gateway/process.h"
@@ -69,6 +70,15 @@ static bool is_flapping(const struct scenario *sc)
 
 /* ---------------------------------------------------------------- targets */
 
+/* Where no other is listed there is nothing to play: the scenarios are chats. */
+static bool only_embeds(const struct expert *e)
+{
+    const struct kernel_builtin *builtin = e->kernel_spec.builtin;
+    bool never_chats =
+        builtin != NULL && (builtin->abi->info()->capabilities & EK_CAP_GENERATE) == 0;
+    return never_chats || e->capabilities == EXPERT_EMBED;
+}
+
 static void add_expert(struct selftest_target *t, const struct expert *e)
 {
     if (t->count < SELFTEST_EXPERTS_MAX) {
@@ -85,10 +95,19 @@ static bool is_same_target(const struct selftest_target *a, const struct selftes
     return is || (a->count == 1 && b->count == 1);
 }
 
+static bool chats(const struct selftest_target *t)
+{
+    bool is = false;
+    for (size_t i = 0; i < t->count; i++) {
+        is = is || !only_embeds(t->experts[i]);
+    }
+    return is;
+}
+
 /* How many targets there are with the one at `count`. */
 static size_t keep_if_new(struct selftest_target *targets, size_t count, bool wants_all)
 {
-    bool is_new = targets[count].count > 0;
+    bool is_new = chats(&targets[count]);
     for (size_t i = 0; is_new && !wants_all && i < count; i++) {
         is_new = !is_same_target(&targets[i], &targets[count]);
     }
@@ -130,9 +149,10 @@ size_t selftest_targets(const struct snapshot *s, bool wants_all, struct selftes
         }
         count = keep_if_new(targets, count, wants_all);
     }
-    if (count == 0 && max > 0 && routes->experts.count > 0) {
-        targets[count] = (struct selftest_target){.model = experts[0].id.name};
-        add_expert(&targets[count++], &experts[0]);
+    for (size_t i = 0; count == 0 && max > 0 && i < routes->experts.count; i++) {
+        targets[count] = (struct selftest_target){.model = experts[i].id.name};
+        add_expert(&targets[count], &experts[i]);
+        count = keep_if_new(targets, count, wants_all);
     }
     return count;
 }

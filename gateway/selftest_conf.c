@@ -7,9 +7,9 @@
 
 #include "base/json_write.h"
 
-static const char *const expert_members[] = {"price",    "context", "capabilities", "reply_bytes",
-                                             "breaker",  "queue",   "concurrency",  "queue_ms",
-                                             "locality", NULL};
+static const char *const expert_members[] = {"price",    "context",  "reply_bytes",
+                                             "breaker",  "queue",    "concurrency",
+                                             "queue_ms", "locality", NULL};
 static const char *const category_members[] = {"experts", "parent", NULL};
 
 /* Written from what was decoded, or about what a self-test has not. */
@@ -141,6 +141,23 @@ static enum status write_breaker(struct buf *out, const struct yaml_node *common
     return st == ST_OK ? buf_append(out, STR(", ")) : st;
 }
 
+/* Kernels that stand in for experts do not embed, and may not say so. node may be NULL. */
+static enum status write_capabilities(struct buf *out, const struct yaml_node *node)
+{
+    const struct yaml_node *one = node;
+    bool is_list = node != NULL && node->kind == YAML_SEQUENCE;
+    size_t count = is_list ? node->count : node != NULL;
+    enum status st = count > 0 || is_list ? buf_append(out, STR("\"capabilities\": [")) : ST_OK;
+    for (size_t i = 0; st == ST_OK && i < count; i++) {
+        one = is_list ? node->items[i] : node;
+        if (!str_eq(one->text, STR("embed"))) {
+            st = write_text(out, one->text);
+            st = st == ST_OK ? buf_append(out, STR(", ")) : st;
+        }
+    }
+    return st == ST_OK && (count > 0 || is_list) ? buf_append(out, STR("], ")) : st;
+}
+
 static enum status write_expert(struct buf *out, const struct selftest_conf *c,
                                 const struct expert *e, const struct yaml_node *node)
 {
@@ -150,6 +167,7 @@ static enum status write_expert(struct buf *out, const struct selftest_conf *c,
     enum status st = write_text(out, e->id.name);
     st = st == ST_OK ? buf_append(out, STR(": {")) : st;
     st = st == ST_OK ? write_members(out, node, expert_members, true) : st;
+    st = st == ST_OK ? write_capabilities(out, yaml_get(node, STR("capabilities"))) : st;
     if (st == ST_OK && e->kernel_spec.builtin == NULL && !e->kernel_spec.is_file &&
         yaml_get(node, STR("breaker")) == NULL) {
         st = write_breaker(out, yaml_get(yaml_get(c->root, STR("policies")), STR("breaker")));

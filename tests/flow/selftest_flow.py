@@ -101,6 +101,23 @@ def test_the_reference_passes_with_its_examples():
     _expect(done.returncode == 0 and done.stdout.endswith("33 passed, 0 failed\n"), done)
 
 
+def test_experts_that_embed_are_left_out():
+    embeds = '''
+experts:
+  large: {url: "https://large.example/v1", capabilities: [tools, embed]}
+  small: {url: "https://small.example/v1"}
+  embedder: {url: "https://embedder.example/v1", capabilities: [embed]}
+  listed: {url: "https://listed.example/v1", capabilities: embed}
+aliases: {chat: [large, small], text-embedding-3-small: [embedder, listed]}
+router: {embeddings: embedder}
+'''
+    done, _ = _selftest(embeds)
+    _expect(done.returncode == 0 and done.stdout.startswith("chat: large small; large fails\n")
+            and done.stdout.endswith("33 passed, 0 failed\n"), done)
+    done, _ = _selftest('experts: {e: {url: "https://e.example/v1", capabilities: [embed]}}\n')
+    _expect(done.returncode == 1 and "no expert here chats" in done.stderr, done)
+
+
 def test_mistakes_of_a_configuration_are_said_as_check_does():
     done, _ = _selftest("experts: {a: {kernel: {echo: {}}}}\npolicies: {atempts: 2}\n")
     _expect(done.returncode == 1 and ":2:12: " in done.stderr and "attempts" in done.stderr, done)
