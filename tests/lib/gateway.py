@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 
+from report import Skip
 from wire import PATIENCE_S, Crashed, Failure
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -104,6 +105,13 @@ class Gateway:
             return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             raise Failure("the gateway did not end in time") from None
+
+    def descriptors(self):
+        """How many it has open; Skip where only root may look."""
+        try:
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        except PermissionError:
+            raise Skip("SKIPPED: only root may look into a process that hides its memory") from None
 
     def is_alive(self):
         return self.process.poll() is None
