@@ -608,7 +608,7 @@ static void rules_may_wait_for_heads(void **state)
     struct fixture f;
 
     (void)state;
-    (void)snprintf(path, sizeof path, "decide_heads_%ld.edm", (long)getpid());
+    (void)snprintf(path, sizeof path, "/tmp/decide-heads-%ld.edm", (long)getpid());
     write_weights_with_a_head(path);
     (void)snprintf(yaml, sizeof yaml,
                    "experts: {small: {url: 'http://127.0.0.1:9/v1'}}\n"

@@ -18,7 +18,7 @@ static struct weights_sample sample;
 static int make_file(void **state)
 {
     (void)state;
-    (void)snprintf(path, sizeof path, "head_rows_%ld.edm", (long)getpid());
+    (void)snprintf(path, sizeof path, "/tmp/head-rows-%ld.edm", (long)getpid());
     weights_sample_init(&sample, 3);
     arena = arena_create(4096, 1 << 20);
     diags_init(&diags, arena);
