@@ -27,7 +27,9 @@ def _expert(name, model, more="template: plain, temperature: 0", outside=""):
         raise Skip(f"SKIPPED: no {KERNEL}: tools/get-llama, then cmake again")
     if not os.path.exists(model):
         raise Skip(f"SKIPPED: no {model}: python3 tools/get_model.py")
-    return f"  {name}:\n    kernel: {{file: {KERNEL}, options: {{model: {model}, {more}}}}}\n{outside}"
+    # On a busy machine two threads that wait for each other wait for long.
+    return (f"  {name}:\n    kernel: {{file: {KERNEL}, threads: 1, load_ms: 600000, "
+            f"options: {{model: {model}, {more}}}}}\n{outside}")
 
 
 def _gateway(*experts):
